@@ -1,0 +1,116 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// ErrServer is wrapped by every error of [StartServer].
+var ErrServer = errors.New("embedded NATS server")
+
+// Limits of the embedded server.
+const (
+	maxPayload    = 1 << 20
+	maxPending    = 32 << 20
+	writeDeadline = 5 * time.Second
+	readyTimeout  = 10 * time.Second
+)
+
+// ServerOptions configure an embedded NATS server with JetStream.
+type ServerOptions struct {
+	// Dir keeps what JetStream stores on file. It is created when missing.
+	Dir string
+	// Host is the address to listen on, 127.0.0.1 when empty.
+	Host string
+	// Port to listen on: -1 picks a free one, 0 means no listener: then only
+	// this process can connect.
+	Port int
+	// Name identifies the server, a random one when empty.
+	Name string
+}
+
+// Server is an embedded NATS server.
+type Server struct {
+	server *server.Server
+}
+
+// StartServer starts a server and waits until it takes connections.
+func StartServer(o ServerOptions) (*Server, error) {
+	if o.Host == "" {
+		o.Host = "127.0.0.1"
+	}
+	if o.Port < -1 || o.Port > 65535 {
+		return nil, fmt.Errorf("%w: port %d: not between -1 and 65535", ErrServer, o.Port)
+	}
+	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("%w: store directory: %w", ErrServer, err)
+	}
+	if err := probe(o); err != nil {
+		return nil, err
+	}
+	return start(&server.Options{
+		ServerName: o.Name,
+		Host:       o.Host,
+		Port:       o.Port,
+		DontListen: o.Port == 0,
+		JetStream:  true,
+		StoreDir:   o.Dir,
+	})
+}
+
+// probe finds out whether the address can be listened on: the server itself
+// would only log that it cannot.
+func probe(o ServerOptions) error {
+	if o.Port <= 0 {
+		return nil
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrServer, err)
+	}
+	return l.Close()
+}
+
+func start(o *server.Options) (*Server, error) {
+	o.NoSigs = true
+	o.NoFastProducerStall = true // one stuck reader must not slow every publisher
+	o.MaxPayload = maxPayload
+	o.MaxPending = maxPending
+	o.WriteDeadline = writeDeadline
+	s, err := server.NewServer(o)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrServer, err)
+	}
+	log := &serverLog{}
+	s.SetLoggerV2(log, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(readyTimeout) {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, fmt.Errorf("%w: not ready after %v: %s", ErrServer, readyTimeout, log.last())
+	}
+	return &Server{server: s}, nil
+}
+
+// URL is where clients connect, empty without a listener.
+func (s *Server) URL() string {
+	if s.server.Addr() == nil {
+		return ""
+	}
+	return s.server.ClientURL()
+}
+
+// Shutdown stops the server and waits until it has stopped.
+func (s *Server) Shutdown() {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+}
+
+var _ = slog.Default
