@@ -23,13 +23,13 @@ func TestAttacks(t *testing.T) {
 		bytes uint64 // allocated at most
 	}{
 		{"AMF0 array of 2^32-1", false, unhex(t, "0a ffffffff 05"), ErrMalformed, 16 * kib},
-		{"AMF0 array of as many as there are bytes", false, pack(t, "0a 007fffff", strings.Repeat("0a 007fff00", 64)+strings.Repeat("ff", 8*mib)), ErrLimit, 256 * kib},
+		{"AMF0 array of as many as there are bytes", false, pack(t, "0a 007fffff"+strings.Repeat("0a 007fff00", 64), "ff", 8*mib), ErrLimit, 256 * kib},
 		{"AMF0 long string of 2^32-1", false, unhex(t, "0c ffffffff 61"), ErrMalformed, 16 * kib},
-		{"AMF0 nested objects", false, pack(t, "", strings.Repeat("03 0001 61", 2*mib)), ErrLimit, 256 * kib},
-		{"AMF0 nested arrays", false, pack(t, "", strings.Repeat("0a 00000001", 8*mib/5)), ErrLimit, 256 * kib},
-		{"AMF0 nulls", false, pack(t, "0a 007fffff", strings.Repeat("05", 8*mib)), ErrLimit, 32 * mib},
-		{"AMF0 empty objects", false, pack(t, "0a 00200000", strings.Repeat("03 000009", 2*mib)), ErrLimit, 128 * mib},
-		{"AMF0 reference bomb", false, pack(t, "0a 00000040", "0a 00000002 05 05"+doubling0(60)), ErrLimit, 256 * kib},
+		{"AMF0 nested objects", false, pack(t, "", "03 0001 61", 2*mib), ErrLimit, 256 * kib},
+		{"AMF0 nested arrays", false, pack(t, "", "0a 00000001", 8*mib/5), ErrLimit, 256 * kib},
+		{"AMF0 nulls", false, pack(t, "0a 007fffff", "05", 8*mib), ErrLimit, 32 * mib},
+		{"AMF0 empty objects", false, pack(t, "0a 00200000", "03 000009", 2*mib), ErrLimit, 128 * mib},
+		{"AMF0 reference bomb", false, unhex(t, "0a 00000040 0a 00000002 05 05"+doubling0(60)), ErrLimit, 256 * kib},
 		{"AMF3 array of 2^28-1", true, unhex(t, "09 ffffffff 01"), ErrMalformed, 16 * kib},
 		{"AMF3 string of 2^28-1", true, unhex(t, "06 ffffffff 61"), ErrMalformed, 16 * kib},
 		{"AMF3 byte array of 2^28-1", true, unhex(t, "0c ffffffff 61"), ErrMalformed, 16 * kib},
@@ -37,13 +37,13 @@ func TestAttacks(t *testing.T) {
 		{"AMF3 vector of 2^28-1 objects", true, unhex(t, "10 ffffffff 00 01 01"), ErrMalformed, 16 * kib},
 		{"AMF3 dictionary of 2^28-1", true, unhex(t, "11 ffffffff 00 01 01"), ErrMalformed, 16 * kib},
 		{"AMF3 class of 2^25-1 members", true, unhex(t, "0a fffffff3 01 01"), ErrMalformed, 16 * kib},
-		{"AMF3 nested arrays", true, pack(t, "", strings.Repeat("09 03 01", 8*mib/3)), ErrLimit, 256 * kib},
-		{"AMF3 nested dictionaries", true, pack(t, "", strings.Repeat("11 03 00", 8*mib/3)), ErrLimit, 256 * kib},
-		{"AMF3 nested classes of many names", true, pack(t, "", strings.Repeat("0a e48003 01"+strings.Repeat("01", 100*kib), 64)), ErrLimit, 32 * mib},
-		{"AMF3 empty objects", true, pack(t, "09 81808001 01", "0a 0b 01 01"+strings.Repeat("0a 01 01", 4*mib)), ErrLimit, 128 * mib},
-		{"AMF3 value reference bomb", true, pack(t, "09 8101 01", "09 05 01 01 01"+doubling3(60)), ErrLimit, 256 * kib},
-		{"AMF3 string reference bomb", true, pack(t, "09 81808001 01 06 888001", longHex+strings.Repeat("06 00", mib)), ErrLimit, 2 * mib},
-		{"AMF3 key reference bomb", true, pack(t, "09 81808001 01 0a 13 01 87ff7f", longHex[2:]+"01"+strings.Repeat("0a 01 01", mib)), ErrLimit, 2 * mib},
+		{"AMF3 nested arrays", true, pack(t, "", "09 03 01", 8*mib/3), ErrLimit, 256 * kib},
+		{"AMF3 nested dictionaries", true, pack(t, "", "11 03 00", 8*mib/3), ErrLimit, 256 * kib},
+		{"AMF3 nested classes of many names", true, pack(t, "", "0a e48003 01"+strings.Repeat("01", 100*kib), 64), ErrLimit, 32 * mib},
+		{"AMF3 empty objects", true, pack(t, "09 81808001 01 0a 0b 01 01", "0a 01 01", 4*mib), ErrLimit, 128 * mib},
+		{"AMF3 value reference bomb", true, unhex(t, "09 8101 01 09 05 01 01 01"+doubling3(60)), ErrLimit, 256 * kib},
+		{"AMF3 string reference bomb", true, pack(t, "09 81808001 01 06 888001"+longHex, "06 00", mib), ErrLimit, 2 * mib},
+		{"AMF3 key reference bomb", true, pack(t, "09 81808001 01 0a 13 01 87ff7f"+longHex[2:]+"01", "0a 01 01", mib), ErrLimit, 2 * mib},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -70,9 +70,10 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-func pack(t *testing.T, head, tail string) []byte {
+// pack is head followed by n times unit.
+func pack(t *testing.T, head, unit string, n int) []byte {
 	t.Helper()
-	return append(unhex(t, head), unhex(t, tail)...)
+	return append(unhex(t, head), bytes.Repeat(unhex(t, unit), n)...)
 }
 
 // doubling0 is n arrays that each hold the one before twice; the first of them
@@ -101,8 +102,8 @@ func doubling3(n int) string {
 func TestReferencesWithinLimits(t *testing.T) {
 	t.Parallel()
 	for i, input := range [][]byte{
-		pack(t, "0a 0000000d", "0a 00000002 05 05"+doubling0(12)),
-		pack(t, "09 1b 01", "09 05 01 01 01"+doubling3(12)),
+		unhex(t, "0a 0000000d 0a 00000002 05 05"+doubling0(12)),
+		unhex(t, "09 1b 01 09 05 01 01 01"+doubling3(12)),
 	} {
 		f := formats()[i]
 		v, rest, err := f.decode(input)
