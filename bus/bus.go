@@ -1,19 +1,25 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"natscast/internal/media"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Errors of the bus.
 var (
 	// ErrUnreachable says that no server answered at any of the URLs.
 	ErrUnreachable = errors.New("NATS is unreachable")
+	// ErrOptions says that the options contradict themselves.
+	ErrOptions = errors.New("bad bus options")
 	// ErrNoShard says that no shard has a store that answers.
 	ErrNoShard = errors.New("no healthy shard")
 	// ErrClosed says that the bus, publisher or subscription was closed.
@@ -52,25 +58,219 @@ type Options struct {
 	MaxBytes int64
 }
 
-// Bus is a node's way to the media on NATS.
-type Bus struct{}
+func (o Options) withDefaults() (Options, error) {
+	o.Shards = cmp.Or(o.Shards, 4)
+	o.Replicas = cmp.Or(o.Replicas, 1)
+	o.Storage = cmp.Or(o.Storage, Memory)
+	o.Retention = cmp.Or(o.Retention, 30*time.Second)
+	o.MaxBytes = cmp.Or(o.MaxBytes, 256<<20)
+	switch {
+	case o.Server == nil && o.URLs == "":
+		return o, fmt.Errorf("%w: neither URLs nor a server", ErrOptions)
+	case o.Shards < 1, o.Replicas < 1, o.Retention < time.Second, o.MaxBytes < 1:
+		return o, fmt.Errorf("%w: %d shards, %d replicas, retention %v, %d bytes",
+			ErrOptions, o.Shards, o.Replicas, o.Retention, o.MaxBytes)
+	case o.Storage != Memory && o.Storage != File:
+		return o, fmt.Errorf("%w: storage %q", ErrOptions, o.Storage)
+	}
+	return o, nil
+}
+
+// What the connections are set to: a dead server is noticed within seconds, and
+// media is never buffered for a server that is away.
+const (
+	connectTimeout = 2 * time.Second
+	pingInterval   = 2 * time.Second
+	maxPings       = 2
+	reconnectWait  = 100 * time.Millisecond
+	writeTimeout   = time.Second
+	requestTimeout = 2 * time.Second
+
+	// tailQueue is how many messages wait for one subscription.
+	tailQueue = 4096
+	// backfillRequests bounds the answers under way on the backfill connection
+	// below what a server buffers for a client, each of at most pageBytes.
+	backfillRequests = 3
+	// headroom for the headers of a message within the server's payload limit.
+	headroom = 1024
+)
+
+// Bus is a node's way to the media on NATS. Its methods may be called from any
+// goroutine.
+type Bus struct {
+	// Static.
+	options   Options
+	ingest    *nats.Conn
+	tail      *nats.Conn
+	backfill  *nats.Conn
+	control   *nats.Conn
+	js        jetstream.JetStream
+	ackPrefix string
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+
+	requests    chan struct{} // a token for each backfill request under way
+	restored    chan struct{} // the control connection has come back
+	provisioned atomic.Bool
+	counters    counters
+
+	mu sync.Mutex
+	// Guarded by mu.
+	publishers  map[uint64]*Publisher
+	lastID      uint64
+	reconnected time.Time // when the ingest connection came back last
+}
+
+type counters struct {
+	disconnects, reconnects, slowConsumers atomic.Uint64
+}
+
+// Stats count what has happened to the connections of a bus.
+type Stats struct {
+	Disconnects   uint64
+	Reconnects    uint64
+	SlowConsumers uint64 // times that a subscription began to drop messages
+}
 
 // Connect connects to NATS. It fails within about five seconds with
 // [ErrUnreachable] when no server answers; later the connections repair
-// themselves for as long as it takes.
-func Connect(ctx context.Context, o Options) (*Bus, error) { return nil, ErrUnreachable }
+// themselves, for as long as it takes.
+func Connect(ctx context.Context, o Options) (*Bus, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	b := &Bus{
+		options:    o,
+		requests:   make(chan struct{}, backfillRequests),
+		restored:   make(chan struct{}, 1),
+		publishers: map[uint64]*Publisher{},
+	}
+	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := b.connect(ctx); err != nil {
+		b.Close()
+		return nil, err
+	}
+	b.running.Go(func() { b.refillLoop(b.ctx) })
+	b.running.Go(func() { b.reprovisionLoop(b.ctx) })
+	return b, nil
+}
 
-// Provision creates the shards, or updates them to the options. Any number of
-// nodes may do it at once.
-func (b *Bus) Provision(ctx context.Context) error { return nil }
+func (b *Bus) connect(ctx context.Context) (err error) {
+	noBuffer := nats.ReconnectBufSize(-1)
+	if b.ingest, err = b.dial(ctx, "ingest", b.onReconnect, noBuffer); err != nil {
+		return err
+	}
+	if b.tail, err = b.dial(ctx, "tail", nil, nats.SyncQueueLen(tailQueue)); err != nil {
+		return err
+	}
+	if b.backfill, err = b.dial(ctx, "backfill", nil, noBuffer, nats.SyncQueueLen(tailQueue)); err != nil {
+		return err
+	}
+	if b.control, err = b.dial(ctx, "control", b.onRestored); err != nil {
+		return err
+	}
+	if b.js, err = jetstream.New(b.control, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	b.ackPrefix = b.ingest.NewInbox() + "."
+	acks, err := b.ingest.Subscribe(b.ackPrefix+">", b.onAck)
+	if err != nil {
+		return fmt.Errorf("connect: subscribe to acknowledgements: %w", err)
+	}
+	if err := acks.SetPendingLimits(-1, -1); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	return nil
+}
+
+// dial opens the connection for one role. Each role has its own, so that a
+// burst on one does not delay the others.
+func (b *Bus) dial(ctx context.Context, role string, reconnected func(), extra ...nats.Option) (*nats.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	log := slog.With("node", b.options.Name, "connection", role)
+	options := []nats.Option{
+		nats.Name("natscast " + b.options.Name + " " + role),
+		nats.Timeout(connectTimeout),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(maxPings),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(reconnectWait, reconnectWait),
+		nats.MaxReconnects(-1),
+		nats.FlusherTimeout(writeTimeout),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if b.ctx.Err() == nil {
+				b.counters.disconnects.Add(1)
+				log.Warn("bus: disconnected", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			b.counters.reconnects.Add(1)
+			log.Info("bus: reconnected", "server", nc.ConnectedUrlRedacted())
+			if reconnected != nil {
+				reconnected()
+			}
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { b.onError(log, sub, err) }),
+	}
+	if b.options.Server != nil {
+		options = append(options, nats.InProcessServer(b.options.Server.server))
+	}
+	options = append(append(options, extra...), b.options.NATS...)
+	nc, err := nats.Connect(b.options.URLs, options...)
+	if err != nil {
+		return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, cmp.Or(b.options.URLs, "the embedded server"), err)
+	}
+	return nc, nil
+}
+
+func (b *Bus) onError(log *slog.Logger, sub *nats.Subscription, err error) {
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		b.counters.slowConsumers.Add(1)
+	}
+	log.Warn("bus: NATS error", "subject", subject, "err", err)
+}
+
+func (b *Bus) onRestored() {
+	select {
+	case b.restored <- struct{}{}:
+	default:
+	}
+}
 
 // Control is the connection for everything but media.
-func (b *Bus) Control() *nats.Conn { return nil }
+func (b *Bus) Control() *nats.Conn { return b.control }
 
-// PickShard picks the shard for a stream that begins: among the healthy shards,
-// those first that are led by the server this node publishes to, then by the
-// hash of the name.
-func (b *Bus) PickShard(ctx context.Context, name media.Name) (string, error) { return "", ErrNoShard }
+// partLimit is the largest payload of one message.
+func (b *Bus) partLimit() int {
+	limit := min(int(b.ingest.MaxPayload()), maxChunk)
+	return max(limit-headroom, limit/2, 1)
+}
 
-// Close closes the connections and waits for everything the bus has started.
-func (b *Bus) Close() {}
+// Stats of the connections so far.
+func (b *Bus) Stats() Stats {
+	return Stats{
+		Disconnects:   b.counters.disconnects.Load(),
+		Reconnects:    b.counters.reconnects.Load(),
+		SlowConsumers: b.counters.slowConsumers.Load(),
+	}
+}
+
+// Close closes the connections and waits for what the bus has started.
+// Publishers should be closed before.
+func (b *Bus) Close() {
+	b.cancel()
+	b.running.Wait()
+	for _, nc := range []*nats.Conn{b.ingest, b.tail, b.backfill, b.control} {
+		if nc != nil {
+			nc.Close()
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package bus
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // Position of a chunk in its stream. Positions are ordered by epoch, then by
 // sequence.
@@ -15,13 +18,13 @@ func (p Position) String() string {
 	return strconv.FormatUint(p.Epoch, 10) + "." + strconv.FormatUint(p.Seq, 10)
 }
 
-// Less says whether p comes before q.
-func (p Position) Less(q Position) bool {
-	if p.Epoch != q.Epoch {
-		return p.Epoch < q.Epoch
-	}
-	return p.Seq < q.Seq
+// Compare orders positions: it is negative when p comes before q.
+func (p Position) Compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.Epoch, q.Epoch), cmp.Compare(p.Seq, q.Seq))
 }
+
+// Less says whether p comes before q.
+func (p Position) Less(q Position) bool { return p.Compare(q) < 0 }
 
 // Chunk is what one bus message carries: consecutive frames of one stream.
 type Chunk struct {

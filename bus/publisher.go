@@ -2,38 +2,254 @@ package bus
 
 import (
 	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"natscast/internal/media"
 )
 
-// Publisher publishes one epoch of one stream.
-type Publisher struct{}
+// How long and how much a publisher keeps to store it again. The window in
+// which JetStream removes duplicates is as long.
+const (
+	keepFor   = 10 * time.Second
+	keepBytes = 32 << 20
 
-// PublisherStats counts chunks' messages, of which a chunk larger than the
-// server's payload limit takes several.
+	ackTimeout = time.Second
+	maxBackoff = 4 * time.Second
+)
+
+// Publisher publishes one epoch of one stream.
+type Publisher struct {
+	// Static.
+	bus    *Bus
+	id     uint64
+	shard  string
+	epoch  uint64
+	live   string // subjects without their last token
+	refill string
+	reply  string // without the number of the message
+
+	mu sync.Mutex
+	// Guarded by mu.
+	seq    uint64
+	stored uint64 // JetStream sequence of the newest acknowledgement
+	window window
+	msg    nats.Msg // reused
+	closed bool
+	idle   chan struct{} // closed when the last message is acknowledged after Close
+	stats  PublisherStats
+}
+
+// PublisherStats counts messages; a chunk larger than the server's payload
+// limit takes several.
 type PublisherStats struct {
-	Published uint64 // sent or kept for refill
+	Published uint64 // sent, or kept to be stored later
+	Unsent    uint64 // of these, not sent: the connection was away
 	Acked     uint64 // stored
-	Refilled  uint64 // sent again
+	Rejected  uint64 // answers other than an acknowledgement
+	Refilled  uint64 // times that a message was sent to be stored again
 	Failed    uint64 // given up: not stored, as far as is known
-	Unsent    uint64 // not sent at first: the connection was away
 	Unacked   int    // waiting for their acknowledgement now
 }
 
-// NewPublisher begins an epoch. The epoch must be unique among all streams of
-// the shard, as the revision of a lease is, for the store removes duplicates by
-// epoch and sequence alone.
-func (b *Bus) NewPublisher(name media.Name, shard string, epoch uint64) *Publisher { return nil }
+// NewPublisher begins an epoch; call [Publisher.Close] at its end. The epoch must
+// be unique among all streams of the shard, as the revision of a lease is: the
+// store removes duplicates by epoch and sequence alone.
+func (b *Bus) NewPublisher(name media.Name, shard string, epoch uint64) *Publisher {
+	p := &Publisher{
+		bus:    b,
+		shard:  shard,
+		epoch:  epoch,
+		live:   liveSubject(shard, name),
+		refill: refillSubject(shard, name),
+		msg:    nats.Msg{Header: nats.Header{}},
+		idle:   make(chan struct{}),
+	}
+	b.register(p)
+	p.reply = b.ackPrefix + strconv.FormatUint(p.id, 10) + "."
+	return p
+}
 
-// Publish sends the chunk as the next of its epoch; it sets position and shard.
-// The payload must not be written to again. It never waits for
-// an acknowledgement. An error is not the end of the epoch: the chunk is kept
-// and stored as soon as possible, and only the tail misses it.
-func (p *Publisher) Publish(c Chunk) error { return ErrClosed }
+// Publish sends the chunk as the next one of the epoch: position and shard are
+// set here. The payload must not be written to again, and must not be larger than
+// 16 MiB.
+//
+// Publish never waits for an acknowledgement. While the connection is away it
+// returns an error, which does not end the epoch: the chunk is kept and stored
+// as soon as possible, where the tail's readers find it. A server that has
+// stopped to read can hold Publish up for a second, until the connection is
+// given up.
+func (p *Publisher) Publish(c Chunk) error {
+	if len(c.Payload) > maxChunk {
+		return fmt.Errorf("publish: a chunk of %d bytes, at most %d", len(c.Payload), maxChunk)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return fmt.Errorf("publish: %w", ErrClosed)
+	}
+	return p.publish(c)
+}
 
-// Close publishes the end of the epoch and waits until everything is stored, or
-// given up, or ctx ends.
-func (p *Publisher) Close(ctx context.Context) error { return nil }
+func (p *Publisher) publish(c Chunk) error {
+	p.seq++
+	c.Position = Position{p.epoch, p.seq}
+	c.Shard = p.shard
+	c.stored = p.stored
+	limit := p.bus.partLimit()
+	if len(c.Payload) <= limit {
+		return p.first(part{Chunk: c, index: 1, count: 1})
+	}
+	var err error
+	for _, part := range split(c, limit) {
+		if e := p.first(part); e != nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// first sends a part for the first time, to the tail and the store.
+func (p *Publisher) first(part part) error {
+	now := time.Now()
+	number := p.window.push(message{part: part, sent: now, due: now.Add(ackTimeout), backoff: ackTimeout})
+	m := p.window.at(number)
+	p.stats.Published++
+	err := p.send(p.live, number, m)
+	if err != nil {
+		p.stats.Unsent++
+		m.due = now
+	}
+	for p.window.bytes > keepBytes {
+		p.giveUp()
+	}
+	if err != nil {
+		return fmt.Errorf("publish %v: %w", part.Position, err)
+	}
+	return nil
+}
+
+func (p *Publisher) send(subject string, number uint64, m *message) error {
+	encode(p.msg.Header, &m.part)
+	p.msg.Subject = subject + subjectSuffix(&m.part)
+	p.msg.Reply = p.reply + strconv.FormatUint(number, 10)
+	p.msg.Data = m.Payload
+	err := p.bus.ingest.PublishMsg(&p.msg)
+	p.msg.Data = nil
+	return err
+}
+
+// acknowledge takes the answer to a message.
+func (p *Publisher) acknowledge(number uint64, a ack) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !a.ok {
+		p.stats.Rejected++
+		return
+	}
+	m := p.window.at(number)
+	if m == nil || m.acked {
+		return
+	}
+	m.acked = true
+	p.stats.Acked++
+	if !a.duplicate {
+		p.stored = a.sequence
+	}
+	p.trim()
+}
+
+// trim removes the acknowledged messages from the head of the window.
+func (p *Publisher) trim() {
+	for p.window.len() > 0 && p.window.at(p.window.first).acked {
+		p.window.pop()
+	}
+	if p.closed && p.window.len() == 0 {
+		select {
+		case <-p.idle:
+		default:
+			close(p.idle)
+		}
+	}
+}
+
+func (p *Publisher) giveUp() {
+	p.window.pop()
+	p.stats.Failed++
+	p.trim()
+}
+
+// expire gives up what is too old.
+func (p *Publisher) expire(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.window.len() > 0 && now.Sub(p.window.at(p.window.first).sent) > keepFor {
+		p.giveUp()
+	}
+}
+
+// refillDue stores again what has not been acknowledged in time, or was sent
+// before the connection was lost. It returns what is left of the budget of bytes.
+func (p *Publisher) refillDue(now, lost time.Time, budget int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.window.len() {
+		if budget <= 0 {
+			break
+		}
+		number := p.window.first + uint64(i)
+		m := p.window.at(number)
+		first := m.backoff == ackTimeout && m.sent.Before(lost)
+		if m.acked || !first && m.due.After(now) {
+			continue
+		}
+		if err := p.send(p.refill, number, m); err != nil {
+			return 0
+		}
+		p.stats.Refilled++
+		m.due = now.Add(m.backoff)
+		m.backoff = min(2*m.backoff, maxBackoff)
+		budget -= len(m.Payload)
+	}
+	return budget
+}
+
+// Close publishes the end of the epoch and waits until everything is stored or
+// given up; that takes at most ten seconds. It returns an error when ctx ends
+// before.
+func (p *Publisher) Close(ctx context.Context) error {
+	p.end()
+	defer p.bus.unregister(p)
+	select {
+	case <-p.idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close publisher: %d messages unacknowledged: %w", p.Stats().Unacked, ctx.Err())
+	case <-p.bus.ctx.Done():
+		return fmt.Errorf("close publisher: %d messages unacknowledged: %w", p.Stats().Unacked, ErrClosed)
+	}
+}
+
+func (p *Publisher) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.closed = true
+	// An error means that the message is kept, as for every other one.
+	_ = p.publish(Chunk{End: true})
+}
 
 // Stats of the publisher so far.
-func (p *Publisher) Stats() PublisherStats { return PublisherStats{} }
+func (p *Publisher) Stats() PublisherStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.Unacked = p.window.len()
+	return s
+}

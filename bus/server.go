@@ -3,7 +3,6 @@ package bus
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -91,12 +90,25 @@ func start(o *server.Options) (*Server, error) {
 	log := &serverLog{}
 	s.SetLoggerV2(log, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(readyTimeout) {
+	if err := waitReady(s, log); err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("%w: not ready after %v: %s", ErrServer, readyTimeout, log.last())
+		return nil, err
 	}
 	return &Server{server: s}, nil
+}
+
+func waitReady(s *server.Server, log *serverLog) error {
+	const step = 100 * time.Millisecond
+	for range readyTimeout / step {
+		if s.ReadyForConnections(step) {
+			return nil
+		}
+		if why := log.fatal(); why != "" {
+			return fmt.Errorf("%w: %s", ErrServer, why)
+		}
+	}
+	return fmt.Errorf("%w: not ready after %v", ErrServer, readyTimeout)
 }
 
 // URL is where clients connect, empty without a listener.
@@ -112,5 +124,3 @@ func (s *Server) Shutdown() {
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
 }
-
-var _ = slog.Default

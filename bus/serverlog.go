@@ -6,38 +6,31 @@ import (
 	"sync"
 )
 
-// serverLog passes what the embedded server says on to slog, and keeps the last
-// error for the one who waits for its start.
+// serverLog passes on to slog what the embedded server says. What is fatal to the
+// server does not end the process: the start fails instead.
 type serverLog struct {
-	mu  sync.Mutex
-	err string
+	mu    sync.Mutex
+	cause string // guarded by mu
 }
 
-func (l *serverLog) Noticef(format string, v ...any) { l.log(slog.Debug, format, v) }
-func (l *serverLog) Warnf(format string, v ...any)   { l.log(slog.Warn, format, v) }
+func (l *serverLog) Noticef(format string, v ...any) { slog.Debug(serverSays(format, v)) }
+func (l *serverLog) Warnf(format string, v ...any)   { slog.Warn(serverSays(format, v)) }
+func (l *serverLog) Errorf(format string, v ...any)  { slog.Error(serverSays(format, v)) }
 func (l *serverLog) Debugf(string, ...any)           {}
 func (l *serverLog) Tracef(string, ...any)           {}
 
-func (l *serverLog) Errorf(format string, v ...any) {
-	l.keep(fmt.Sprintf(format, v...))
-	l.log(slog.Error, format, v)
-}
-
-// Fatalf does not end the process: the start fails instead.
-func (l *serverLog) Fatalf(format string, v ...any) { l.Errorf(format, v...) }
-
-func (l *serverLog) log(to func(string, ...any), format string, v []any) {
-	to("nats server: " + fmt.Sprintf(format, v...))
-}
-
-func (l *serverLog) keep(s string) {
+func (l *serverLog) Fatalf(format string, v ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.err = s
+	l.cause = fmt.Sprintf(format, v...)
 }
 
-func (l *serverLog) last() string {
+func (l *serverLog) fatal() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.err
+	return l.cause
+}
+
+func serverSays(format string, v []any) string {
+	return "nats server: " + fmt.Sprintf(format, v...)
 }

@@ -2,40 +2,148 @@ package bus
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
 
 	"natscast/internal/media"
 )
 
+// tailBytes bounds what waits for one subscription.
+const tailBytes = 64 << 20
+
 // Subscription follows one stream.
-type Subscription struct{}
+type Subscription struct {
+	// Static.
+	bus  *Bus
+	name media.Name
+	tail *nats.Subscription
+
+	repairs sync.WaitGroup // started by Run
+	stats   subscriptionCounters
+}
+
+type subscriptionCounters struct {
+	delivered, duplicates, stale, malformed, gaps, filled, lost, backfills atomic.Uint64
+}
 
 // SubscriptionStats count what a subscription has met.
 type SubscriptionStats struct {
 	Delivered  uint64 // chunks
-	Duplicates uint64 // chunks that were delivered before
+	Duplicates uint64 // chunks that had come before
 	Stale      uint64 // chunks of a superseded epoch
 	Malformed  uint64 // messages that are no chunks
 	Gaps       uint64 // times that the sequence jumped
 	Filled     uint64 // chunks had from the store after a gap
 	Lost       uint64 // chunks that were not to be had
-	Backfills  uint64 // requests to the store
-	Dropped    uint64 // messages dropped by the client: it was too slow
+	Backfills  uint64 // times that the store was asked
+	Dropped    uint64 // messages dropped because deliver was too slow
 }
 
 // Subscribe begins to follow a stream, published or not. The server knows of it
 // when Subscribe returns. Call Run, or Close.
-func (b *Bus) Subscribe(name media.Name) (*Subscription, error) { return nil, ErrClosed }
+func (b *Bus) Subscribe(name media.Name) (*Subscription, error) {
+	tail, err := b.tail.SubscribeSync(liveSubject("*", name) + ".*")
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", name, err)
+	}
+	s := &Subscription{bus: b, name: name, tail: tail}
+	if err := tail.SetPendingLimits(tailQueue, tailBytes); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("subscribe to %s: %w", name, err)
+	}
+	if err := b.tail.FlushTimeout(requestTimeout); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("subscribe to %s: %w", name, err)
+	}
+	return s, nil
+}
 
-// Run delivers the chunks in order until ctx ends, and closes the subscription.
-// The first one delivered of each epoch is a key chunk.
+// Run delivers the chunks in order until ctx ends, then closes the subscription
+// and returns nil. It returns [ErrClosed] when the bus was closed before.
+//
+// The first chunk of each epoch is a key chunk; the end of an epoch is delivered
+// when something was delivered before. What the tail misses is fetched from the
+// store, while the tail waits for up to three seconds; the chunk behind what
+// cannot be had tells how much was lost.
 //
 // shard is where the directory says that the stream is stored, empty when it is
 // not published: then only the tail is followed until a chunk tells the shard.
 // deliver is called from one goroutine and must not block.
-func (s *Subscription) Run(ctx context.Context, shard string, deliver func(Chunk)) error { return nil }
+func (s *Subscription) Run(ctx context.Context, shard string, deliver func(Chunk)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.Close()
+	defer s.repairs.Wait()
+	defer cancel()
+	o := &order{s: s, deliver: deliver, ctx: ctx}
+	if shard != "" {
+		o.join(shard)
+	}
+	var parts assembler
+	for {
+		wait := ctx
+		if o.repair != nil {
+			wait = o.repair.done
+		}
+		m, err := s.tail.NextMsgWithContext(wait)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case wait.Err() != nil && err != nil:
+			o.repaired()
+		case errors.Is(err, nats.ErrSlowConsumer):
+			// Messages were dropped: the next chunk shows the gap.
+		case err != nil:
+			return fmt.Errorf("follow %s: %w: %w", s.name, ErrClosed, err)
+		default:
+			if c, ok := s.read(&parts, m.Subject, m); ok {
+				o.take(c)
+			}
+		}
+	}
+}
 
-// Close ends a subscription that is not run.
-func (s *Subscription) Close() {}
+// read decodes a message. ok is false when it does not complete a chunk.
+func (s *Subscription) read(parts *assembler, subject string, m *nats.Msg) (c Chunk, ok bool) {
+	p, err := decode(subject, m.Header, m.Data)
+	if err == nil {
+		c, ok, err = parts.add(p)
+	}
+	if err != nil {
+		if s.stats.malformed.Add(1) == 1 {
+			slog.Warn("bus: a message that is no chunk; further ones are only counted", "subject", subject, "err", err)
+		}
+	}
+	return c, ok
+}
+
+func (s *Subscription) logRepair(r *repair) {
+	slog.Warn("bus: the store did not answer", "stream", s.name, "joining", r.join, "err", r.err)
+}
+
+// Close ends a subscription that is not run. It may be called more than once.
+func (s *Subscription) Close() {
+	// Its errors say that it has ended already, which is what is wanted.
+	_ = s.tail.Unsubscribe()
+}
 
 // Stats of the subscription so far.
-func (s *Subscription) Stats() SubscriptionStats { return SubscriptionStats{} }
+func (s *Subscription) Stats() SubscriptionStats {
+	// After the end of the subscription the count is gone, with an error.
+	dropped, _ := s.tail.Dropped()
+	return SubscriptionStats{
+		Delivered:  s.stats.delivered.Load(),
+		Duplicates: s.stats.duplicates.Load(),
+		Stale:      s.stats.stale.Load(),
+		Malformed:  s.stats.malformed.Load(),
+		Gaps:       s.stats.gaps.Load(),
+		Filled:     s.stats.filled.Load(),
+		Lost:       s.stats.lost.Load(),
+		Backfills:  s.stats.backfills.Load(),
+		Dropped:    uint64(max(dropped, 0)),
+	}
+}

@@ -1,0 +1,128 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// gapPatience is how long a gap is asked for again: the store may lag, and
+	// what it has missed is stored again after [ackTimeout].
+	gapPatience   = 1500 * time.Millisecond
+	firstGapRetry = 50 * time.Millisecond
+	// maxHeld bounds the chunks in memory while a repair is under way, those of
+	// the tail and those of the store each.
+	maxHeld = 64 << 20
+	// repairTimeout bounds a repair, and so the delay of the tail behind it.
+	repairTimeout = 3 * time.Second
+)
+
+// gap is a range of positions that the tail did not bring.
+type gap struct {
+	shard string
+	from  uint64   // JetStream sequence to read from
+	after Position // the last chunk before the gap
+	until Position // the first chunk behind it
+}
+
+// missing is how many chunks the gap is wide.
+func (g gap) missing() uint64 {
+	if g.after.Epoch == g.until.Epoch {
+		return g.until.Seq - g.after.Seq - 1
+	}
+	return g.until.Seq - 1
+}
+
+func (g gap) contains(p Position) bool {
+	return p.Epoch == g.until.Epoch && g.after.Less(p) && p.Less(g.until)
+}
+
+// fetchJoin gets what the store has from the last key chunk on.
+func (s *Subscription) fetchJoin(ctx context.Context, shard string) ([]Chunk, error) {
+	s.stats.backfills.Add(1)
+	key, _, err := s.bus.directGet(ctx, shard, directRequest{LastFor: liveSubject(shard, s.name) + ".key"})
+	if errors.Is(err, errNotStored) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	f := fetch{s: s, shard: shard, next: key[0].sequence + 1}
+	f.add(key)
+	err = f.rest(ctx)
+	return f.chunks, err
+}
+
+// fetchGap gets the chunks of a gap. It asks again until it has all of them, or
+// its patience ends.
+func (s *Subscription) fetchGap(ctx context.Context, g gap) ([]Chunk, error) {
+	ctx, cancel := context.WithTimeout(ctx, gapPatience)
+	defer cancel()
+	for retry := firstGapRetry; ; retry *= 2 {
+		s.stats.backfills.Add(1)
+		f := fetch{s: s, shard: g.shard, next: g.from, only: &g}
+		err := f.rest(ctx)
+		if uint64(len(f.chunks)) >= g.missing() {
+			return f.chunks, nil
+		}
+		select {
+		case <-ctx.Done():
+			return f.chunks, err
+		case <-time.After(retry):
+		}
+	}
+}
+
+// fetch reads pages of a stream's stored chunks.
+type fetch struct {
+	s     *Subscription
+	shard string
+	next  uint64 // JetStream sequence to read from
+	only  *gap   // when set, what is outside of it is not wanted
+
+	parts  assembler
+	seen   map[Position]bool
+	chunks []Chunk
+	bytes  int
+}
+
+// rest reads on to the end of what is stored, or until the gap is filled. What is
+// stored from now on comes by the tail too.
+func (f *fetch) rest(ctx context.Context) error {
+	for f.bytes < maxHeld {
+		page, pending, err := f.s.bus.directGet(ctx, f.shard, directRequest{
+			Seq:      f.next,
+			NextFor:  liveSubject(f.shard, f.s.name) + ".*",
+			Batch:    pageMessages,
+			MaxBytes: pageBytes,
+		})
+		f.add(page)
+		if errors.Is(err, errNotStored) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if pending == 0 || len(page) == 0 || f.only != nil && uint64(len(f.chunks)) >= f.only.missing() {
+			return nil
+		}
+		f.next = page[len(page)-1].sequence + 1
+	}
+	return nil
+}
+
+func (f *fetch) add(page []stored) {
+	if f.seen == nil {
+		f.seen = map[Position]bool{}
+	}
+	for _, m := range page {
+		c, ok := f.s.read(&f.parts, m.subject, m.Msg)
+		if !ok || f.seen[c.Position] || f.only != nil && !f.only.contains(c.Position) {
+			continue
+		}
+		f.seen[c.Position] = true
+		f.chunks = append(f.chunks, c)
+		f.bytes += len(c.Payload)
+	}
+}

@@ -1,0 +1,90 @@
+package bus
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"natscast/internal/media"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 20 * time.Second
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("waited %v in vain: %s", patience, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// newServer starts a server for the time of the test. Without a listener.
+func newServer(t testing.TB) *Server {
+	t.Helper()
+	s, err := StartServer(ServerOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s
+}
+
+// newBus connects to a server for the time of the test.
+func newBus(t testing.TB, o Options) *Bus {
+	t.Helper()
+	b, err := Connect(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+// newShards starts a server with provisioned shards.
+func newShards(t testing.TB) (*Server, *Bus) {
+	t.Helper()
+	s := newServer(t)
+	b := newBus(t, Options{Server: s, Shards: 2})
+	if err := b.Provision(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s, b
+}
+
+func newPublisher(t testing.TB, b *Bus, name media.Name, epoch uint64) *Publisher {
+	t.Helper()
+	shard, err := b.PickShard(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.NewPublisher(name, shard, epoch)
+}
+
+const stream media.Name = "live/a b"
+
+// gop is the distance of key chunks in the tests.
+const gop = 10
+
+// testChunk makes the chunk of a sequence number: key chunks are those after
+// a multiple of gop.
+func testChunk(seq uint64) Chunk {
+	c := Chunk{DTS: uint32(seq * 40), Payload: make([]byte, 100+seq%900)}
+	for i := range c.Payload {
+		c.Payload[i] = byte(seq) + byte(i)
+	}
+	if (seq-1)%gop == 0 {
+		c.Key, c.Headers = true, 17
+	}
+	return c
+}

@@ -1,0 +1,156 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/internal/media"
+)
+
+const (
+	provisionTimeout = 20 * time.Second
+	provisionRetry   = 200 * time.Millisecond
+)
+
+func streamName(shard string) string { return "LIVE_" + shard }
+
+func (b *Bus) shards() []string {
+	shards := make([]string, b.options.Shards)
+	for i := range shards {
+		shards[i] = strconv.Itoa(i)
+	}
+	return shards
+}
+
+// Provision creates the shards, or updates them to the options. Any number of
+// nodes may do it at once, while the servers are still starting: it tries again
+// for up to 20 seconds. Later it is repeated whenever the connection comes back.
+func (b *Bus) Provision(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
+	defer cancel()
+	for _, shard := range b.shards() {
+		if err := b.provision(ctx, b.shardConfig(shard)); err != nil {
+			return fmt.Errorf("provision shard %s: %w", shard, err)
+		}
+	}
+	b.provisioned.Store(true)
+	return nil
+}
+
+func (b *Bus) shardConfig(shard string) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name:        streamName(shard),
+		Description: "natscast: live media",
+		Subjects:    []string{"live." + shard + ".>", "refill." + shard + ".>"},
+		// What is stored again is not sent to the tail again.
+		SubjectTransform: &jetstream.SubjectTransformConfig{
+			Source:      "refill." + shard + ".>",
+			Destination: "live." + shard + ".>",
+		},
+		Storage:     jetstream.MemoryStorage,
+		Replicas:    b.options.Replicas,
+		MaxAge:      b.options.Retention,
+		MaxBytes:    b.options.MaxBytes,
+		Discard:     jetstream.DiscardOld,
+		Duplicates:  min(keepFor, b.options.Retention),
+		AllowDirect: true,
+	}
+	if b.options.Storage == File {
+		c.Storage = jetstream.FileStorage
+	}
+	return c
+}
+
+func (b *Bus) provision(ctx context.Context, c jetstream.StreamConfig) error {
+	for {
+		_, err := b.js.CreateOrUpdateStream(ctx, c)
+		if err == nil || permanent(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%w)", err, ctx.Err())
+		case <-time.After(provisionRetry):
+		}
+	}
+}
+
+// permanent says that another try cannot succeed. Everything else may be a race
+// with another node, or a cluster that is still electing its leader.
+func permanent(err error) bool {
+	const (
+		replicasNeedCluster = 10074
+		invalidConfig       = 10052
+		notEnabled          = 10039
+		memoryExceeded      = 10028
+		storageExceeded     = 10047
+	)
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch api.ErrorCode {
+	case replicasNeedCluster, invalidConfig, notEnabled, memoryExceeded, storageExceeded:
+		return true
+	}
+	return false
+}
+
+// PickShard picks the shard for a stream that begins: among the healthy shards,
+// whose store answers and has a leader, those first that are led by the server
+// this node publishes to, then by the hash of the name.
+func (b *Bus) PickShard(ctx context.Context, name media.Name) (string, error) {
+	healthy, local := b.healthyShards(ctx)
+	if len(local) > 0 {
+		healthy = local
+	}
+	if len(healthy) == 0 {
+		return "", fmt.Errorf("pick a shard for %s: %w", name, ErrNoShard)
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(name))
+	return healthy[hash.Sum32()%uint32(len(healthy))], nil
+}
+
+func (b *Bus) healthyShards(ctx context.Context) (healthy, local []string) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	shards := b.shards()
+	leaders := make([]string, len(shards))
+	here := b.ingest.ConnectedServerName()
+	var asking sync.WaitGroup
+	for i, shard := range shards {
+		asking.Go(func() { leaders[i] = b.leader(ctx, shard, here) })
+	}
+	asking.Wait()
+	for i, shard := range shards {
+		if leaders[i] == "" {
+			continue
+		}
+		healthy = append(healthy, shard)
+		if leaders[i] == here {
+			local = append(local, shard)
+		}
+	}
+	return healthy, local
+}
+
+// leader returns the server that leads a shard, empty when there is none. A
+// server outside of a cluster, here, does not name itself.
+func (b *Bus) leader(ctx context.Context, shard, here string) string {
+	stream, err := b.js.Stream(ctx, streamName(shard))
+	if err != nil {
+		return ""
+	}
+	if cluster := stream.CachedInfo().Cluster; cluster != nil {
+		return cluster.Leader
+	}
+	return here
+}
