@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"natscast/internal/media"
 )
@@ -28,6 +29,7 @@ var ErrTag = errors.New("malformed FLV tag")
 // [MaxBody].
 func AppendTag(dst []byte, f media.Frame) []byte {
 	n := len(f.Payload)
+	dst = slices.Grow(dst, n+Overhead)
 	dst = append(dst, byte(f.Kind),
 		byte(n>>16), byte(n>>8), byte(n),
 		byte(f.DTS>>16), byte(f.DTS>>8), byte(f.DTS), byte(f.DTS>>24),

@@ -45,8 +45,3 @@ func (h *Headers) At(dts uint32) []Frame {
 	}
 	return frames
 }
-
-// Forget removes the onMetaData, as the data command @clearDataFrame asks.
-func (h *Headers) Forget() {
-	h.frames = slices.DeleteFunc(h.frames, func(f Frame) bool { return f.slot.rank == rankMetadata })
-}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+func edgeCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "edge",
+		Usage: "run a node that takes publishers and players, on external NATS",
+		Description: "natscast edge --nats nats://10.0.0.1:4222,nats://10.0.0.2:4222\n" +
+			"natscast edge --rtmp 127.0.0.1:1936 --coalesce 50ms",
+		Flags:  serveFlags(),
+		Action: serve,
+	}
+}
+
+func originCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "origin",
+		Usage: "run a node where publishers are at home, on external NATS",
+		Description: "natscast origin --nats nats://10.0.0.1:4222\n\n" +
+			"An origin is the same as an edge for RTMP clients: any node takes publishers and players.",
+		Flags:  serveFlags(),
+		Action: serve,
+	}
+}
+
+func serveFlags() []cli.Flag {
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "rtmp", Value: ":1935", Usage: "`ADDR` to take RTMP clients on", EnvVars: env("rtmp")},
+		&cli.StringFlag{Name: "id", Usage: "the node's name in the cluster (default: host and port)", EnvVars: env("id")},
+	}
+	flags = append(flags, nodeFlags()...)
+	flags = append(flags, natsFlags()...)
+	return append(flags, storeFlags()...)
+}
+
+// serve runs one node until it is told to stop.
+func serve(c *cli.Context) error {
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	options := busOptions(c)
+	var err error
+	if options.NATS, err = natsOptions(c); err != nil {
+		return err
+	}
+	options.URLs = c.String("nats")
+	log := logger(c)
+	n, err := startNode(c.Context, c.String("id"), c.String("rtmp"), options, kvOptions(c), edgeConfig(c), log)
+	if err != nil {
+		return explain(err)
+	}
+	defer n.close()
+	fmt.Fprintf(c.App.Writer, "natscast %s: node %s takes RTMP on %s, NATS is %s\n", c.Command.Name, n.id, n.rtmpURL(), options.URLs)
+	if err := writeReady(c.String("ready-file"), options.URLs, n); err != nil {
+		return err
+	}
+	err = n.run(c.Context)
+	log.Info("stopped", "stats", n.edge.Stats())
+	return err
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/urfave/cli/v2"
+
+	"natscast/bus"
+	"natscast/edge"
+	"natscast/kv"
+)
+
+// env names the variable of a flag.
+func env(flag string) []string {
+	return []string{"NATSCAST_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
+}
+
+const (
+	categoryNATS  = "NATS"
+	categoryStore = "What JetStream keeps (the same on every node)"
+)
+
+// natsFlags are how to reach NATS, named as the nats command line names them.
+func natsFlags() []cli.Flag {
+	str := func(name, usage string, aliases ...string) cli.Flag {
+		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, EnvVars: env(name), Category: categoryNATS}
+	}
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "nats", Aliases: []string{"server", "s"}, Value: nats.DefaultURL, EnvVars: env("nats"),
+			Usage: "servers, separated by `commas`", Category: categoryNATS,
+		},
+		str("creds", "`FILE` with a user's JWT and seed"),
+		str("nkey", "`FILE` with a user's NKey seed"),
+		str("user", "user name, or a token"),
+		str("password", "password of the user"),
+		str("tlscert", "`FILE` with the client's TLS certificate"),
+		str("tlskey", "`FILE` with the client's TLS key"),
+		str("tlsca", "`FILE` with the certificate authorities that the servers' certificates must come from"),
+		&cli.BoolFlag{Name: "tlsfirst", Usage: "do the TLS handshake before the server says anything", EnvVars: env("tlsfirst"), Category: categoryNATS},
+	}
+}
+
+// natsOptions turns the flags into options of the NATS client.
+func natsOptions(c *cli.Context) ([]nats.Option, error) {
+	var options []nats.Option
+	if f := c.String("creds"); f != "" {
+		options = append(options, nats.UserCredentials(f))
+	}
+	if f := c.String("nkey"); f != "" {
+		option, err := nats.NkeyOptionFromSeed(f)
+		if err != nil {
+			return nil, fmt.Errorf("--nkey %s: %w", f, err)
+		}
+		options = append(options, option)
+	}
+	switch user, password := c.String("user"), c.String("password"); {
+	case user != "" && password != "":
+		options = append(options, nats.UserInfo(user, password))
+	case user != "":
+		options = append(options, nats.Token(user))
+	case password != "":
+		return nil, usageError("--password without --user")
+	}
+	switch cert, key := c.String("tlscert"), c.String("tlskey"); {
+	case cert != "" && key != "":
+		options = append(options, nats.ClientCert(cert, key))
+	case cert != "" || key != "":
+		return nil, usageError("--tlscert and --tlskey go together")
+	}
+	if f := c.String("tlsca"); f != "" {
+		options = append(options, nats.RootCAs(f))
+	}
+	if c.Bool("tlsfirst") {
+		options = append(options, nats.TLSHandshakeFirst())
+	}
+	return options, nil
+}
+
+// storeFlags say how streams and buckets are provisioned.
+func storeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "shards", Value: 4, Usage: "JetStream streams over which the live streams are spread", EnvVars: env("shards"), Category: categoryStore},
+		&cli.IntFlag{Name: "live-replicas", Value: 1, Usage: "replicas of live media", EnvVars: env("live-replicas"), Category: categoryStore},
+		&cli.StringFlag{Name: "live-storage", Value: string(bus.Memory), Usage: "where live media is kept: memory or file", EnvVars: env("live-storage"), Category: categoryStore},
+		&cli.DurationFlag{Name: "live-retention", Value: time.Minute, Usage: "how long live media is kept", EnvVars: env("live-retention"), Category: categoryStore},
+		&cli.Int64Flag{Name: "live-max-bytes", Value: 256 << 20, Usage: "how much of it each shard keeps at most", EnvVars: env("live-max-bytes"), Category: categoryStore},
+		&cli.IntFlag{Name: "kv-replicas", Value: 1, Usage: "replicas of the state of the cluster: 3 on three or more servers", EnvVars: env("kv-replicas"), Category: categoryStore},
+		&cli.StringFlag{Name: "kv-storage", Value: "file", Usage: "where the state is kept: memory or file", EnvVars: env("kv-storage"), Category: categoryStore},
+		&cli.DurationFlag{Name: "lease", Value: 5 * time.Second, Usage: "how long a stream stays taken when its publisher's node has died", EnvVars: env("lease"), Category: categoryStore},
+	}
+}
+
+// busOptions leaves the connection to the caller.
+func busOptions(c *cli.Context) bus.Options {
+	return bus.Options{
+		Shards:    c.Int("shards"),
+		Replicas:  c.Int("live-replicas"),
+		Storage:   bus.Storage(c.String("live-storage")),
+		Retention: c.Duration("live-retention"),
+		MaxBytes:  c.Int64("live-max-bytes"),
+	}
+}
+
+func kvOptions(c *cli.Context) kv.Options {
+	return kv.Options{
+		Replicas: c.Int("kv-replicas"),
+		Storage:  c.String("kv-storage"),
+		LeaseTTL: c.Duration("lease"),
+	}
+}
+
+// nodeFlags are what every node has.
+func nodeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "coalesce", Usage: "gather what players get for this `long` before writing it: more costs latency and saves CPU; 0 writes each video frame", EnvVars: env("coalesce")},
+		&cli.StringFlag{Name: "ready-file", Usage: "write the chosen addresses to `FILE` as JSON once all is listening", EnvVars: env("ready-file")},
+		&cli.BoolFlag{Name: "verbose", Usage: "log more", EnvVars: env("verbose")},
+	}
+}
+
+func edgeConfig(c *cli.Context) edge.Config { return edge.Config{Coalesce: c.Duration("coalesce")} }
+
+// logger logs to the standard error.
+func logger(c *cli.Context) *slog.Logger {
+	level := slog.LevelInfo
+	if c.Bool("verbose") {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	slog.SetDefault(log)
+	return log
+}
+
+// explain adds what to do to errors that a user can mend.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, bus.ErrUnreachable):
+		return fmt.Errorf("%w: is a nats-server with JetStream running there? 'natscast dev' brings its own", err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"natscast/bus"
+	"natscast/edge"
+	"natscast/kv"
+	"natscast/origin"
+)
+
+// node is one edge with the ingest of an origin behind it, on NATS connections of its own.
+type node struct {
+	id   string
+	bus  *bus.Bus
+	edge *edge.Edge
+	ln   net.Listener
+}
+
+// startNode listens on addr, connects and provisions. Clients are taken when it runs.
+func startNode(ctx context.Context, id, addr string, bo bus.Options, ko kv.Options, config edge.Config, log *slog.Logger) (n *node, err error) {
+	ln, err := listen(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		id = defaultID(ln.Addr())
+	}
+	log = log.With("node", id)
+	n = &node{id: id, ln: ln}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	bo.Name = id
+	if n.bus, err = bus.Connect(ctx, bo); err != nil {
+		return nil, err
+	}
+	if err := n.bus.Provision(ctx); err != nil {
+		return nil, err
+	}
+	store, err := kv.Open(ctx, n.bus.Control(), ko)
+	if err != nil {
+		return nil, err
+	}
+	ingest := origin.NewIngest(id, n.bus, store.Streams, log)
+	n.edge, err = edge.New(config, n.bus, store.Streams, ingest, log)
+	return n, err
+}
+
+// run serves clients until ctx ends.
+func (n *node) run(ctx context.Context) error { return n.edge.Serve(ctx, n.ln) }
+
+func (n *node) close() {
+	n.ln.Close()
+	if n.bus != nil {
+		n.bus.Close()
+	}
+}
+
+func (n *node) rtmpURL() string { return "rtmp://" + n.ln.Addr().String() }
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	ln, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("--rtmp %s: %w: choose another address, port 0 for any free one", addr, unwrapListen(err))
+	}
+	return ln, nil
+}
+
+// unwrapListen leaves off the address, which the user knows.
+func unwrapListen(err error) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// defaultID is the same after a restart, and different for two nodes of one host.
+func defaultID(addr net.Addr) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	_, port, _ := net.SplitHostPort(addr.String())
+	return host + "-" + port
+}
+
+// ready is what --ready-file holds.
+type ready struct {
+	NATS  string      `json:"nats"`
+	Nodes []readyNode `json:"nodes"`
+}
+
+type readyNode struct {
+	ID   string `json:"id"`
+	RTMP string `json:"rtmp"`
+}
+
+// writeReady writes the addresses to path, in one step, unless path is empty.
+func writeReady(path, natsURL string, nodes ...*node) error {
+	if path == "" {
+		return nil
+	}
+	r := ready{NATS: natsURL}
+	for _, n := range nodes {
+		r.Nodes = append(r.Nodes, readyNode{ID: n.id, RTMP: n.ln.Addr().String()})
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".ready-*")
+	if err != nil {
+		return fmt.Errorf("--ready-file: %w", err)
+	}
+	_, err = temp.Write(append(b, '\n'))
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(temp.Name())
+		return fmt.Errorf("--ready-file: %w", err)
+	}
+	return nil
+}

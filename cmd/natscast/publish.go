@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/internal/console"
+	"natscast/internal/push"
+	"natscast/internal/testpattern"
+)
+
+// numberMark stands for the number of a copy, or of a player, in a URL.
+const numberMark = "{n}"
+
+// maxCopies keeps well within the open files that a process may have.
+const maxCopies = 10_000
+
+func publishCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "publish",
+		Usage:     "publish the test pattern, or an FLV file in a loop, in real time",
+		ArgsUsage: "[FILE.flv] RTMP-URL",
+		Description: "natscast publish rtmp://localhost/live/cam\n" +
+			"natscast publish film.flv rtmp://localhost/live/film\n" +
+			"natscast publish --copies 100 --duration 1m rtmp://localhost/live/test-{n}\n\n" +
+			"{n} is the number of the copy, from 1; without it, the URLs of several copies end in -1, -2, ...",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "copies", Value: 1, Usage: "publish that many streams at once", EnvVars: env("copies")},
+			&cli.DurationFlag{Name: "duration", Usage: "end after this `long` (default: never)", EnvVars: env("duration")},
+			&cli.IntFlag{Name: "fps", Value: testpattern.DefaultFPS, Usage: "pictures a second of the test pattern", EnvVars: env("fps")},
+			&cli.DurationFlag{Name: "gop", Value: testpattern.DefaultKeyframeInterval, Usage: "time from keyframe to keyframe of the test pattern", EnvVars: env("gop")},
+			&cli.IntFlag{Name: "bitrate", Value: 1_000_000, Usage: "bits per second of the test pattern's video", EnvVars: env("bitrate")},
+		},
+		Action: publish,
+	}
+}
+
+func publish(c *cli.Context) error {
+	args, err := arguments(c, 1, 2)
+	if err != nil {
+		return err
+	}
+	urls, err := numbered(args[len(args)-1], "copies", c.Int("copies"))
+	if err != nil {
+		return err
+	}
+	source, err := publishSource(c, args[:len(args)-1])
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+
+	ctx, cancel := limited(c.Context, c.Duration("duration"))
+	defer cancel()
+	var progress push.Progress
+	begun := time.Now()
+	stopStatus := status(ctx, c, func() string { return publishLine(&progress, begun) })
+	err = push.Run(ctx, source, urls, &progress)
+	stopStatus()
+	fmt.Fprintln(c.App.Writer, publishLine(&progress, begun))
+	return err
+}
+
+func publishSource(c *cli.Context, files []string) (push.Source, error) {
+	if len(files) == 1 {
+		return push.File(files[0])
+	}
+	return push.Pattern(testpattern.Config{
+		Label: "natscast", FPS: c.Int("fps"), KeyframeInterval: c.Duration("gop"), Bitrate: c.Int("bitrate"),
+	})
+}
+
+func publishLine(p *push.Progress, begun time.Time) string {
+	elapsed := time.Since(begun)
+	bits := float64(p.Bytes.Load()) * 8 / elapsed.Seconds()
+	return fmt.Sprintf("%v  streams %d  packets %d  %s",
+		elapsed.Round(time.Second), p.Copies.Load(), p.Packets.Load(), console.Bitrate(bits))
+}
+
+// numbered makes count URLs of one.
+func numbered(url, flag string, count int) ([]string, error) {
+	if count < 1 || count > maxCopies {
+		return nil, usageError("--%s %d: want 1 to %d", flag, count, maxCopies)
+	}
+	if count > 1 && flag == "copies" && !strings.Contains(url, numberMark) {
+		url += "-" + numberMark
+	}
+	urls := make([]string, count)
+	for i := range urls {
+		urls[i] = strings.ReplaceAll(url, numberMark, strconv.Itoa(i+1))
+	}
+	return urls, nil
+}
+
+// limited returns ctx, ending after d unless d is 0.
+func limited(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// status keeps a status line going until the returned function is called.
+func status(ctx context.Context, c *cli.Context, line func() string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { console.Status(ctx, c.App.ErrWriter, line) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}

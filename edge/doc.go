@@ -1,0 +1,24 @@
+// Package edge is the front door: it takes RTMP clients in, hands what they
+// publish to an [Ingester], and fans out to its players the streams that they
+// watch. One frame's way:
+//
+//	bus.Subscription ─> hub ─> its log of framed entries
+//	                             │ one wake-up per fan-out worker
+//	                             └─> worker ─> each client's outbox ─> one writev
+//
+// A [hub] exists while a stream has players here, and some seconds longer. It
+// turns every chunk into RTMP messages once; those bytes are immutable and shared. A
+// player is a cursor on the hub's log: nothing is queued, allocated or woken per
+// player and message. A few workers pass over the players and send what each
+// cursor finds, however much that is, in one non-blocking vectored write; only a full
+// socket is waited for, by a goroutine that lives until it drains. So load makes
+// writes larger before it makes them late.
+//
+// A cursor that falls out of the log jumps to the newest keyframe, codec headers
+// first, and what it missed is counted. A client whose socket takes nothing for ten
+// seconds is closed.
+//
+// All messages in the log carry a full (type 0) RTMP chunk header with the absolute
+// timestamp and message stream 1, so that any cursor may start at any message; the
+// rare player with another message stream, or without audio or video, gets a patched copy.
+package edge

@@ -1,0 +1,160 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"natscast/bus"
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+// Ingester takes what clients publish. Publish waits for the stream's lease at most as
+// long as ctx allows; its error wraps kv.ErrTaken when somebody publishes the
+// stream already. client describes the publisher in the directory.
+type Ingester interface {
+	Publish(ctx context.Context, name media.Name, client string) (media.Sink, error)
+}
+
+// Config is what an operator may choose.
+type Config struct {
+	// Coalesce is the least time between two writes to a player: more of it
+	// costs latency and saves CPU. 0 writes at each video frame.
+	Coalesce time.Duration
+	// PlayWait is how long a player waits for a stream that nobody publishes before it is
+	// told that there is none; 0 means 15 s.
+	PlayWait time.Duration
+}
+
+const (
+	defaultPlayWait = 15 * time.Second
+	maxCoalesce     = time.Second
+)
+
+// Edge serves the clients of one node.
+type Edge struct {
+	// Static after construction.
+	config  Config
+	bus     *bus.Bus
+	streams *kv.Streams
+	ingest  Ingester
+	log     *slog.Logger
+	workers []*worker
+	count   counters
+
+	mu   sync.Mutex // guards what follows, and the players of each hub
+	hubs map[media.Name]*hub
+
+	running  sync.WaitGroup // hubs and workers
+	hubCtx   context.Context
+	sessions atomic.Uint64 // numbers the connections
+}
+
+// New returns an edge whose clients publish through ingest.
+func New(config Config, b *bus.Bus, streams *kv.Streams, ingest Ingester, log *slog.Logger) (*Edge, error) {
+	if config.Coalesce < 0 || config.Coalesce > maxCoalesce {
+		return nil, fmt.Errorf("coalesce %v: want 0 to %v", config.Coalesce, maxCoalesce)
+	}
+	if config.PlayWait == 0 {
+		config.PlayWait = defaultPlayWait
+	}
+	e := &Edge{
+		config: config, bus: b, streams: streams, ingest: ingest, log: log,
+		hubs: map[media.Name]*hub{},
+	}
+	for range runtime.GOMAXPROCS(0) {
+		e.workers = append(e.workers, newWorker(config.Coalesce))
+	}
+	return e, nil
+}
+
+// Serve takes RTMP clients from ln until ctx ends, then closes ln and waits until every
+// session has ended. An edge serves once.
+func (e *Edge) Serve(ctx context.Context, ln net.Listener) error {
+	hubCtx, stopHubs := context.WithCancel(context.Background())
+	e.hubCtx = hubCtx
+	for _, w := range e.workers {
+		e.running.Go(func() { w.run(hubCtx) })
+	}
+	// The hubs outlive the sessions, which say goodbye through them.
+	defer e.running.Wait()
+	defer stopHubs()
+
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	defer stop()
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			sessions.Go(func() { e.serveConn(ctx, conn) })
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("serve %v: %w", ln.Addr(), err)
+		default:
+			// Out of file descriptors, most likely: others will leave.
+			e.log.Error("accept failed", "err", err)
+			sleep(ctx, 100*time.Millisecond)
+		}
+	}
+}
+
+// join returns the hub of a stream, with one more player.
+func (e *Edge) join(name media.Name) *hub {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h := e.hubs[name]
+	if h == nil {
+		h = newHub(e, name)
+		ctx, cancel := context.WithCancel(e.hubCtx)
+		h.cancel = cancel
+		e.hubs[name] = h
+		e.running.Go(func() { h.run(ctx) })
+	}
+	h.players++
+	if h.idle != nil {
+		h.idle.Stop()
+		h.idle = nil
+	}
+	return h
+}
+
+// leave takes a player off the hub, which goes when it stays without one.
+func (e *Edge) leave(h *hub) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h.players--
+	if h.players == 0 {
+		h.idle = time.AfterFunc(linger, func() { e.dropIdle(h) })
+	}
+}
+
+func (e *Edge) dropIdle(h *hub) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if h.players == 0 && e.hubs[h.name] == h {
+		delete(e.hubs, h.name)
+		h.cancel()
+	}
+}
+
+// worker returns the worker with the fewest clients.
+func (e *Edge) worker() int {
+	least := 0
+	for i, w := range e.workers {
+		if w.clients.Load() < e.workers[least].clients.Load() {
+			least = i
+		}
+	}
+	e.workers[least].clients.Add(1)
+	return least
+}

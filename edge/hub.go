@@ -1,0 +1,154 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"natscast/bus"
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+const (
+	// linger is how long a stream stays subscribed after its last player.
+	linger = 5 * time.Second
+	// silence is how long a live stream may say nothing before the directory is
+	// asked whether it still has a publisher.
+	silence = 2 * time.Second
+	// directoryTimeout bounds one question to the directory.
+	directoryTimeout = 2 * time.Second
+	// retryInterval is how soon a failed subscription is tried again.
+	retryInterval = time.Second
+)
+
+// hub is one stream on this edge: a single bus subscription, the log that it
+// fills, and the audience that reads the log.
+type hub struct {
+	// Static after construction.
+	edge     *Edge
+	name     media.Name
+	log      *slog.Logger
+	cancel   context.CancelFunc
+	audience []*audience // one per worker
+
+	view atomic.Pointer[view]
+
+	players int         // guarded by edge.mu
+	idle    *time.Timer // runs while there are no players; guarded by edge.mu
+
+	mu    sync.Mutex   // guards what follows; the log has one writer at a time
+	last  bus.Position // of the newest chunk
+	heard time.Time    // when it came
+	live  bool         // the log's newest entry is not an end
+}
+
+func newHub(e *Edge, name media.Name) *hub {
+	h := &hub{edge: e, name: name, log: e.log.With("stream", name)}
+	for _, w := range e.workers {
+		h.audience = append(h.audience, &audience{worker: w, clients: map[*outbox]int{}})
+	}
+	h.view.Store(&view{})
+	return h
+}
+
+// run keeps the stream subscribed until ctx ends.
+func (h *hub) run(ctx context.Context) {
+	var watch sync.WaitGroup
+	watch.Go(func() { h.watchSilence(ctx) })
+	defer watch.Wait()
+	for ctx.Err() == nil {
+		if err := h.follow(ctx); err != nil && ctx.Err() == nil {
+			h.log.Warn("subscription failed, trying again", "err", err)
+			sleep(ctx, retryInterval)
+		}
+	}
+}
+
+func (h *hub) follow(ctx context.Context) error {
+	sub, err := h.edge.bus.Subscribe(h.name)
+	if err != nil {
+		return err
+	}
+	shard := ""
+	if s, err := h.lookUp(ctx); err == nil {
+		shard = s.Shard
+	} else if !errors.Is(err, kv.ErrNotFound) {
+		h.log.Warn("the directory does not answer", "err", err)
+	}
+	return sub.Run(ctx, shard, h.deliver)
+}
+
+func (h *hub) lookUp(ctx context.Context) (kv.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
+	defer cancel()
+	return h.edge.streams.Get(ctx, h.name)
+}
+
+// deliver appends a chunk to the log.
+func (h *hub) deliver(c bus.Chunk) {
+	e, err := newEntry(c, time.Now())
+	if err != nil {
+		h.edge.count.malformed.Add(1)
+		h.log.Warn("malformed chunk", "err", err)
+		return
+	}
+	h.mu.Lock()
+	again := !h.last.Less(c.Position) // a new subscription tells the GOP anew
+	e.broken = e.broken || c.Epoch == h.last.Epoch && c.Seq != h.last.Seq+1
+	if !again {
+		h.last = c.Position
+		h.append(e)
+	}
+	h.mu.Unlock()
+}
+
+// append adds e to the log and wakes the workers. The caller holds mu.
+func (h *hub) append(e *entry) {
+	if e.end && !h.live {
+		return
+	}
+	h.heard, h.live = e.arrived, !e.end
+	h.view.Store(h.view.Load().add(e))
+	for _, a := range h.audience {
+		a.worker.mark(a)
+	}
+}
+
+// watchSilence ends the stream for its players when its publisher's node has died:
+// then no End comes, and its lease runs out.
+func (h *hub) watchSilence(ctx context.Context) {
+	tick := time.NewTicker(silence / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		h.mu.Lock()
+		silent := h.live && time.Since(h.heard) > silence
+		h.mu.Unlock()
+		if !silent {
+			continue
+		}
+		if _, err := h.lookUp(ctx); errors.Is(err, kv.ErrNotFound) {
+			h.log.Info("the publisher is gone without a word")
+			h.mu.Lock()
+			h.append(&entry{end: true, arrived: time.Now()})
+			h.mu.Unlock()
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

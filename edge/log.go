@@ -1,0 +1,132 @@
+package edge
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"natscast/bus"
+	"natscast/internal/flv"
+	"natscast/internal/media"
+	"natscast/internal/rtmp/chunk"
+	"natscast/internal/rtmp/message"
+)
+
+const (
+	// chunkSize is the RTMP chunk size of all that is sent: the largest that every
+	// client takes (Flash Player stops at 65,536).
+	chunkSize = 65536
+	// sharedStream is the message stream id for which log entries are framed: the first
+	// one of every connection.
+	sharedStream = 1
+	// idOffset is where a type 0 header holds the message stream id.
+	idOffset = 8
+)
+
+// The bounds of a hub's log. It always holds the newest GOP, unless that alone is
+// larger than maxLogBytes; of what is older, as much as a slow player may lag.
+const (
+	maxLag      = 3000     // ms
+	maxLogBytes = 64 << 20 // of one stream
+)
+
+// entry is one chunk of the stream, framed for RTMP. It is immutable.
+type entry struct {
+	wire    []byte // whole messages for sharedStream
+	head    int    // the leading bytes that are codec headers, for those who join here
+	spans   []span // the messages in wire
+	epoch   uint64
+	dts     uint32
+	key     bool // a player can join here
+	broken  bool // chunks are missing just before this one
+	end     bool // the publisher has gone; no media
+	arrived time.Time
+}
+
+// span is one message of an entry.
+type span struct {
+	end  int // offset behind it
+	kind media.Kind
+}
+
+func newEntry(c bus.Chunk, now time.Time) (*entry, error) {
+	e := &entry{epoch: c.Epoch, dts: c.DTS, key: c.Key, broken: c.Lost > 0, end: c.End, arrived: now}
+	e.wire = make([]byte, 0, len(c.Payload)+len(c.Payload)/chunkSize*8+16)
+	for rest := c.Payload; len(rest) > 0; {
+		f, next, err := flv.Next(rest)
+		if err != nil {
+			return nil, fmt.Errorf("chunk %v: %w", c.Position, err)
+		}
+		e.wire = chunk.Append(e.wire, message.Media(f, sharedStream), chunkSize)
+		e.spans = append(e.spans, span{len(e.wire), f.Kind})
+		rest = next
+		if len(c.Payload)-len(rest) == c.Headers {
+			e.head = len(e.wire)
+		}
+	}
+	return e, nil
+}
+
+// only returns a copy of the entry's messages from offset on, of the kinds that want
+// accepts, addressed to another message stream.
+func (e *entry) only(from int, streamID uint32, want func(media.Kind) bool) []byte {
+	out := make([]byte, 0, len(e.wire)-from)
+	start := 0
+	for _, s := range e.spans {
+		if start >= from && want(s.kind) {
+			at := len(out)
+			out = append(out, e.wire[start:s.end]...)
+			binary.LittleEndian.PutUint32(out[at+idOffset:], streamID)
+		}
+		start = s.end
+	}
+	return out
+}
+
+// view is a stream's log as it was at one moment. It is immutable: a reader loads it
+// once and needs no lock.
+type view struct {
+	entries []*entry
+	base    uint64 // the index of entries[0]
+	key     uint64 // the index of the newest entry to join at; valid if joinable
+	bytes   int    // the size of all entries
+
+	joinable bool
+}
+
+func (v *view) head() uint64           { return v.base + uint64(len(v.entries)) }
+func (v *view) at(index uint64) *entry { return v.entries[index-v.base] }
+
+// add returns the view with e appended and what is too old left out. The entries'
+// array is shared with v: only one goroutine, the hub's, may call it.
+func (v *view) add(e *entry) *view {
+	next := *v
+	next.entries = append(v.entries, e)
+	next.bytes += len(e.wire)
+	switch {
+	case e.key:
+		next.key, next.joinable = next.head()-1, true
+	case e.end:
+		next.joinable = false
+	}
+	next.trim()
+	return &next
+}
+
+func (v *view) trim() {
+	newest := v.entries[len(v.entries)-1]
+	for len(v.entries) > 1 {
+		oldest := v.entries[0]
+		old := newest.arrived.Sub(oldest.arrived).Milliseconds() > maxLag
+		inGOP := v.joinable && v.base >= v.key
+		if v.bytes <= maxLogBytes && (inGOP || !old) {
+			return
+		}
+		if inGOP {
+			v.joinable = false // the GOP lost its beginning
+		}
+		v.bytes -= len(oldest.wire)
+		v.entries = v.entries[1:]
+		v.base++
+	}
+}

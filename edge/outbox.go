@@ -1,0 +1,192 @@
+package edge
+
+import (
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxControl bounds the answers that wait for a client that does not read them.
+	maxControl = 256 << 10
+	// maxBatch is about how much one write offers to the kernel.
+	maxBatch = 1 << 20
+	// stuckTimeout is how long a full socket may take nothing at all.
+	stuckTimeout = 10 * time.Second
+)
+
+var (
+	errStuck    = errors.New("the client has read nothing for too long")
+	errFlooding = errors.New("the client asks without reading the answers")
+)
+
+// outbox is the outgoing half of a client's connection. It sends whole RTMP messages:
+// control messages first, then what its players' cursors find. Any goroutine may flush
+// it; nobody waits for a slow client but the one goroutine that awaits its socket.
+type outbox struct {
+	conn  *net.TCPConn
+	raw   syscall.RawConn
+	write func(fd uintptr) bool // made once, so that a flush allocates nothing
+
+	mu      sync.Mutex // guards what follows
+	control []byte     // messages to go before any media
+	players []*player
+	batch   [][]byte // begun and not yet taken by the kernel; aliases immutable bytes
+	store   [][]byte // the array behind batch
+	vector  vector
+	n       int // result of write
+	errno   syscall.Errno
+	full    bool // awaitSocket runs
+	err     error
+	sent    uint64         // bytes
+	waiting sync.WaitGroup // awaitSocket
+}
+
+func newOutbox(conn *net.TCPConn) (*outbox, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	o := &outbox{conn: conn, raw: raw}
+	o.write = func(fd uintptr) bool {
+		o.n, o.errno = o.vector.write(fd, o.batch)
+		return true
+	}
+	return o, nil
+}
+
+// send queues control messages and flushes.
+func (o *outbox) send(messages []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.control)+len(messages) > maxControl {
+		o.fail(errFlooding)
+		return
+	}
+	o.control = append(o.control, messages...)
+	o.flushLocked()
+}
+
+// flush sends what there is to send, as far as the socket takes it.
+func (o *outbox) flush() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.flushLocked()
+}
+
+func (o *outbox) flushLocked() {
+	for !o.full && o.err == nil {
+		if len(o.batch) == 0 && !o.gather() {
+			return
+		}
+		if err := o.raw.Write(o.write); err != nil {
+			o.fail(err)
+			return
+		}
+		switch o.errno {
+		case 0:
+			o.consume(o.n)
+		case syscall.EAGAIN:
+			o.full = true
+			o.waiting.Add(1)
+			go o.awaitSocket()
+		case syscall.EINTR:
+		default:
+			o.fail(o.errno)
+		}
+	}
+}
+
+// gather fills the batch. It reports whether there is anything to send.
+func (o *outbox) gather() bool {
+	o.store = o.store[:0]
+	if len(o.control) > 0 {
+		o.store = append(o.store, o.control)
+		o.control = nil
+	}
+	for _, p := range o.players {
+		o.store = p.gather(o.store, maxBatch)
+	}
+	o.batch = o.store
+	return len(o.batch) > 0
+}
+
+func (o *outbox) consume(n int) {
+	o.sent += uint64(n)
+	for len(o.batch) > 0 && n >= len(o.batch[0]) {
+		n -= len(o.batch[0])
+		o.batch[0] = nil // the log may let go of it
+		o.batch = o.batch[1:]
+	}
+	if n > 0 {
+		o.batch[0] = o.batch[0][n:]
+	}
+}
+
+// awaitSocket waits until the full socket takes bytes again, then flushes.
+func (o *outbox) awaitSocket() {
+	defer o.waiting.Done()
+	asked := false
+	o.conn.SetWriteDeadline(time.Now().Add(stuckTimeout))
+	err := o.raw.Write(func(uintptr) bool {
+		writable := asked
+		asked = true
+		return writable
+	})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.full = false
+	o.conn.SetWriteDeadline(time.Time{})
+	switch {
+	case err == nil:
+		o.flushLocked()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		o.fail(errStuck)
+	default:
+		o.fail(err)
+	}
+}
+
+// fail ends the connection: the client's reader wakes with an error.
+func (o *outbox) fail(err error) {
+	if o.err == nil {
+		o.err = err
+		o.conn.Close()
+	}
+	o.batch, o.control = nil, nil
+}
+
+// close ends the connection for the given reason, waits for the goroutine that awaits its
+// socket, and returns the reason for which the connection really ended.
+func (o *outbox) close(err error) error {
+	o.mu.Lock()
+	o.fail(err)
+	err = o.err
+	o.mu.Unlock()
+	o.waiting.Wait()
+	return err
+}
+
+func (o *outbox) add(p *player) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.players = append(o.players, p)
+}
+
+func (o *outbox) remove(p *player) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.players = slices.DeleteFunc(o.players, func(q *player) bool { return p == q })
+}
+
+// with changes a player's state under the lock that guards it, then flushes.
+func (o *outbox) with(change func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change()
+	o.flushLocked()
+}

@@ -1,0 +1,141 @@
+package edge
+
+import "natscast/internal/media"
+
+// Reasons for which a player misses media, as they are counted and logged.
+const (
+	lossLag = "lag" // its cursor fell out of the log
+	lossGap = "gap" // the bus could not give the chunks
+)
+
+// player is one play command's cursor on a hub's log. Its client's outbox guards it.
+type player struct {
+	hub      *hub
+	streamID uint32
+
+	joined  bool   // the cursor has a place in the log; otherwise it waits for a random-access point
+	next    uint64 // the index of the entry to send next, or of the first one missed
+	from    uint64 // no random-access point before this index will do
+	reason  string // why the cursor lost its place, for the count of what it missed
+	told    bool   // the player knows that the stream is there: it was not told of its end
+	epoch   uint64 // of the entry sent last
+	paused  bool
+	noAudio bool
+	noVideo bool
+	// awaitsKey holds video back from receiveVideo(true) until the next keyframe.
+	awaitsKey bool
+
+	sent    uint64            // entries
+	skipped map[string]uint64 // entries by reason
+}
+
+func newPlayer(h *hub, streamID uint32) *player {
+	return &player{hub: h, streamID: streamID, told: true, skipped: map[string]uint64{}}
+}
+
+// gather appends to dst what the player should get next, at most about limit
+// bytes, and moves its cursor behind that.
+func (p *player) gather(dst [][]byte, limit int) [][]byte {
+	if p.paused {
+		return dst
+	}
+	v := p.hub.view.Load()
+	if p.joined && p.next < v.base {
+		p.leave(v.base, lossLag)
+	}
+	for limit > 0 {
+		fresh := !p.joined
+		if fresh && !p.join(v) {
+			return p.passEnd(dst, v)
+		}
+		if p.next == v.head() {
+			return dst
+		}
+		e := v.at(p.next)
+		if e.broken && !fresh && !e.key {
+			p.leave(p.next, lossGap)
+			continue
+		}
+		p.next++
+		from := len(dst)
+		dst = p.entry(dst, e, fresh || e.epoch != p.epoch)
+		for _, b := range dst[from:] {
+			limit -= len(b)
+		}
+	}
+	return dst
+}
+
+// join puts the cursor on the newest random-access point, if it has one to use.
+func (p *player) join(v *view) bool {
+	if !v.joinable || v.key < p.from {
+		return false
+	}
+	if p.reason != "" && v.key > p.next {
+		p.skipped[p.reason] += v.key - p.next
+		p.hub.edge.count.skip(p.reason, v.key-p.next)
+	}
+	p.joined, p.next, p.reason = true, v.key, ""
+	return true
+}
+
+// leave takes the cursor off the log until there is a random-access point at from or
+// behind it. What lies between is counted by reason when the cursor joins again.
+func (p *player) leave(from uint64, reason string) {
+	p.joined, p.from, p.reason = false, from, reason
+}
+
+// entry appends what the player wants of e; fresh says that it needs the codec headers.
+func (p *player) entry(dst [][]byte, e *entry, fresh bool) [][]byte {
+	if e.end {
+		p.joined = false
+		return p.end(dst)
+	}
+	if !p.told {
+		p.told = true
+		dst = append(dst, playBegan(p.streamID))
+	}
+	p.sent++
+	p.epoch = e.epoch
+	if e.key && p.awaitsKey {
+		p.awaitsKey, fresh = false, true
+	}
+	from := e.head
+	if fresh {
+		from = 0
+	}
+	if p.streamID == sharedStream && !p.noAudio && !p.noVideo && !p.awaitsKey {
+		return append(dst, e.wire[from:])
+	}
+	if b := e.only(from, p.streamID, p.wants); len(b) > 0 {
+		dst = append(dst, b)
+	}
+	return dst
+}
+
+func (p *player) wants(k media.Kind) bool {
+	switch k {
+	case media.Audio:
+		return !p.noAudio
+	case media.Video:
+		return !p.noVideo && !p.awaitsKey
+	}
+	return true
+}
+
+// end appends the announcement that the stream has ended, once.
+func (p *player) end(dst [][]byte) [][]byte {
+	if !p.told {
+		return dst
+	}
+	p.told = false
+	return append(dst, playEnded(p.streamID))
+}
+
+// passEnd tells a player without a place in the log of an end that it has not seen.
+func (p *player) passEnd(dst [][]byte, v *view) [][]byte {
+	if n := len(v.entries); n > 0 && v.entries[n-1].end && p.sent > 0 {
+		return p.end(dst)
+	}
+	return dst
+}

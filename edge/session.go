@@ -1,0 +1,212 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"natscast/internal/media"
+	"natscast/internal/rtmp/chunk"
+	"natscast/internal/rtmp/handshake"
+	"natscast/internal/rtmp/message"
+)
+
+// How long a client may be silent.
+const (
+	handshakeTimeout = 5 * time.Second
+	commandTimeout   = 10 * time.Second // until its first command
+	idleTimeout      = 60 * time.Second // while it neither plays nor publishes
+	publishTimeout   = 30 * time.Second // while it publishes; its name is taken meanwhile
+)
+
+const (
+	// maxStreams is how many message streams a connection may have.
+	maxStreams = 16
+	// window is the acknowledgement window that both sides are told of.
+	window = 2_500_000
+)
+
+// session is one client connection. Its goroutine reads and answers; all that it
+// sends goes through the outbox.
+type session struct {
+	// Static after construction.
+	edge *Edge
+	log  *slog.Logger
+	ctx  context.Context // ends when the node stops
+	conn *net.TCPConn
+	in   *chunk.Reader
+	out  *outbox
+
+	// Owned by the session's goroutine.
+	app       string // "" before connect
+	client    string // what the client calls itself
+	streams   map[uint32]*stream
+	worker    int           // index among the edge's workers; -1 before the first play
+	ackWindow uint64        // the client wants an Acknowledgement that often
+	acked     uint64        // bytes acknowledged
+	deadline  time.Time     // of reading
+	frames    []media.Frame // scratch
+}
+
+// errBye ends a session whose client said goodbye.
+var errBye = errors.New("closed by the client")
+
+func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
+	defer c.Close()
+	log := e.log.With("conn", e.sessions.Add(1), "client", c.RemoteAddr().String())
+	defer func() {
+		if r := recover(); r != nil {
+			e.count.panics.Add(1)
+			log.Error("panic in a session", "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	e.count.connections.Add(1)
+	defer e.count.connections.Add(-1)
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+
+	s, err := newSession(ctx, e, c, log)
+	if err == nil {
+		err = s.run()
+	}
+	switch {
+	case ctx.Err() != nil:
+		log.Debug("session ended: the node stops")
+	case errors.Is(err, io.EOF), errors.Is(err, errBye):
+		log.Debug("session ended")
+	default:
+		log.Info("session ended", "err", err)
+	}
+}
+
+func newSession(ctx context.Context, e *Edge, c net.Conn, log *slog.Logger) (*session, error) {
+	conn, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a TCP connection", c)
+	}
+	out, err := newOutbox(conn)
+	if err != nil {
+		return nil, err
+	}
+	return &session{
+		edge: e, log: log, ctx: ctx, conn: conn, out: out,
+		streams:   map[uint32]*stream{},
+		worker:    -1,
+		ackWindow: window,
+	}, nil
+}
+
+// run serves the client until it leaves. The error says why it ended.
+func (s *session) run() (err error) {
+	defer func() { err = s.close(err) }()
+	s.conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	if err := handshake.Server(s.conn); err != nil {
+		return err
+	}
+	s.conn.SetDeadline(time.Time{})
+	s.in = chunk.NewReader(s.conn, chunk.DefaultLimits())
+	for {
+		s.extendDeadline()
+		m, err := s.in.Read()
+		if err != nil {
+			return err
+		}
+		if err := s.handle(m); err != nil {
+			return err
+		}
+		s.acknowledge()
+	}
+}
+
+// close ends all that the client played and published, and returns why the connection ended.
+func (s *session) close(err error) error {
+	for id := range s.streams {
+		s.closeStream(id)
+	}
+	err = s.out.close(err)
+	if s.worker >= 0 {
+		s.edge.workers[s.worker].clients.Add(-1)
+	}
+	s.edge.count.sentBytes.Add(s.out.sent)
+	return err
+}
+
+// extendDeadline gives the client time for its next message. A player may be silent as long as
+// it takes what it is sent. Setting a deadline costs; doing it once a second is enough.
+func (s *session) extendDeadline() {
+	timeout := idleTimeout
+	if s.app == "" {
+		timeout = commandTimeout
+	}
+	for _, st := range s.streams {
+		switch {
+		case st.player != nil:
+			if !s.deadline.IsZero() {
+				s.deadline = time.Time{}
+				s.conn.SetReadDeadline(s.deadline)
+			}
+			return
+		case st.sink != nil:
+			timeout = publishTimeout
+		}
+	}
+	if d := time.Now().Add(timeout); d.Sub(s.deadline).Abs() > time.Second {
+		s.deadline = d
+		s.conn.SetReadDeadline(d)
+	}
+}
+
+// acknowledge tells the client what has been received, each half of its window (5.4.3).
+func (s *session) acknowledge() {
+	if n := s.in.BytesRead(); n-s.acked >= s.ackWindow/2 {
+		s.acked = n
+		s.send(message.Acknowledgement(n))
+	}
+}
+
+func (s *session) send(messages ...chunk.Message) { s.out.send(frame(messages...)) }
+
+// frame puts messages into RTMP chunks.
+func frame(messages ...chunk.Message) []byte {
+	var b []byte
+	for _, m := range messages {
+		b = chunk.Append(b, m, chunkSize)
+	}
+	return b
+}
+
+// handle takes one message. An error ends the session.
+func (s *session) handle(m chunk.Message) error {
+	switch m.Type {
+	case message.TypeAudio, message.TypeVideo, message.TypeData, message.TypeDataAMF3, message.TypeAggregate:
+		return s.media(m)
+	case message.TypeCommand, message.TypeCommandAMF3:
+		c, err := message.DecodeCommand(m)
+		if err != nil {
+			return err
+		}
+		return s.command(c)
+	case message.TypeWindowAckSize:
+		c, err := message.DecodeControl(m)
+		if err != nil {
+			return err
+		}
+		s.ackWindow = max(uint64(c.Value), 1<<16)
+	case message.TypeUserControl:
+		c, err := message.DecodeUserControl(m)
+		if err != nil {
+			return err
+		}
+		if c.Event == message.PingRequest {
+			s.send(userControl(message.PingResponse, c.Value))
+		}
+	}
+	// Acknowledgements and Set Peer Bandwidth tell us nothing that the socket does not;
+	// shared objects and unknown types have no meaning here.
+	return nil
+}

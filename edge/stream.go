@@ -1,0 +1,260 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"natscast/internal/amf"
+	"natscast/internal/media"
+	"natscast/internal/rtmp/chunk"
+	"natscast/internal/rtmp/message"
+	"natscast/kv"
+)
+
+var (
+	errNotConnected = errors.New("a command before connect")
+	errNoStream     = errors.New("the message stream does not exist")
+)
+
+// publishWait bounds how long a publisher waits for its lease.
+const publishWait = 5 * time.Second
+
+// stream is one message stream of a connection: nothing yet, a publication or a player.
+type stream struct {
+	id     uint32
+	name   media.Name
+	asked  string // the name as the client gave it
+	sink   media.Sink
+	player *player
+	wait   *time.Timer // tells a player that its stream does not come
+}
+
+// stream returns an existing message stream. One that a client takes for granted
+// (some never call createStream) is made.
+func (s *session) stream(id uint32) (*stream, error) {
+	if st := s.streams[id]; st != nil {
+		return st, nil
+	}
+	if id == 0 || id > maxStreams || len(s.streams) == maxStreams {
+		return nil, fmt.Errorf("%w: %d", errNoStream, id)
+	}
+	s.streams[id] = &stream{id: id}
+	return s.streams[id], nil
+}
+
+// publish (7.2.2.6). All publishing types are live for now: "record" and "append" differ in what is kept.
+func (s *session) publish(id uint32, c message.Command) error {
+	st, err := s.stream(id)
+	if err != nil {
+		return err
+	}
+	s.closeStream(id)
+	st.asked = argString(c, 1)
+	if st.name, err = media.ParseName(s.app, st.asked); err != nil {
+		s.log.Info("publish refused", "err", err)
+		s.refuseStream(id, "NetStream.Publish.BadName", err.Error())
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, publishWait)
+	defer cancel()
+	st.sink, err = s.edge.ingest.Publish(ctx, st.name, s.conn.RemoteAddr().String()+" "+s.client)
+	if err != nil {
+		s.log.Info("publish refused", "err", err)
+		code := "NetStream.Publish.Failed"
+		if errors.Is(err, kv.ErrTaken) {
+			code = "NetStream.Publish.BadName"
+		}
+		st.sink = nil
+		s.refuseStream(id, code, err.Error())
+		return nil
+	}
+	s.edge.count.publishers.Add(1)
+	s.send(userControl(message.StreamBegin, id), onStatus(id, message.LevelStatus, "NetStream.Publish.Start", string(st.name)+" is now published."))
+	return nil
+}
+
+// clearDataFrame is the AMF0 string with which a publisher takes its metadata back. Those who
+// have it keep it, and the next onMetaData replaces it.
+var clearDataFrame = []byte("\x02\x00\x0f" + message.ClearDataFrame)
+
+// media passes a published message on. Media on a stream that does not publish
+// (any more) is what a client had under way; it is ignored.
+func (s *session) media(m chunk.Message) error {
+	st := s.streams[m.StreamID]
+	if st == nil || st.sink == nil {
+		return nil
+	}
+	frames, err := message.AppendFrames(s.frames[:0], m)
+	if err != nil {
+		return err
+	}
+	s.frames = frames
+	for _, f := range frames {
+		if f.Kind == media.Data && bytes.HasPrefix(f.Payload, clearDataFrame) {
+			continue
+		}
+		if err := st.sink.Write(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseStream tells the client that a publish or play command has failed.
+func (s *session) refuseStream(id uint32, code, description string) {
+	s.send(onStatus(id, message.LevelError, code, description))
+}
+
+// play (7.2.2.1). A stream that nobody publishes is waited for.
+func (s *session) play(id uint32, c message.Command) error {
+	st, err := s.stream(id)
+	if err != nil {
+		return err
+	}
+	s.closeStream(id)
+	st.asked = argString(c, 1)
+	if st.name, err = media.ParseName(s.app, st.asked); err != nil {
+		s.log.Info("play refused", "err", err)
+		s.refuseStream(id, "NetStream.Play.Failed", err.Error())
+		return nil
+	}
+	if s.worker < 0 {
+		s.worker = s.edge.worker()
+	}
+	h := s.edge.join(st.name)
+	st.player = newPlayer(h, id)
+	s.edge.count.players.Add(1)
+	s.log.Info("play began", "stream", st.name)
+
+	s.send(userControl(message.StreamBegin, id),
+		onStatus(id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
+		onStatus(id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
+		encode(message.Data{StreamID: id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}}),
+		encode(message.Data{StreamID: id, Name: "onStatus", Args: []amf.Value{
+			&amf.Object{Members: amf.Members{{Key: "code", Value: "NetStream.Data.Start"}}}}}))
+	s.out.add(st.player)
+	h.audience[s.worker].join(s.out)
+	s.out.flush()
+	p := st.player
+	st.wait = time.AfterFunc(s.edge.config.PlayWait, func() { s.giveUp(p) })
+	return nil
+}
+
+// giveUp tells a player that has got nothing that there is no such stream.
+func (s *session) giveUp(p *player) {
+	s.out.with(func() {
+		if p.sent == 0 && p.told && !p.paused && slices.Contains(s.out.players, p) {
+			p.told = false
+			s.out.control = append(s.out.control, frame(
+				onStatus(p.streamID, message.LevelError, "NetStream.Play.StreamNotFound", "Nobody publishes "+string(p.hub.name)+"."),
+				userControl(message.StreamEOF, p.streamID))...)
+		}
+	})
+}
+
+// playEnded announces that the publisher has gone. Which part of it ends a client
+// differs: ffmpeg and librtmp UnpublishNotify, GStreamer StreamEOF.
+func playEnded(streamID uint32) []byte {
+	return frame(
+		onStatus(streamID, message.LevelStatus, "NetStream.Play.UnpublishNotify", "The stream is no longer published."),
+		userControl(message.StreamEOF, streamID))
+}
+
+// playBegan announces to a player that has stayed that there is a publisher again.
+func playBegan(streamID uint32) []byte {
+	return frame(
+		userControl(message.StreamBegin, streamID),
+		onStatus(streamID, message.LevelStatus, "NetStream.Play.PublishNotify", "The stream is published again."))
+}
+
+// pause stops a live player; resuming, it joins anew at the newest keyframe.
+func (s *session) pause(id uint32, pause bool) {
+	st := s.streams[id]
+	if st == nil || st.player == nil {
+		return
+	}
+	if pause {
+		s.out.with(func() { st.player.paused = true })
+		s.send(onStatus(id, message.LevelStatus, "NetStream.Pause.Notify", "Paused."), userControl(message.StreamEOF, id))
+		return
+	}
+	s.send(userControl(message.StreamBegin, id), onStatus(id, message.LevelStatus, "NetStream.Unpause.Notify", "Playing on."))
+	s.out.with(func() { st.player.paused, st.player.joined = false, false })
+}
+
+// seek on a live stream leads back to its newest keyframe: refusing it would end ffmpeg,
+// and without a Seek.Notify ffmpeg drops everything that follows.
+func (s *session) seek(id uint32) {
+	st := s.streams[id]
+	if st == nil || st.player == nil {
+		return
+	}
+	s.send(userControl(message.StreamEOF, id), userControl(message.StreamBegin, id),
+		onStatus(id, message.LevelStatus, "NetStream.Seek.Notify", "A live stream plays on from its newest keyframe."),
+		onStatus(id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."))
+	s.out.with(func() { st.player.joined = false })
+}
+
+func (s *session) receiveAudio(id uint32, want bool) {
+	if st := s.streams[id]; st != nil && st.player != nil {
+		s.out.with(func() { st.player.noAudio = !want })
+	}
+}
+
+// receiveVideo(true) starts video at the next keyframe.
+func (s *session) receiveVideo(id uint32, want bool) {
+	if st := s.streams[id]; st != nil && st.player != nil {
+		s.out.with(func() {
+			st.player.awaitsKey = want && (st.player.noVideo || st.player.awaitsKey)
+			st.player.noVideo = !want
+		})
+	}
+}
+
+// closeNamed closes the streams that the client calls by this name.
+func (s *session) closeNamed(name string) {
+	for id, st := range s.streams {
+		if st.asked == name {
+			s.closeStream(id)
+		}
+	}
+}
+
+// closeStream ends what a message stream plays or publishes; the stream itself stays.
+func (s *session) closeStream(id uint32) {
+	st := s.streams[id]
+	if st == nil {
+		return
+	}
+	if st.player != nil {
+		s.stopPlay(st)
+	}
+	if st.sink != nil {
+		s.stopPublish(st)
+	}
+	st.asked = ""
+}
+
+func (s *session) stopPlay(st *stream) {
+	p := st.player
+	st.wait.Stop()
+	s.out.remove(p)
+	p.hub.audience[s.worker].leave(s.out)
+	s.edge.leave(p.hub)
+	s.edge.count.players.Add(-1)
+	s.log.Info("play ended", "stream", st.name, "chunks", p.sent, "skipped", p.skipped)
+	st.player = nil
+}
+
+func (s *session) stopPublish(st *stream) {
+	if err := st.sink.Close(); err != nil {
+		s.log.Warn("the end of a publication", "stream", st.name, "err", err)
+	}
+	st.sink = nil
+	s.edge.count.publishers.Add(-1)
+	s.send(onStatus(st.id, message.LevelStatus, "NetStream.Unpublish.Success", string(st.name)+" is no longer published."))
+}
