@@ -73,6 +73,9 @@ func (f *Frame) classifyVideo() {
 func (f *Frame) classifyLegacyVideo() {
 	const avc, hevc, av1 = 7, 12, 13
 	p := f.Payload
+	if p[0]>>4 == frameTypeCommand {
+		return
+	}
 	f.Keyframe = p[0]>>4 == frameTypeKey
 	switch p[0] & 0x0f {
 	case avc, hevc, av1:
