@@ -1,3 +1,25 @@
 // Package kv keeps the cluster's shared state in JetStream key-value buckets,
-// as readable JSON.
+// one file per bucket. Values are readable JSON, for any NATS client to read.
+//
+//	Store ── Streams   bucket "streams": who publishes what, and where its chunks are
+//
+// State goes out by compare-and-swap: an entry is changed only by the one who has
+// read its latest revision. A stream's entry is also the lease of its publisher:
+//
+//	Acquire ── create the key, with a TTL; the revision is the epoch
+//	Run     ── write it again every third of the TTL, at the revision we know
+//	Release ── delete it at the revision we know
+//
+// Decisions:
+//
+//   - The epoch is the revision that the create got: JetStream orders revisions,
+//     so a later publisher has a higher epoch whatever the clocks say, and no two
+//     streams share one. The first value cannot hold it; a value without an epoch
+//     means the revision it has.
+//   - An answer that does not come says nothing about the write. The entry is read
+//     again then, from the bucket's leader: when it is still ours, we go on from
+//     its revision.
+//   - The TTL counts in the server from each write. Run gives up at the same time
+//     by its own clock, counted from before the last write that succeeded, so that
+//     it stops before another can take the lease.
 package kv

@@ -1,11 +1,18 @@
 package kv
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
+
+// ErrOptions says that the options contradict themselves.
+var ErrOptions = errors.New("bad kv options")
 
 // Options configure a [Store]. Zero values mean the defaults in parentheses.
 type Options struct {
@@ -13,10 +20,33 @@ type Options struct {
 	Replicas int
 	// Storage of each bucket: "file" or "memory" ("file").
 	Storage string
-	// LeaseTTL is after how long a lease is lost that is not renewed (5 s), at
-	// least a second.
+	// LeaseTTL is after how long a lease is lost that is not renewed (5 s): whole
+	// seconds, the unit of the store.
 	LeaseTTL time.Duration
 }
+
+func (o Options) withDefaults() (Options, error) {
+	o.Replicas = cmp.Or(o.Replicas, 1)
+	o.Storage = cmp.Or(o.Storage, "file")
+	o.LeaseTTL = cmp.Or(o.LeaseTTL, 5*time.Second)
+	switch {
+	case o.Replicas < 1:
+		return o, fmt.Errorf("%w: %d replicas", ErrOptions, o.Replicas)
+	case o.Storage != "file" && o.Storage != "memory":
+		return o, fmt.Errorf("%w: storage %q", ErrOptions, o.Storage)
+	case o.LeaseTTL < time.Second || o.LeaseTTL%time.Second != 0:
+		return o, fmt.Errorf("%w: lease TTL %v", ErrOptions, o.LeaseTTL)
+	}
+	return o, nil
+}
+
+const (
+	requestTimeout   = 2 * time.Second
+	provisionTimeout = 20 * time.Second
+	provisionRetry   = 200 * time.Millisecond
+	// markerTTL is how long watchers that were away can learn of an expired key.
+	markerTTL = time.Minute
+)
 
 // Store holds the buckets.
 type Store struct {
@@ -24,8 +54,70 @@ type Store struct {
 	Streams *Streams
 }
 
-// Open provisions the buckets. Any number of nodes may do it at once. The
-// connection stays the caller's.
+// Open provisions the buckets. Any number of nodes may do it at once, while the
+// servers are still starting: it tries again for up to 20 seconds. The connection
+// stays the caller's.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
-	return &Store{Streams: &Streams{}}, nil
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout))
+	if err != nil {
+		return nil, fmt.Errorf("open kv: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
+	defer cancel()
+	bucket, err := openBucket(ctx, js, o, streamsBucket, "natscast: who publishes what")
+	if err != nil {
+		return nil, err
+	}
+	return &Store{Streams: &Streams{js: js, bucket: bucket, ttl: o.LeaseTTL}}, nil
+}
+
+func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, description string) (jetstream.KeyValue, error) {
+	c := jetstream.KeyValueConfig{
+		Bucket:         name,
+		Description:    description,
+		Replicas:       o.Replicas,
+		Storage:        jetstream.FileStorage,
+		LimitMarkerTTL: markerTTL, // allows a TTL for each key, too
+	}
+	if o.Storage == "memory" {
+		c.Storage = jetstream.MemoryStorage
+	}
+	for {
+		bucket, err := js.CreateOrUpdateKeyValue(ctx, c)
+		if err == nil {
+			return bucket, nil
+		}
+		if permanent(err) {
+			return nil, fmt.Errorf("open bucket %s: %w", name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("open bucket %s: %w (%w)", name, err, ctx.Err())
+		case <-time.After(provisionRetry):
+		}
+	}
+}
+
+// permanent says that another try cannot succeed. Everything else may be a race
+// with another node, or a cluster that is still electing its leader.
+func permanent(err error) bool {
+	const (
+		memoryExceeded      = 10028
+		storageExceeded     = 10047
+		invalidConfig       = 10052
+		replicasNeedCluster = 10074
+	)
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return errors.Is(err, nats.ErrConnectionClosed)
+	}
+	switch api.ErrorCode {
+	case memoryExceeded, storageExceeded, invalidConfig, replicasNeedCluster:
+		return true
+	}
+	return false
 }
