@@ -46,7 +46,10 @@ func (o *order) take(c Chunk) {
 	if n := len(o.held); n > 0 && c.Epoch > o.held[n-1].Epoch && o.last.Epoch > 0 {
 		o.supersede()
 	}
-	o.hold(c)
+	if !o.hold(c) {
+		o.s.stats.duplicates.Add(1)
+		return
+	}
 	if o.heldBytes > maxHeld {
 		o.abandon()
 	}
@@ -96,15 +99,16 @@ func (o *order) pass(c Chunk) {
 	}
 }
 
-// hold keeps a chunk until those before it have come.
-func (o *order) hold(c Chunk) {
+// hold keeps a chunk until those before it have come. It returns false when the
+// chunk is held already.
+func (o *order) hold(c Chunk) bool {
 	i, found := slices.BinarySearchFunc(o.held, c.Position, func(a Chunk, p Position) int { return a.Compare(p) })
 	if found {
-		o.s.stats.duplicates.Add(1)
-		return
+		return false
 	}
 	o.held = slices.Insert(o.held, i, c)
 	o.heldBytes += len(c.Payload)
+	return true
 }
 
 func (o *order) unhold() Chunk {

@@ -70,7 +70,7 @@ func (b *Bus) shardConfig(shard string) jetstream.StreamConfig {
 
 func (b *Bus) provision(ctx context.Context, c jetstream.StreamConfig) error {
 	for {
-		_, err := b.js.CreateOrUpdateStream(ctx, c)
+		err := b.createOrUpdate(ctx, c)
 		if err == nil || permanent(err) {
 			return err
 		}
@@ -80,6 +80,15 @@ func (b *Bus) provision(ctx context.Context, c jetstream.StreamConfig) error {
 		case <-time.After(provisionRetry):
 		}
 	}
+}
+
+// createOrUpdate tries once. A request that the servers lose while they elect a
+// leader is not waited for until ctx ends.
+func (b *Bus) createOrUpdate(ctx context.Context, c jetstream.StreamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := b.js.CreateOrUpdateStream(ctx, c)
+	return err
 }
 
 // permanent says that another try cannot succeed. Everything else may be a race

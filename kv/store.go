@@ -87,7 +87,7 @@ func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, de
 		c.Storage = jetstream.MemoryStorage
 	}
 	for {
-		bucket, err := js.CreateOrUpdateKeyValue(ctx, c)
+		bucket, err := createOrUpdate(ctx, js, c)
 		if err == nil {
 			return bucket, nil
 		}
@@ -100,6 +100,14 @@ func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, de
 		case <-time.After(provisionRetry):
 		}
 	}
+}
+
+// createOrUpdate tries once. A request that the servers lose while they elect a
+// leader is not waited for until ctx ends.
+func createOrUpdate(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return js.CreateOrUpdateKeyValue(ctx, c)
 }
 
 // permanent says that another try cannot succeed. Everything else may be a race
