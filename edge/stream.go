@@ -133,9 +133,7 @@ func (s *session) play(id uint32, c message.Command) error {
 	s.send(userControl(message.StreamBegin, id),
 		onStatus(id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
 		onStatus(id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
-		encode(message.Data{StreamID: id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}}),
-		encode(message.Data{StreamID: id, Name: "onStatus", Args: []amf.Value{
-			&amf.Object{Members: amf.Members{{Key: "code", Value: "NetStream.Data.Start"}}}}}))
+		encode(message.Data{StreamID: id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}}))
 	s.out.add(st.player)
 	h.audience[s.worker].join(s.out)
 	s.out.flush()

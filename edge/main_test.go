@@ -1,0 +1,178 @@
+package edge
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"natscast/bus"
+	"natscast/internal/media"
+	"natscast/internal/rtmp/client"
+	"natscast/kv"
+	"natscast/origin"
+)
+
+var server *bus.Server
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "edge")
+	if err != nil {
+		panic(err)
+	}
+	server, err = bus.StartServer(bus.ServerOptions{Dir: dir})
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	server.Shutdown()
+	os.RemoveAll(dir)
+	if err := goleak.Find(); err != nil && code == 0 {
+		slog.Error("goroutines are left", "err", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// node is an edge with an ingest, serving on loopback until the test ends.
+type node struct {
+	*Edge
+	bus  *bus.Bus
+	addr string
+	stop func()
+}
+
+func startNode(t testing.TB, config Config) *node {
+	t.Helper()
+	b, err := bus.Connect(t.Context(), bus.Options{Server: server, Name: t.Name()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if err := b.Provision(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	store, err := kv.Open(t.Context(), b.Control(), kv.Options{LeaseTTL: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	e, err := New(config, b, store.Streams, origin.NewIngest("node", b, store.Streams, log), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := e.Serve(ctx, ln); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	n := &node{Edge: e, bus: b, addr: ln.Addr().String()}
+	n.stop = func() {
+		cancel()
+		serving.Wait()
+	}
+	t.Cleanup(n.stop)
+	return n
+}
+
+func (n *node) url(name string) string { return "rtmp://" + n.addr + "/" + name }
+
+// dial connects to the node; the connection is closed when the test ends.
+func dial(t testing.TB, url string) *client.Conn {
+	t.Helper()
+	conn, err := client.Dial(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func publish(t testing.TB, url string) *client.Conn {
+	t.Helper()
+	conn := dial(t, url)
+	if err := conn.Publish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func play(t testing.TB, url string) *client.Conn {
+	t.Helper()
+	conn := dial(t, url)
+	if err := conn.Play(t.Context(), -1); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func write(t testing.TB, conn *client.Conn, frames ...media.Frame) {
+	t.Helper()
+	for _, f := range frames {
+		if err := conn.Write(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// read returns the next frame that is not one of the data messages around a play command.
+func read(t testing.TB, conn *client.Conn) media.Frame {
+	t.Helper()
+	for {
+		f, err := conn.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Kind != media.Data || f.Header {
+			return f
+		}
+	}
+}
+
+// eventually waits until ok holds.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(15 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("still not: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// Frames of a stream with video and audio; the payload tells them apart.
+
+func avcHeader() media.Frame {
+	return media.NewFrame(media.Video, 0, []byte("\x17\x00\x00\x00\x00config"))
+}
+
+func aacHeader() media.Frame { return media.NewFrame(media.Audio, 0, []byte("\xaf\x00\x11\x90")) }
+
+func keyframe(dts uint32) media.Frame {
+	return media.NewFrame(media.Video, dts, append([]byte("\x17\x01\x00\x00\x00key"), byte(dts>>8), byte(dts)))
+}
+
+func interframe(dts uint32) media.Frame {
+	return media.NewFrame(media.Video, dts, append([]byte("\x27\x01\x00\x00\x00inter"), byte(dts>>8), byte(dts)))
+}
+
+func audio(dts uint32) media.Frame {
+	return media.NewFrame(media.Audio, dts, append([]byte("\xaf\x01sound"), byte(dts>>8), byte(dts)))
+}
