@@ -132,9 +132,10 @@ func onMetaData(config Config) ([]byte, error) {
 }
 
 // Next makes the next frame, in the order of DTS: onMetaData, the AVC and the AAC
-// sequence header, then video and audio without end. wall is the time that a
-// picture shows and its mark carries. The caller paces the frames by their DTS.
-func (s *Source) Next(wall time.Time) media.Frame {
+// sequence header, then video and audio without end. start is the time at which
+// DTS 0 is due; a picture shows, and its mark carries, the time at which it is due
+// itself. The caller paces the frames by their DTS.
+func (s *Source) Next(start time.Time) media.Frame {
 	if len(s.headers) > 0 {
 		f := s.headers[0]
 		s.headers = s.headers[1:]
@@ -143,6 +144,7 @@ func (s *Source) Next(wall time.Time) media.Frame {
 	videoDTS := s.video * 1000 / s.fps
 	audioDTS := s.audio * audioSamples * 1000 / audioRate
 	if videoDTS <= audioDTS {
+		wall := start.Add(time.Duration(videoDTS) * time.Millisecond)
 		return media.NewFrame(media.Video, uint32(videoDTS), s.nextPicture(wall))
 	}
 	body := s.sound[s.audio%uint64(len(s.sound))]
