@@ -7,9 +7,10 @@ import (
 )
 
 const (
-	// gapPatience is how long a gap is asked for again: the store may lag, and
-	// what it has missed is stored again after [ackTimeout].
-	gapPatience   = 1500 * time.Millisecond
+	// A gap is asked for at once, and again after 50, 150, 350, 750 and 1550 ms:
+	// the store may lag, and what it has missed is stored again after
+	// [ackTimeout].
+	gapTries      = 6
 	firstGapRetry = 50 * time.Millisecond
 	// maxHeld bounds the chunks in memory while a repair is under way, those of
 	// the tail and those of the store each.
@@ -55,23 +56,34 @@ func (s *Subscription) fetchJoin(ctx context.Context, shard string) ([]Chunk, er
 }
 
 // fetchGap gets the chunks of a gap. It asks again until it has all of them, or
-// its patience ends.
-func (s *Subscription) fetchGap(ctx context.Context, g gap) ([]Chunk, error) {
-	ctx, cancel := context.WithTimeout(ctx, gapPatience)
-	defer cancel()
-	for retry := firstGapRetry; ; retry *= 2 {
-		s.stats.backfills.Add(1)
+// its patience ends. The last try reads the stream from its begin: a store that
+// was emptied counts anew, so that the sequence to read from means nothing.
+func (s *Subscription) fetchGap(ctx context.Context, g gap) (chunks []Chunk, err error) {
+	retry := firstGapRetry
+	for try := range gapTries {
 		f := fetch{s: s, shard: g.shard, next: g.from, only: &g}
-		err := f.rest(ctx)
-		if uint64(len(f.chunks)) >= g.missing() {
-			return f.chunks, nil
+		if try == gapTries-1 {
+			f.next = 1
+		}
+		s.stats.backfills.Add(1)
+		err = f.rest(ctx)
+		if len(f.chunks) > len(chunks) {
+			chunks = f.chunks
+		}
+		if uint64(len(chunks)) >= g.missing() {
+			return chunks, nil
+		}
+		if try == gapTries-1 {
+			break
 		}
 		select {
 		case <-ctx.Done():
-			return f.chunks, err
+			return chunks, err
 		case <-time.After(retry):
+			retry *= 2
 		}
 	}
+	return chunks, err
 }
 
 // fetch reads pages of a stream's stored chunks.

@@ -1,4 +1,35 @@
-// Package bus carries live media over NATS: consecutive FLV tags, cut into
-// chunks, published on one subject per stream, captured by JetStream, followed
-// by core subscriptions and repaired from the store.
+// Package bus carries live media over NATS. It is the only package, with kv, that
+// knows NATS.
+//
+//	Publisher ──live.<shard>.<name>.key|delta──┬── core ──────▶ Subscription ─▶ deliver
+//	  ▲ │                                      │                  ▲
+//	  │ └─refill.<shard>...──▶ JetStream ◀─────┘                  │ direct get
+//	  └──── acknowledgements ──┘  LIVE_<shard> ───────────────────┘
+//
+// A chunk is one message: FLV tags, with position, time and codec headers told in
+// NATS headers, or several messages where it is larger than the server takes. The
+// subject of a chunk that begins a GOP ends in .key, so that the store finds the
+// last one by its subject.
+//
+// The files: bus.go (connections), server.go (the embedded server), shards.go
+// (provisioning, the choice of a shard), message.go and parts.go (the wire),
+// publisher.go, window.go and acks.go (the way in), subscription.go, order.go,
+// backfill.go and direct.go (the way out).
+//
+// Decisions:
+//
+//   - The tail is a core subscription: it does without the store, and it is not
+//     interrupted by a change of the store's leader.
+//   - Nobody waits for an acknowledgement. Each message asks for one at an inbox
+//     of the bus, which one subscription reads. A message without one after a
+//     second is sent to the refill subject, where JetStream stores it under its
+//     live subject, once, and the tail does not see it again. A loop over all
+//     publishers does that ten times a second: no timer for each message.
+//   - Each chunk carries a sequence of the store that is below its own: the
+//     newest one acknowledged when it was sent. So a reader knows from where to
+//     read what is missing behind a chunk, without asking for it.
+//   - The order is that of positions. A reader holds the tail back while one
+//     request repairs a gap or fetches the begin; a newer epoch does not wait.
+//   - Ingest, tail, backfill and control each have a connection, so that a burst
+//     on one does not delay the others.
 package bus

@@ -49,11 +49,20 @@ func refillSubject(shard string, name media.Name) string {
 	return "refill." + shard + "." + name.Subject()
 }
 
-func subjectSuffix(p *part) string {
+// subjects of a stream's messages.
+type subjects struct {
+	key, delta string
+}
+
+func subjectsOf(stream string) subjects {
+	return subjects{key: stream + ".key", delta: stream + ".delta"}
+}
+
+func (s *subjects) of(p *part) string {
 	if p.Key {
-		return ".key"
+		return s.key
 	}
-	return ".delta"
+	return s.delta
 }
 
 // encode writes the headers of a message into h, which may hold those of

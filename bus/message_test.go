@@ -80,8 +80,9 @@ func TestEncode(t *testing.T) {
 		if !reflect.DeepEqual(h, c.header) {
 			t.Errorf("%s: %v", c.name, h)
 		}
-		if !strings.HasSuffix(c.subject, subjectSuffix(&c.part)) {
-			t.Errorf("%s: suffix %s", c.name, subjectSuffix(&c.part))
+		to := subjectsOf(liveSubject(c.part.Shard, "live/a"))
+		if got := to.of(&c.part); got != c.subject {
+			t.Errorf("%s: subject %s", c.name, got)
 		}
 	}
 }

@@ -29,8 +29,8 @@ type Publisher struct {
 	id     uint64
 	shard  string
 	epoch  uint64
-	live   string // subjects without their last token
-	refill string
+	live   subjects
+	refill subjects
 	reply  string // without the number of the message
 
 	mu sync.Mutex
@@ -64,8 +64,8 @@ func (b *Bus) NewPublisher(name media.Name, shard string, epoch uint64) *Publish
 		bus:    b,
 		shard:  shard,
 		epoch:  epoch,
-		live:   liveSubject(shard, name),
-		refill: refillSubject(shard, name),
+		live:   subjectsOf(liveSubject(shard, name)),
+		refill: subjectsOf(refillSubject(shard, name)),
 		msg:    nats.Msg{Header: nats.Header{}},
 		idle:   make(chan struct{}),
 	}
@@ -119,7 +119,7 @@ func (p *Publisher) first(part part) error {
 	number := p.window.push(message{part: part, sent: now, due: now.Add(ackTimeout), backoff: ackTimeout})
 	m := p.window.at(number)
 	p.stats.Published++
-	err := p.send(p.live, number, m)
+	err := p.send(&p.live, number, m)
 	if err != nil {
 		p.stats.Unsent++
 		m.due = now
@@ -133,9 +133,9 @@ func (p *Publisher) first(part part) error {
 	return nil
 }
 
-func (p *Publisher) send(subject string, number uint64, m *message) error {
+func (p *Publisher) send(to *subjects, number uint64, m *message) error {
 	encode(p.msg.Header, &m.part)
-	p.msg.Subject = subject + subjectSuffix(&m.part)
+	p.msg.Subject = to.of(&m.part)
 	p.msg.Reply = p.reply + strconv.FormatUint(number, 10)
 	p.msg.Data = m.Payload
 	err := p.bus.ingest.PublishMsg(&p.msg)
@@ -207,7 +207,7 @@ func (p *Publisher) refillDue(now, lost time.Time, budget int) int {
 		if m.acked || !first && m.due.After(now) {
 			continue
 		}
-		if err := p.send(p.refill, number, m); err != nil {
+		if err := p.send(&p.refill, number, m); err != nil {
 			return 0
 		}
 		p.stats.Refilled++
