@@ -1,0 +1,16 @@
+// Package integration holds black-box tests: the real binary in several processes, an external
+// nats-server, real clients, faults.
+//
+//	media file ─> publisher ─> natscast origin ─> nats-server ─> natscast edge ─> player ─> file
+//	     └──────────────────── packet lists by ffprobe are compared ────────────────────────┘
+//
+// What a player has recorded must be a gapless run of the very packets that were
+// published: the same hashes and timestamps, in the same order, from a keyframe on.
+//
+// A test skips only when a tool that it needs is not installed, and with
+// NATSCAST_TEST_STRICT=1 not even then. NATSCAST_TEST_RACE=1 builds the binary with
+// the race detector; NATSCAST_TEST_LOAD is how long the load test lasts (10s).
+//
+// The test binary is itself the nats-server: it runs one when it is started with
+// NATSCAST_TEST_NATS_SERVER=1, whose arguments are those of nats-server.
+package integration

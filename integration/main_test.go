@@ -1,0 +1,88 @@
+package integration
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+const natsServerEnv = "NATSCAST_TEST_NATS_SERVER"
+
+// workDir holds what all tests share: the binary, and the media files once they are made.
+var workDir string
+
+func binary() string { return filepath.Join(workDir, "natscast") }
+
+func TestMain(m *testing.M) {
+	if os.Getenv(natsServerEnv) != "" {
+		err := runNATSServer(os.Args[1:])
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	flag.Parse()
+	code, err := runTests(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runTests(m *testing.M) (code int, err error) {
+	// The tests wait for media in real time far more than they compute.
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		return 0, err
+	}
+	if workDir, err = os.MkdirTemp("", "natscast-integration-"); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(workDir)) }()
+	args := []string{"build", "-o", binary()}
+	if os.Getenv("NATSCAST_TEST_RACE") == "1" {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "natscast/cmd/natscast")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%v: %w\n%s", build, err, out)
+	}
+	return m.Run(), nil
+}
+
+// runNATSServer is the main function of nats-server.
+func runNATSServer(args []string) error {
+	fs := flag.NewFlagSet("nats-server", flag.ContinueOnError)
+	opts, err := server.ConfigureOptions(fs, args, nil, fs.Usage, nil)
+	if err != nil {
+		return err
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return err
+	}
+	s.ConfigureLogger()
+	if err := server.Run(s); err != nil {
+		return err
+	}
+	s.WaitForShutdown()
+	return errors.New("the server has stopped")
+}
+
+// need skips the test when one of its tools is not installed.
+func need(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err == nil {
+			continue
+		} else if os.Getenv("NATSCAST_TEST_STRICT") == "1" {
+			t.Fatal(err)
+		} else {
+			t.Skip(err)
+		}
+	}
+}

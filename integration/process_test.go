@@ -1,0 +1,180 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// processLimit is the longest that any process may live.
+	processLimit = 4 * time.Minute
+	// stopLimit is how long a server may take to stop after SIGINT.
+	stopLimit = 10 * time.Second
+	// patience is how long a condition is waited for, unless a test says more.
+	patience = 20 * time.Second
+)
+
+// process is a program under test. It does not outlive its test.
+type process struct {
+	t      *testing.T
+	name   string
+	cmd    *exec.Cmd
+	stdout output
+	stderr output
+	ended  chan struct{}
+}
+
+// start starts a client: it is killed at the end of the test, if it still runs.
+func start(t *testing.T, name string, args ...string) *process {
+	t.Helper()
+	p := launch(t, exec.Command(name, args...))
+	t.Cleanup(func() {
+		p.kill()
+		p.report()
+	})
+	return p
+}
+
+// startServer starts what must end with status 0 when it gets SIGINT, at the
+// end of the test or before.
+func startServer(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := launch(t, cmd)
+	t.Cleanup(func() {
+		p.interrupt()
+		p.report()
+	})
+	return p
+}
+
+func launch(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, name: cmd.Args[0], cmd: cmd, ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
+	cmd.WaitDelay = time.Second
+	// A group of its own, so that its children can be killed with it; and
+	// the kernel kills it when the test dies.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	limit := time.AfterFunc(processLimit, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	go func() {
+		defer close(p.ended)
+		cmd.Wait()
+		limit.Stop()
+	}()
+	return p
+}
+
+// running says whether the process has not ended.
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// wait waits until the process ends by itself, and returns its exit status, -1 when
+// a signal ended it.
+func (p *process) wait(limit time.Duration) int {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-ctx.Done():
+		p.t.Fatalf("%v still runs after %v", p.cmd, limit)
+		return 0
+	}
+}
+
+// succeed waits until the process ends with status 0.
+func (p *process) succeed(limit time.Duration) {
+	p.t.Helper()
+	if status := p.wait(limit); status != 0 {
+		p.t.Fatalf("%v: exit status %d", p.cmd, status)
+	}
+}
+
+// interrupt stops a server.
+func (p *process) interrupt() {
+	p.t.Helper()
+	if p.running() {
+		p.cmd.Process.Signal(os.Interrupt)
+	}
+	select {
+	case <-p.ended:
+		status := p.cmd.ProcessState
+		if killed := status.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL; !killed && status.ExitCode() != 0 {
+			p.t.Errorf("%v: %v", p.cmd, status)
+		}
+	case <-time.After(stopLimit):
+		p.kill()
+		p.t.Errorf("%v has not stopped %v after SIGINT", p.cmd, stopLimit)
+	}
+}
+
+// kill ends the process and its children at once.
+func (p *process) kill() {
+	if p.running() {
+		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.ended
+	}
+}
+
+// report logs what the process said if its test has failed.
+func (p *process) report() {
+	if p.t.Failed() {
+		p.t.Logf("%v\nstdout:\n%s\nstderr:\n%s", p.cmd, p.stdout.String(), p.stderr.String())
+	}
+}
+
+// output keeps the end of what a process says.
+type output struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+const maxOutput = 32 << 10
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf = append(o.buf, b...)
+	if len(o.buf) > 2*maxOutput {
+		o.buf = bytes.Clone(o.buf[len(o.buf)-maxOutput:])
+	}
+	return len(b), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.buf)
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("waited %v in vain: %s", limit, what)
+		case <-tick.C:
+		}
+	}
+}
