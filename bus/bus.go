@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,6 +76,25 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("%w: storage %q", ErrOptions, o.Storage)
 	}
 	return o, nil
+}
+
+// where tells the servers, without the passwords of their URLs.
+func (o Options) where() string {
+	if o.Server != nil {
+		return "the embedded server"
+	}
+	urls := strings.Split(o.URLs, ",")
+	for i, u := range urls {
+		u = strings.TrimSpace(u)
+		if !strings.Contains(u, "://") {
+			u = "nats://" + u
+		}
+		urls[i] = "(a malformed URL)"
+		if parsed, err := url.Parse(u); err == nil {
+			urls[i] = parsed.Redacted()
+		}
+	}
+	return strings.Join(urls, ",")
 }
 
 // What the connections are set to: a dead server is noticed within seconds, and
@@ -221,10 +242,13 @@ func (b *Bus) dial(ctx context.Context, role string, reconnected func(), extra .
 	}
 	options = append(append(options, extra...), b.options.NATS...)
 	nc, err := nats.Connect(b.options.URLs, options...)
-	if err != nil {
-		return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, cmp.Or(b.options.URLs, "the embedded server"), err)
+	switch {
+	case err == nil:
+		return nc, nil
+	case errors.Is(err, nats.ErrAuthorization):
+		return nil, fmt.Errorf("connect to NATS at %s: %w", b.options.where(), err)
 	}
-	return nc, nil
+	return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, b.options.where(), err)
 }
 
 func (b *Bus) onError(log *slog.Logger, sub *nats.Subscription, err error) {

@@ -24,16 +24,20 @@ func play(t testing.TB, b *Bus, name media.Name, shard string) *player {
 		t.Fatal(err)
 	}
 	p := &player{Subscription: s}
+	p.run(t, shard)
+	return p
+}
+
+func (p *player) run(t testing.TB, shard string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, shard, p.take) }()
+	go func() { done <- p.Run(ctx, shard, p.take) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return p
 }
 
 func (p *player) take(c Chunk) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
 func TestUnreachable(t *testing.T) {
@@ -25,6 +26,28 @@ func TestUnreachable(t *testing.T) {
 	if _, err := Connect(t.Context(), Options{URLs: url}); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), url) {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestWhere(t *testing.T) {
+	t.Parallel()
+	o := Options{URLs: "nats://a:4222, user:secret@b:4222,nats://c:secret:x"}
+	if got := o.where(); got != "nats://a:4222,nats://user:xxxxx@b:4222,(a malformed URL)" {
+		t.Error(got)
+	}
+}
+
+func TestUnauthorized(t *testing.T) {
+	t.Parallel()
+	s, err := start(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), Username: "u", Password: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	_, err = Connect(t.Context(), Options{URLs: s.URL()})
+	if !errors.Is(err, nats.ErrAuthorization) || errors.Is(err, ErrUnreachable) {
+		t.Errorf("without a password: %v", err)
+	}
+	newBus(t, Options{URLs: s.URL(), NATS: []nats.Option{nats.UserInfo("u", "p")}})
 }
 
 func TestOptions(t *testing.T) {

@@ -228,3 +228,26 @@ func TestGarbage(t *testing.T) {
 		t.Errorf("%d malformed", got)
 	}
 }
+
+// A reader that is held up loses messages, which the store brings back.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	_, b := newShards(t)
+	p := newPublisher(t, b, stream, 7)
+	s, err := b.Subscribe(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	viewer := &player{Subscription: s}
+	publish(t, p, 1, 2*tailQueue)
+	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
+	eventually(t, "dropped", func() bool { return s.Stats().Dropped == tailQueue })
+	viewer.run(t, "")
+	publish(t, p, 2*tailQueue+1, 2*tailQueue+5)
+	eventually(t, "caught up", viewer.reached(Position{7, 2*tailQueue + 5}))
+	checkRun(t, viewer.got(), 7, 1, 2*tailQueue+5)
+	st := viewer.Stats()
+	if st.Gaps != 1 || st.Filled < tailQueue || st.Lost != 0 || b.Stats().SlowConsumers == 0 {
+		t.Errorf("%+v", st)
+	}
+}

@@ -28,7 +28,7 @@ type Subscription struct {
 }
 
 type subscriptionCounters struct {
-	delivered, duplicates, stale, malformed, gaps, filled, lost, backfills atomic.Uint64
+	delivered, duplicates, stale, malformed, gaps, filled, lost, backfills, dropped atomic.Uint64
 }
 
 // SubscriptionStats count what a subscription has met.
@@ -127,14 +127,21 @@ func (s *Subscription) logRepair(r *repair) {
 
 // Close ends a subscription that is not run. It may be called more than once.
 func (s *Subscription) Close() {
+	s.countDropped()
 	// Its errors say that it has ended already, which is what is wanted.
 	_ = s.tail.Unsubscribe()
 }
 
+// countDropped keeps the client's count, which ends with the subscription.
+func (s *Subscription) countDropped() {
+	if n, err := s.tail.Dropped(); err == nil {
+		s.stats.dropped.Store(uint64(n))
+	}
+}
+
 // Stats of the subscription so far.
 func (s *Subscription) Stats() SubscriptionStats {
-	// After the end of the subscription the count is gone, with an error.
-	dropped, _ := s.tail.Dropped()
+	s.countDropped()
 	return SubscriptionStats{
 		Delivered:  s.stats.delivered.Load(),
 		Duplicates: s.stats.duplicates.Load(),
@@ -144,6 +151,6 @@ func (s *Subscription) Stats() SubscriptionStats {
 		Filled:     s.stats.filled.Load(),
 		Lost:       s.stats.lost.Load(),
 		Backfills:  s.stats.backfills.Load(),
-		Dropped:    uint64(max(dropped, 0)),
+		Dropped:    s.stats.dropped.Load(),
 	}
 }
