@@ -58,7 +58,7 @@ func startNode(t testing.TB, config Config) *node {
 	if err := b.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	store, err := kv.Open(t.Context(), b.Control(), kv.Options{LeaseTTL: time.Second})
+	store, err := kv.Open(t.Context(), b.Control(), kv.Options{LeaseTTL: 3 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
