@@ -21,9 +21,11 @@ func binary() string { return filepath.Join(workDir, "natscast") }
 
 func TestMain(m *testing.M) {
 	if os.Getenv(natsServerEnv) != "" {
-		err := runNATSServer(os.Args[1:])
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		if err := runNATSServer(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	flag.Parse()
 	code, err := runTests(m)
@@ -70,7 +72,7 @@ func runNATSServer(args []string) error {
 		return err
 	}
 	s.WaitForShutdown()
-	return errors.New("the server has stopped")
+	return nil
 }
 
 // need skips the test when one of its tools is not installed.
