@@ -90,6 +90,19 @@ func publish(t testing.TB, p *Publisher, first, last uint64) {
 	}
 }
 
+// publishUntil publishes chunks from first on until the condition holds. It
+// returns the next sequence number.
+func publishUntil(t *testing.T, p *Publisher, first uint64, what string, condition func() bool) (next uint64) {
+	t.Helper()
+	next = first
+	eventually(t, what, func() bool {
+		publish(t, p, next, next)
+		next++
+		return condition()
+	})
+	return next
+}
+
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	s, b := newShards(t)

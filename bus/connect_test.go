@@ -137,14 +137,19 @@ func TestCluster(t *testing.T) {
 	}
 	p := newPublisher(t, buses[0], stream, 7)
 	viewer := play(t, buses[1], stream, "")
-	publish(t, p, 1, 50)
-	eventually(t, "the tail", viewer.reached(Position{7, 50}))
-	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
+	// The publisher's server learns of the subscription a little later, and a
+	// replica of the store of the chunks.
+	next := publishUntil(t, p, 1, "the tail", func() bool { return viewer.Stats().Delivered > 0 })
+	publish(t, p, next, next+49)
 	cold := play(t, buses[2], stream, p.shard)
-	eventually(t, "the backfill", cold.reached(Position{7, 50}))
-	// The publisher's server may learn of the subscription after the first chunks.
-	checkRun(t, viewer.got(), 7, viewer.got()[0].Seq, 50)
-	checkRun(t, cold.got(), 7, 41, 50)
+	next = publishUntil(t, p, next+50, "the backfill", func() bool { return cold.Stats().Delivered > 0 })
+	publish(t, p, next, next+9)
+	for _, player := range []*player{viewer, cold} {
+		eventually(t, "the end", player.reached(Position{7, next + 9}))
+		got := player.got()
+		checkRun(t, got, 7, got[0].Seq, next+9)
+	}
+	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
 	checkNearest(t, buses)
 }
 
