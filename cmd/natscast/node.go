@@ -25,7 +25,7 @@ type node struct {
 }
 
 // startNode listens on addr, connects and provisions. Clients are taken when it runs.
-func startNode(ctx context.Context, id, addr string, bo bus.Options, ko kv.Options, config edge.Config, log *slog.Logger) (n *node, err error) {
+func startNode(ctx context.Context, id, addr string, bo bus.Options, ko kv.Options, config edge.Config, log *slog.Logger) (*node, error) {
 	ln, err := listen(ctx, addr)
 	if err != nil {
 		return nil, err
@@ -33,27 +33,29 @@ func startNode(ctx context.Context, id, addr string, bo bus.Options, ko kv.Optio
 	if id == "" {
 		id = defaultID(ln.Addr())
 	}
-	log = log.With("node", id)
-	n = &node{id: id, ln: ln}
-	defer func() {
-		if err != nil {
-			n.close()
-		}
-	}()
+	n := &node{id: id, ln: ln}
 	bo.Name = id
-	if n.bus, err = bus.Connect(ctx, bo); err != nil {
+	if err := n.connect(ctx, bo, ko, config, log.With("node", id)); err != nil {
+		n.close()
 		return nil, err
 	}
+	return n, nil
+}
+
+func (n *node) connect(ctx context.Context, bo bus.Options, ko kv.Options, config edge.Config, log *slog.Logger) (err error) {
+	if n.bus, err = bus.Connect(ctx, bo); err != nil {
+		return err
+	}
 	if err := n.bus.Provision(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	store, err := kv.Open(ctx, n.bus.Control(), ko)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	ingest := origin.NewIngest(id, n.bus, store.Streams, log)
+	ingest := origin.NewIngest(n.id, n.bus, store.Streams, log)
 	n.edge, err = edge.New(config, n.bus, store.Streams, ingest, log)
-	return n, err
+	return err
 }
 
 // run serves clients until ctx ends.
