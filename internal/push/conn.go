@@ -17,6 +17,8 @@ const (
 	accepted  = 10_000_000
 	// ioTimeout bounds each write, and each read while connecting.
 	ioTimeout = 10 * time.Second
+	// farewell is how long the server is waited for at the end.
+	farewell = time.Second
 )
 
 // ErrRefused is wrapped by the error of a publisher whom the server refuses.
@@ -37,6 +39,7 @@ type conn struct {
 	sizeSent bool // Set Chunk Size has been rewritten
 
 	mu      sync.Mutex // guards what follows
+	end     time.Time  // when all must be written; zero: not yet known
 	tail    []byte     // what was read last, where a code may be cut in two
 	refused error
 }
@@ -55,11 +58,24 @@ func (c *conn) Write(b []byte) (int, error) {
 			c.sizeSent = true
 		}
 	}
-	c.SetWriteDeadline(time.Now().Add(ioTimeout))
+	c.mu.Lock()
+	if c.end.IsZero() {
+		c.SetWriteDeadline(time.Now().Add(ioTimeout))
+	}
+	c.mu.Unlock()
 	return c.Conn.Write(b)
 }
 
-// Read looks for a refusal in what the server says.
+// finish grants the writes that are under way, and those that follow, a last moment.
+func (c *conn) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end = time.Now().Add(farewell)
+	c.SetWriteDeadline(c.end)
+}
+
+// Read looks for a refusal in what the server says, and ends there: joy4 would wait
+// for a better answer.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.mu.Lock()
@@ -72,6 +88,9 @@ func (c *conn) Read(b []byte) (int, error) {
 		}
 	}
 	c.tail = append(c.tail[:0], said[max(0, len(said)-longest):]...)
+	if c.refused != nil {
+		return n, c.refused
+	}
 	return n, err
 }
 

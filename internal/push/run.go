@@ -48,6 +48,8 @@ func Run(ctx context.Context, source Source, urls []string, progress *Progress) 
 	for i, p := range publishers {
 		queues[i] = make(chan av.Packet, queue)
 		copies.Go(func() {
+			stop := context.AfterFunc(ctx, p.net.finish)
+			defer stop()
 			if err := p.follow(queues[i], progress); err != nil {
 				cancel(fmt.Errorf("publish to %s: %w", urls[i], err))
 			}
@@ -73,20 +75,18 @@ func pace(ctx context.Context, cancel context.CancelCauseFunc, source Source, qu
 	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var due time.Duration
 	for {
-		timer.Reset(time.Until(start.Add(due)))
+		packet, err := source.Next(start)
+		if err != nil {
+			cancel(err)
+			return
+		}
+		timer.Reset(time.Until(start.Add(packet.Time)))
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		packet, err := source.Next(time.Now())
-		if err != nil {
-			cancel(err)
-			return
-		}
-		due = packet.Time
 		for _, q := range queues {
 			select {
 			case q <- packet:

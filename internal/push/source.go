@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/nareix/joy4/av"
@@ -20,8 +21,9 @@ import (
 type Source interface {
 	// Codecs describes the streams that a packet's Idx refers to.
 	Codecs() []av.CodecData
-	// Next returns the next packet; wall is the time at which it is sent.
-	Next(wall time.Time) (av.Packet, error)
+	// Next returns the next packet, which is due at start plus its Time. The first
+	// one is at 0.
+	Next(start time.Time) (av.Packet, error)
 	Close() error
 }
 
@@ -65,8 +67,8 @@ func Pattern(config testpattern.Config) (Source, error) {
 func (p *pattern) Codecs() []av.CodecData { return p.codecs }
 func (p *pattern) Close() error           { return nil }
 
-func (p *pattern) Next(wall time.Time) (av.Packet, error) {
-	f := p.source.Next(wall)
+func (p *pattern) Next(start time.Time) (av.Packet, error) {
+	f := p.source.Next(start)
 	packet := av.Packet{Idx: audioIndex, Time: time.Duration(f.DTS) * time.Millisecond}
 	if f.Kind == media.Video {
 		packet.Idx, packet.IsKeyFrame, packet.Data = videoIndex, f.Keyframe, f.Payload[5:]
@@ -88,9 +90,9 @@ type flvFile struct {
 	file   *os.File
 	demux  *flv.Demuxer
 	codecs []av.CodecData
-	offset time.Duration // of this round
-	last   time.Duration // time of the last packet
-	empty  bool          // this round has had no packet
+	begun  bool          // this round has had a packet
+	next   time.Duration // when the next round begins
+	offset time.Duration // from the file's time to that of this round
 }
 
 // File returns an FLV file, in a loop, as a Source.
@@ -100,6 +102,9 @@ func File(path string) (Source, error) {
 		return nil, err
 	}
 	codecs, err := f.demux.Streams()
+	if err == nil && !supported(codecs) {
+		err = errors.New("other codecs")
+	}
 	if err != nil {
 		f.file.Close()
 		return nil, fmt.Errorf("%w: %s: no H.264 or AAC that can be read: %w", ErrFile, path, err)
@@ -108,36 +113,44 @@ func File(path string) (Source, error) {
 	return f, nil
 }
 
+// supported says whether there are codecs and joy4 can publish all of them.
+func supported(codecs []av.CodecData) bool {
+	return len(codecs) > 0 && !slices.ContainsFunc(codecs, func(c av.CodecData) bool {
+		return c.Type() != av.H264 && c.Type() != av.AAC
+	})
+}
+
 func (f *flvFile) open() error {
 	file, err := os.Open(f.path)
 	if err != nil {
 		return err
 	}
-	f.file, f.demux, f.empty = file, flv.NewDemuxer(file), true
+	f.file, f.demux, f.begun = file, flv.NewDemuxer(file), false
 	return nil
 }
 
 func (f *flvFile) Codecs() []av.CodecData { return f.codecs }
 func (f *flvFile) Close() error           { return f.file.Close() }
 
-func (f *flvFile) Next(wall time.Time) (av.Packet, error) {
+func (f *flvFile) Next(start time.Time) (av.Packet, error) {
 	packet, err := f.demux.ReadPacket()
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		if f.empty {
+		if !f.begun {
 			return packet, fmt.Errorf("%w: %s: no packets", ErrFile, f.path)
 		}
 		f.file.Close()
 		if err := f.open(); err != nil {
 			return packet, err
 		}
-		f.offset = f.last + loopGap
-		return f.Next(wall)
+		return f.Next(start)
 	case err != nil:
 		return packet, fmt.Errorf("%w: %s: %w", ErrFile, f.path, err)
 	}
-	f.empty = false
-	packet.Time += f.offset
-	f.last = max(f.last, packet.Time)
+	if !f.begun {
+		f.begun, f.offset = true, f.next-packet.Time
+	}
+	packet.Time = max(0, packet.Time+f.offset)
+	f.next = max(f.next, packet.Time+loopGap)
 	return packet, nil
 }
