@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"natscast/internal/media"
@@ -77,8 +78,8 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
 	switch {
 	case ctx.Err() != nil:
 		log.Debug("session ended: the node stops")
-	case errors.Is(err, io.EOF), errors.Is(err, errBye):
-		log.Debug("session ended")
+	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		log.Debug("session ended", "err", err)
 	default:
 		log.Info("session ended", "err", err)
 	}

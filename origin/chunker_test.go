@@ -88,7 +88,7 @@ func TestChunker(t *testing.T) {
 		{
 			"a chunk ends with each video frame, and audio rides along",
 			"M0 V0 U0 K0 A0 A21 P40 A42 P80 K120",
-			[]string{"*(M0 V0 U0) K0", "A0 A21 P40", "A42 P80", "*(M120 V120 U120) K120"}, 0,
+			[]string{"*(M0 V0 U0) K0", "A0 A21 P40", "A42 P80", "*(M0 V120 U120) K120"}, 0,
 		},
 		{
 			"audio before a keyframe is a chunk of its own",
@@ -123,7 +123,7 @@ func TestChunker(t *testing.T) {
 		{
 			"a header in mid-stream is passed on where it came, and to those who join",
 			"V0 K0 M40 P40 V80 K80",
-			[]string{"*(V0) K0", "M40 P40", "V80", "*(M80 V80) K80"}, 0,
+			[]string{"*(V0) K0", "M40 P40", "V80", "*(M0 V80) K80"}, 0,
 		},
 		{
 			"only the first keyframe's track begins GOPs",
@@ -133,7 +133,7 @@ func TestChunker(t *testing.T) {
 		{
 			"data alone is a stream too",
 			"M0 D0 D500 D1000",
-			[]string{"*(M0) D0 D500", "*(M1000) D1000"}, 0,
+			[]string{"*(M0) D0 D500", "*(M0) D1000"}, 0,
 		},
 		{
 			"timestamps wrap",

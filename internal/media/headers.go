@@ -37,11 +37,15 @@ func (h *Headers) Put(f Frame) {
 	})
 }
 
-// At returns the headers stamped with dts, the time of the frame they precede.
+// At returns the headers stamped with dts, the time of the frame they precede; but
+// onMetaData keeps the time 0, without which ffmpeg takes it for subtitles.
 func (h *Headers) At(dts uint32) []Frame {
 	frames := slices.Clone(h.frames)
 	for i := range frames {
 		frames[i].DTS = dts
+		if frames[i].slot.rank == rankMetadata {
+			frames[i].DTS = 0
+		}
 	}
 	return frames
 }
