@@ -3,11 +3,9 @@ package integration
 import (
 	"fmt"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
@@ -83,7 +81,7 @@ func TestAccess(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			for what, flags := range map[string][]string{"wrong": a.wrong, "missing": nil} {
-				refused := run1(t, append([]string{"edge", "--rtmp", "127.0.0.1:0", "--nats", s.url}, flags...)...)
+				refused := runToEnd(t, append([]string{"edge", "--rtmp", "127.0.0.1:0", "--nats", s.url}, flags...)...)
 				if refused.status != 1 || !isOneLine(refused.stderr) || !strings.Contains(refused.stderr, hostPort(s.url)) {
 					t.Errorf("%s: %+v; want one line about %s", what, refused, s.url)
 				}
@@ -177,24 +175,4 @@ func credsFile(t *testing.T, dir, name string, account key) string {
 	file := filepath.Join(dir, name)
 	writeFile(t, file, string(creds))
 	return file
-}
-
-// result is how a command has ended.
-type result struct {
-	status         int
-	stdout, stderr string
-}
-
-// run1 runs a natscast command that ends by itself.
-func run1(t *testing.T, args ...string) result {
-	t.Helper()
-	p := launch(t, exec.Command(binary(), args...))
-	defer p.kill()
-	status := p.wait(15 * time.Second)
-	return result{status, p.stdout.String(), p.stderr.String()}
-}
-
-// isOneLine says whether a message is one line of text, as messages to users are.
-func isOneLine(s string) bool {
-	return strings.Count(s, "\n") == 1 && strings.HasSuffix(s, "\n") && strings.HasPrefix(s, "natscast: ")
 }

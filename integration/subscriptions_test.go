@@ -18,8 +18,8 @@ func TestSubscriptions(t *testing.T) {
 	const streams, viewers = 50, 20
 	c := startCluster(t)
 	start(t, binary(), "publish", "--copies", fmt.Sprint(streams), "--bitrate", "100000", "--fps", "10", c.origin.url("many-{n}"))
-	directory := openDirectory(t, c.nats)
-	eventually(t, patience, "all streams published", func() bool { return len(directory()) == streams })
+	js := c.nats.jetStream(t)
+	eventually(t, patience, "all streams published", func() bool { return len(directory(t, js)) == streams })
 
 	live := func() []string { return c.nats.liveSubscriptions(t, "natscast edge ") }
 	if s := live(); len(s) != 0 {
@@ -44,8 +44,8 @@ func TestSubscriptions(t *testing.T) {
 	t.Logf("unsubscribed %v after the last player", time.Since(gone).Round(100*time.Millisecond))
 }
 
-// openDirectory returns a function that lists the keys of the directory of streams.
-func openDirectory(t *testing.T, s *natsServer) func() []string {
+// jetStream returns a connection to the server's JetStream.
+func (s *natsServer) jetStream(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(s.url)
 	if err != nil {
@@ -56,20 +56,24 @@ func openDirectory(t *testing.T, s *natsServer) func() []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() (keys []string) {
-		bucket, err := js.KeyValue(t.Context(), "streams")
-		if err != nil {
-			t.Fatal(err)
-		}
-		list, err := bucket.ListKeys(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for key := range list.Keys() {
-			keys = append(keys, key)
-		}
-		return keys
+	return js
+}
+
+// directory returns the keys of the directory of streams.
+func directory(t *testing.T, js jetstream.JetStream) (keys []string) {
+	t.Helper()
+	bucket, err := js.KeyValue(t.Context(), "streams")
+	if err != nil {
+		t.Fatal(err)
 	}
+	list, err := bucket.ListKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range list.Keys() {
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // liveSubscriptions returns the subscriptions to live media, by the server's own account, of the

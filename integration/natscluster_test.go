@@ -1,0 +1,62 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startNATSCluster starts three servers that form one cluster. It does not wait until
+// their JetStream has a leader.
+func startNATSCluster(t *testing.T) []*natsServer {
+	t.Helper()
+	const size = 3
+	var routes []string
+	for range size {
+		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+	}
+	var servers []*natsServer
+	for i, address := range routes {
+		servers = append(servers, launchNATS(t,
+			fmt.Sprintf("server_name: n%d", i+1),
+			fmt.Sprintf(`cluster { name: c, listen: %q, routes: ["nats://%s"] }`, address, strings.Join(routes, `", "nats://`))))
+	}
+	for _, s := range servers {
+		s.ready()
+	}
+	return servers
+}
+
+// Nodes that start at once provision an empty cluster that is still electing its leader;
+// media passes from server to server.
+func TestNATSCluster(t *testing.T) {
+	t.Parallel()
+	av := mediaFile(t, "av")
+	servers := startNATSCluster(t)
+	replicas := []string{"--live-replicas", "1", "--kv-replicas", "3"}
+	origin := launchNode(t, "origin", append(replicas, "--id", "origin", "--nats", servers[0].url)...)
+	edge := launchNode(t, "edge", append(replicas, "--id", "edge", "--nats", servers[1].url)...)
+	begun := time.Now()
+	origin.awaitReady()
+	edge.awaitReady()
+	t.Logf("provisioned in %v", time.Since(begun).Round(100*time.Millisecond))
+	js := servers[2].jetStream(t)
+	for name, want := range map[string]int{"LIVE_0": 1, "LIVE_3": 1, "KV_streams": 3} {
+		if s, err := js.Stream(t.Context(), name); err != nil || s.CachedInfo().Config.Replicas != want {
+			t.Errorf("%s: %+v, %v; want %d replicas", name, s, err, want)
+		}
+	}
+
+	for _, name := range []string{"ffmpeg", "rtmpdump"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			need(t, players[name].tool)
+			p := publishFile(t, av, origin.url(name))
+			awaitStream(t, origin.url(name))
+			r := players[name].record(t, edge.url(name))
+			p.succeed(patience)
+			r.check(av.packets, run{atLeast: 25 * sourceSeconds / 2, toEnd: true})
+		})
+	}
+}
