@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -23,19 +24,20 @@ func (h *histogram) add(d time.Duration) {
 	h.count.Add(1)
 }
 
-// quantile returns the duration that the share q of all is not longer than, 0 if there
-// are none.
+// quantile returns the duration that the share q of all is not longer than, rounded
+// down to the resolution; 0 if there are none.
 func (h *histogram) quantile(q float64) time.Duration {
-	rank := uint64(q * float64(h.count.Load()))
+	count := h.count.Load()
+	if count == 0 {
+		return 0
+	}
+	rank := max(1, uint64(math.Ceil(q*float64(count))))
 	var seen uint64
 	for i := range h.buckets {
 		seen += h.buckets[i].Load()
-		if seen > rank {
+		if seen >= rank {
 			return time.Duration(i) * resolution
 		}
-	}
-	if seen == 0 {
-		return 0
 	}
 	return longest
 }
