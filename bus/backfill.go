@@ -10,8 +10,10 @@ const (
 	// A gap is asked for at once, and again after 50, 150, 350, 750 and 1550 ms:
 	// the store may lag, and what it has missed is stored again after
 	// [ackTimeout].
-	gapTries      = 6
-	firstGapRetry = 50 * time.Millisecond
+	gapTries       = 6
+	firstJoinRetry = 20 * time.Millisecond
+	joinTries      = 7 // 1.3 s in all
+	firstGapRetry  = 50 * time.Millisecond
 	// maxHeld bounds the chunks in memory while a repair is under way, those of
 	// the tail and those of the store each.
 	maxHeld = 64 << 20
@@ -39,20 +41,25 @@ func (g gap) contains(p Position) bool {
 	return p.Epoch == g.until.Epoch && g.after.Less(p) && p.Less(g.until)
 }
 
-// fetchJoin gets what the store has from the last key chunk on.
-func (s *Subscription) fetchJoin(ctx context.Context, shard string) ([]Chunk, error) {
-	s.stats.backfills.Add(1)
-	key, _, err := s.bus.directGet(ctx, shard, directRequest{LastFor: liveSubject(shard, s.name) + ".key"})
-	if errors.Is(err, errNotStored) {
-		return nil, nil
+// fetchJoin gets what the store has from the last key chunk on. A chunk reaches the
+// tail before the store, so that a stream which has just begun may be missed by both:
+// it is asked for again until a key chunk of the epoch is stored.
+func (s *Subscription) fetchJoin(ctx context.Context, place Place) ([]Chunk, error) {
+	retry := firstJoinRetry
+	for try := 1; ; try++ {
+		f := fetch{s: s, shard: place.Shard}
+		s.stats.backfills.Add(1)
+		err := f.fromKey(ctx)
+		if n := len(f.chunks); err != nil || try == joinTries || n > 0 && f.chunks[n-1].Epoch >= place.Epoch {
+			return f.chunks, err
+		}
+		select {
+		case <-ctx.Done():
+			return f.chunks, nil
+		case <-time.After(retry):
+			retry *= 2
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	f := fetch{s: s, shard: shard, next: key[0].sequence + 1}
-	f.add(key)
-	err = f.rest(ctx)
-	return f.chunks, err
 }
 
 // fetchGap gets the chunks of a gap. It asks again until it has all of them, or
@@ -97,6 +104,20 @@ type fetch struct {
 	seen   map[Position]bool
 	chunks []Chunk
 	bytes  int
+}
+
+// fromKey reads from the last stored key chunk to the end of what is stored.
+func (f *fetch) fromKey(ctx context.Context) error {
+	key, _, err := f.s.bus.directGet(ctx, f.shard, directRequest{LastFor: liveSubject(f.shard, f.s.name) + ".key"})
+	if errors.Is(err, errNotStored) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.next = key[0].sequence + 1
+	f.add(key)
+	return f.rest(ctx)
 }
 
 // rest reads on to the end of what is stored, or until the gap is filled. What is

@@ -31,7 +31,7 @@ func BenchmarkDeliver(b *testing.B) {
 	delivered := make(chan struct{}, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- s.Run(b.Context(), "", func(Chunk) { delivered <- struct{}{} })
+		done <- s.Run(b.Context(), Place{}, func(Chunk) { delivered <- struct{}{} })
 	}()
 	b.Cleanup(func() {
 		if err := <-done; err != nil {

@@ -19,19 +19,24 @@ type player struct {
 // play follows a stream; shard is what the directory says.
 func play(t testing.TB, b *Bus, name media.Name, shard string) *player {
 	t.Helper()
+	return playFrom(t, b, name, Place{Shard: shard})
+}
+
+func playFrom(t testing.TB, b *Bus, name media.Name, place Place) *player {
+	t.Helper()
 	s, err := b.Subscribe(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &player{Subscription: s}
-	p.run(t, shard)
+	p.run(t, place)
 	return p
 }
 
-func (p *player) run(t testing.TB, shard string) {
+func (p *player) run(t testing.TB, place Place) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx, shard, p.take) }()
+	go func() { done <- p.Run(ctx, place, p.take) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

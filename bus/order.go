@@ -29,9 +29,18 @@ type repair struct {
 	gap       gap // zero when joining
 	join      bool
 	abandoned bool // nobody waits for it any more
+	cancel    context.CancelFunc
 	done      context.Context
 	chunks    []Chunk // valid when done has ended
 	err       error
+}
+
+// abandon ends a repair early; what it brings is not wanted. r may be nil.
+func (r *repair) abandon() {
+	if r != nil {
+		r.abandoned = true
+		r.cancel()
+	}
 }
 
 // take takes the next chunk of the tail.
@@ -45,6 +54,11 @@ func (o *order) take(c Chunk) {
 	}
 	if n := len(o.held); n > 0 && c.Epoch > o.held[n-1].Epoch && o.last.Epoch > 0 {
 		o.supersede()
+	}
+	if c.Key && o.last.Epoch == 0 && !o.joined {
+		// The stream can begin here, whatever the store would say.
+		o.repair.abandon()
+		o.joined, o.held, o.heldBytes = true, nil, 0
 	}
 	if !o.hold(c) {
 		o.s.stats.duplicates.Add(1)
@@ -123,16 +137,12 @@ func (o *order) unhold() Chunk {
 func (o *order) supersede() {
 	o.s.stats.stale.Add(uint64(len(o.held)))
 	o.held, o.heldBytes = nil, 0
-	if o.repair != nil {
-		o.repair.abandoned = true
-	}
+	o.repair.abandon()
 }
 
 // abandon gives up the repair under way: too much is held for it.
 func (o *order) abandon() {
-	if o.repair != nil {
-		o.repair.abandoned = true
-	}
+	o.repair.abandon()
 	o.joined = true
 	o.tried = o.held[len(o.held)-1].Position
 }
@@ -155,7 +165,7 @@ func (o *order) settle() {
 		case o.repair != nil:
 			return
 		case o.last.Epoch == 0:
-			o.join(c.Shard)
+			o.join(Place{c.Shard, c.Epoch})
 			return
 		default:
 			o.fill(c)
@@ -166,9 +176,9 @@ func (o *order) settle() {
 }
 
 // join begins to fetch from the last stored key chunk on.
-func (o *order) join(shard string) {
+func (o *order) join(place Place) {
 	o.start(&repair{join: true}, func(ctx context.Context) ([]Chunk, error) {
-		return o.s.fetchJoin(ctx, shard)
+		return o.s.fetchJoin(ctx, place)
 	})
 }
 
@@ -187,11 +197,11 @@ func (o *order) fill(c Chunk) {
 
 func (o *order) start(r *repair, fetch func(context.Context) ([]Chunk, error)) {
 	done, end := context.WithCancel(o.ctx)
-	r.done = done
+	ctx, cancel := context.WithTimeout(o.ctx, repairTimeout)
+	r.done, r.cancel = done, cancel
 	o.repair = r
 	o.s.repairs.Go(func() {
 		defer end()
-		ctx, cancel := context.WithTimeout(o.ctx, repairTimeout)
 		defer cancel()
 		r.chunks, r.err = fetch(ctx)
 	})
@@ -201,7 +211,7 @@ func (o *order) start(r *repair, fetch func(context.Context) ([]Chunk, error)) {
 func (o *order) repaired() {
 	r := o.repair
 	o.repair = nil
-	if r.err != nil {
+	if r.err != nil && !r.abandoned {
 		o.s.logRepair(r)
 	}
 	switch {

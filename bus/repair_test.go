@@ -2,6 +2,7 @@ package bus
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -204,6 +205,39 @@ func TestNoGhost(t *testing.T) {
 	checkRun(t, viewer.got(), 8, 1, 3)
 }
 
+// A stream that has just begun, whose chunks have passed the tail but not yet reached the
+// store when a viewer comes, is found all the same; also behind one that has ended.
+func TestJoinAwaitsTheStore(t *testing.T) {
+	t.Parallel()
+	_, b := newShards(t)
+	before := newPublisher(t, b, stream, 7)
+	publish(t, before, 1, 5)
+	if err := before.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	viewer := playFrom(t, b, stream, Place{before.shard, 8})
+	eventually(t, "asked", func() bool { return viewer.Stats().Backfills > 1 })
+	inject(t, b, before.shard, at(8, 1), true)
+	inject(t, b, before.shard, at(8, 2), true)
+	eventually(t, "the stream", viewer.reached(Position{8, 2}))
+	checkRun(t, viewer.got(), 8, 1, 2)
+}
+
+// A key chunk of the tail begins the stream while the store is still being asked.
+func TestJoinAtTheTail(t *testing.T) {
+	t.Parallel()
+	_, b := newShards(t)
+	viewer := playFrom(t, b, stream, Place{"0", 8})
+	eventually(t, "asked", func() bool { return viewer.Stats().Backfills > 1 })
+	began := time.Now()
+	inject(t, b, "0", at(8, 11), false)
+	eventually(t, "the stream", viewer.reached(Position{8, 11}))
+	if took := time.Since(began); took > firstJoinRetry<<(joinTries-2) {
+		t.Errorf("the stream began after %v", took)
+	}
+	checkRun(t, viewer.got(), 8, 11, 11)
+}
+
 func TestGarbage(t *testing.T) {
 	t.Parallel()
 	_, b := newShards(t)
@@ -242,7 +276,7 @@ func TestSlowReader(t *testing.T) {
 	publish(t, p, 1, 2*tailQueue)
 	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
 	eventually(t, "dropped", func() bool { return s.Stats().Dropped == tailQueue })
-	viewer.run(t, "")
+	viewer.run(t, Place{})
 	publish(t, p, 2*tailQueue+1, 2*tailQueue+5)
 	eventually(t, "caught up", viewer.reached(Position{7, 2*tailQueue + 5}))
 	checkRun(t, viewer.got(), 7, 1, 2*tailQueue+5)

@@ -63,6 +63,12 @@ func (b *Bus) Subscribe(name media.Name) (*Subscription, error) {
 	return s, nil
 }
 
+// Place is where the current epoch of a stream is stored.
+type Place struct {
+	Shard string
+	Epoch uint64
+}
+
 // Run delivers the chunks in order until ctx ends, then closes the subscription
 // and returns nil. It returns [ErrClosed] when the bus was closed before.
 //
@@ -71,17 +77,17 @@ func (b *Bus) Subscribe(name media.Name) (*Subscription, error) {
 // store, while the tail waits for up to three seconds; the chunk behind what
 // cannot be had tells how much was lost.
 //
-// shard is where the directory says that the stream is stored, empty when it is
-// not published: then only the tail is followed until a chunk tells the shard.
+// place is what the directory says of the stream, zero when it is not published:
+// then only the tail is followed until a chunk tells the place.
 // deliver is called from one goroutine and must not block.
-func (s *Subscription) Run(ctx context.Context, shard string, deliver func(Chunk)) error {
+func (s *Subscription) Run(ctx context.Context, place Place, deliver func(Chunk)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.Close()
 	defer s.repairs.Wait()
 	defer cancel()
 	o := &order{s: s, deliver: deliver, ctx: ctx}
-	if shard != "" {
-		o.join(shard)
+	if place != (Place{}) {
+		o.join(place)
 	}
 	var parts assembler
 	for {

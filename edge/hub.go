@@ -73,13 +73,14 @@ func (h *hub) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	shard := ""
-	if s, err := h.lookUp(ctx); err == nil {
-		shard = s.Shard
-	} else if !errors.Is(err, kv.ErrNotFound) {
+	var place bus.Place
+	switch s, err := h.lookUp(ctx); {
+	case err == nil:
+		place = bus.Place{Shard: s.Shard, Epoch: s.Epoch}
+	case !errors.Is(err, kv.ErrNotFound):
 		h.log.Warn("the directory does not answer", "err", err)
 	}
-	return sub.Run(ctx, shard, h.deliver)
+	return sub.Run(ctx, place, h.deliver)
 }
 
 func (h *hub) lookUp(ctx context.Context) (kv.Stream, error) {
