@@ -80,7 +80,25 @@ func natsOptions(c *cli.Context) ([]nats.Option, error) {
 	if c.Bool("tlsfirst") {
 		options = append(options, nats.TLSHandshakeFirst())
 	}
+	for _, flag := range []string{"creds", "tlscert", "tlskey", "tlsca"} {
+		if err := readable(c.String(flag)); err != nil {
+			return nil, fmt.Errorf("--%s: %w", flag, err)
+		}
+	}
 	return options, nil
+}
+
+// readable finds out whether the file can be read, before its failure would look like
+// that of a server.
+func readable(file string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // storeFlags say how streams and buckets are provisioned.
