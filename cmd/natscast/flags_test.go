@@ -1,0 +1,116 @@
+package main
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/urfave/cli/v2"
+
+	"natscast/bus"
+	"natscast/edge"
+	"natscast/kv"
+)
+
+// with runs check with the context of a command line of edge's flags.
+func with(t *testing.T, args []string, check func(*cli.Context)) {
+	t.Helper()
+	app := newApp()
+	app.Commands = []*cli.Command{{Name: "edge", Flags: serveFlags(), Action: func(c *cli.Context) error {
+		check(c)
+		return nil
+	}}}
+	if err := runApp(t.Context(), app, append([]string{"edge"}, args...)...); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		bus  bus.Options
+		kv   kv.Options
+		edge edge.Config
+	}{
+		"defaults": {
+			nil,
+			bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20},
+			kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
+			edge.Config{},
+		},
+		"all": {
+			[]string{
+				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-max-bytes=5000",
+				"--kv-replicas=5", "--kv-storage=memory", "--lease=9s", "--coalesce=50ms",
+			},
+			bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000},
+			kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
+			edge.Config{Coalesce: 50 * time.Millisecond},
+		},
+	}
+	for name, test := range tests {
+		with(t, test.args, func(c *cli.Context) {
+			if got := busOptions(c); !reflect.DeepEqual(got, test.bus) {
+				t.Errorf("%s: got %+v, want %+v", name, got, test.bus)
+			}
+			if got := kvOptions(c); got != test.kv {
+				t.Errorf("%s: got %+v, want %+v", name, got, test.kv)
+			}
+			if got := edgeConfig(c); got != test.edge {
+				t.Errorf("%s: got %+v, want %+v", name, got, test.edge)
+			}
+		})
+	}
+}
+
+// TestEnvironment is not parallel: the environment belongs to the process.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("NATSCAST_NATS", "nats://a,nats://b")
+	t.Setenv("NATSCAST_LIVE_REPLICAS", "3")
+	with(t, []string{"--lease=7s"}, func(c *cli.Context) {
+		if got := c.String("nats"); got != "nats://a,nats://b" {
+			t.Errorf("got %q", got)
+		}
+		if bo, ko := busOptions(c), kvOptions(c); bo.Replicas != 3 || ko.LeaseTTL != 7*time.Second {
+			t.Errorf("got %+v, %+v", bo, ko)
+		}
+	})
+	with(t, []string{"--live-replicas=5", "-s", "nats://c"}, func(c *cli.Context) {
+		if bo := busOptions(c); bo.Replicas != 5 || c.String("nats") != "nats://c" {
+			t.Errorf("the flag does not win over the variable: %+v, %s", bo, c.String("nats"))
+		}
+	})
+}
+
+func TestNATSOptions(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		ok   func(nats.Options) bool
+	}{
+		"none":     {nil, func(o nats.Options) bool { return o.User == "" && o.Token == "" && !o.Secure }},
+		"user":     {[]string{"--user=u", "--password=p"}, func(o nats.Options) bool { return o.User == "u" && o.Password == "p" }},
+		"token":    {[]string{"--user=t"}, func(o nats.Options) bool { return o.User == "" && o.Token == "t" }},
+		"creds":    {[]string{"--creds=/dev/null"}, func(o nats.Options) bool { return o.UserJWT != nil && o.SignatureCB != nil }},
+		"TLS":      {[]string{"--tlscert=/dev/null", "--tlskey=/dev/null", "--tlsca=/dev/null"}, func(o nats.Options) bool { return o.TLSConfig != nil }},
+		"TLSFirst": {[]string{"--tlsfirst"}, func(o nats.Options) bool { return o.TLSHandshakeFirst }},
+	}
+	for name, test := range tests {
+		with(t, test.args, func(c *cli.Context) {
+			options, err := natsOptions(c)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			got := nats.GetDefaultOptions()
+			for _, option := range options {
+				// The files are empty; what counts is that they are asked for.
+				_ = option(&got)
+			}
+			if !test.ok(got) {
+				t.Errorf("%s: the options do not say so", name)
+			}
+		})
+	}
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// run runs the program and returns its standard output.
+func run(ctx context.Context, args ...string) (stdout string, err error) {
+	app := newApp()
+	var out, errOut bytes.Buffer
+	app.Writer, app.ErrWriter = &out, &errOut
+	err = runApp(ctx, app, args...)
+	return out.String(), err
+}
+
+// parsing is held up to the action of a command: all apps of the library share
+// their --help flag, and parsing writes to it.
+var parsing sync.Mutex
+
+func runApp(ctx context.Context, app *cli.App, args ...string) error {
+	parsing.Lock()
+	parsed := sync.OnceFunc(parsing.Unlock)
+	defer parsed()
+	for _, command := range app.Commands {
+		action := command.Action
+		command.Action = func(c *cli.Context) error {
+			parsed()
+			return action(c)
+		}
+	}
+	return app.RunContext(ctx, append([]string{"natscast"}, args...))
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		args string
+		says string
+	}{
+		{"fly", `no command "fly"`},
+		{"--fly", "-fly"},
+		{"dev now", `"now"`},
+		{"dev --fly", "-fly"},
+		{"dev --nats-port many", "many"},
+		{"edge --coalesce 5", "coalesce"},
+		{"edge live/x", `"live/x"`},
+		{"edge --password secret", "--password without --user"},
+		{"origin --tlscert /dev/null", "--tlscert and --tlskey go together"},
+		{"origin --tlskey /dev/null", "--tlscert and --tlskey go together"},
+		{"publish", "FILE"},
+		{"publish a b c", `"c"`},
+		{"publish --copies 0 rtmp://localhost/live/x", "--copies 0"},
+		{"publish --copies 10001 rtmp://localhost/live/x", "--copies 10001"},
+		{"publish rtmp://localhost/live/x --copies 2", "--copies: flags stand before arguments"},
+		{"play", "RTMP-URL"},
+		{"play a b", `"b"`},
+		{"play --players -1 rtmp://localhost/live/x", "--players -1"},
+		{"play --duration soon rtmp://localhost/live/x", "soon"},
+		{"completion", "bash|zsh"},
+		{"completion fish", `"fish"`},
+		{"version 2", `"2"`},
+	}
+	for _, test := range tests {
+		stdout, err := run(t.Context(), strings.Fields(test.args)...)
+		if !errors.Is(err, errUsage) {
+			t.Errorf("%s: %v", test.args, err)
+			continue
+		}
+		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, errUsage.Error()) != 1 {
+			t.Errorf("%s: %q does not say %q in one line", test.args, s, test.says)
+		}
+		if stdout != "" {
+			t.Errorf("%s: on the standard output: %q", test.args, stdout)
+		}
+	}
+}
+
+// TestFailures are not the fault of the command line, and say where it went wrong.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		args string
+		says []string
+	}{
+		{"edge --rtmp 127.0.0.1:0 --nats nats://127.0.0.1:1", []string{"127.0.0.1:1", "natscast dev"}},
+		{"edge --rtmp 127.0.0.1:99999", []string{"--rtmp 127.0.0.1:99999"}},
+		{"edge --rtmp 127.0.0.1:0 --creds /nowhere/user.creds", []string{"--creds", "/nowhere/user.creds"}},
+		{"edge --rtmp 127.0.0.1:0 --nkey /nowhere/seed", []string{"--nkey /nowhere/seed"}},
+		{"publish /nowhere/film.flv rtmp://127.0.0.1:1/live/x", []string{"/nowhere/film.flv"}},
+		{"publish rtmp://127.0.0.1:1/live/x", []string{"rtmp://127.0.0.1:1/live/x", "refused"}},
+		{"publish live/x", []string{"live/x", "rtmp://"}},
+		{"publish --fps 1000 rtmp://127.0.0.1:1/live/x", []string{"1000"}},
+		{"play rtmp://127.0.0.1:1/live/x", []string{"127.0.0.1:1", "refused"}},
+	}
+	for _, test := range tests {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			_, err := run(t.Context(), strings.Fields(test.args)...)
+			if err == nil || errors.Is(err, errUsage) {
+				t.Fatal(err)
+			}
+			for _, s := range test.says {
+				if !strings.Contains(err.Error(), s) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%q does not say %q in one line", err, s)
+				}
+			}
+		})
+	}
+}
+
+// TestHelp looks for an example in the help of every command.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	help, err := run(t.Context(), "--help")
+	if err != nil || !strings.Contains(help, "natscast dev") {
+		t.Errorf("%v, %s", err, help)
+	}
+	if bare, err := run(t.Context()); err != nil || bare != help {
+		t.Errorf("without arguments: %v, %s", err, bare)
+	}
+	for _, command := range newApp().Commands {
+		if command.Name == "help" {
+			continue
+		}
+		if !strings.Contains(help, "  "+command.Name) {
+			t.Errorf("the help does not list %s", command.Name)
+		}
+		own, err := run(t.Context(), command.Name, "--help")
+		if err != nil {
+			t.Errorf("%s: %v", command.Name, err)
+		}
+		_, description, _ := strings.Cut(own, "DESCRIPTION:")
+		if !strings.Contains(description, "natscast "+command.Name) {
+			t.Errorf("the help of %s has no example:\n%s", command.Name, own)
+		}
+	}
+}
+
+// TestVariables checks that every flag has its variable.
+func TestVariables(t *testing.T) {
+	t.Parallel()
+	for _, command := range newApp().Commands {
+		help, err := run(t.Context(), command.Name, "--help")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, flag := range command.VisibleFlags() {
+			name := flag.Names()[0]
+			if name != "help" && !strings.Contains(help, "[$"+env(name)[0]+"]") {
+				t.Errorf("%s --%s has no variable", command.Name, name)
+			}
+		}
+	}
+}
+
+func TestNumbered(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		url, flag string
+		count     int
+		want      []string
+	}{
+		{"u/x", "copies", 1, []string{"u/x"}},
+		{"u/x", "copies", 3, []string{"u/x-1", "u/x-2", "u/x-3"}},
+		{"u/{n}/x", "copies", 2, []string{"u/1/x", "u/2/x"}},
+		{"u/x", "players", 2, []string{"u/x", "u/x"}},
+		{"u/{n}-{n}", "players", 2, []string{"u/1-1", "u/2-2"}},
+		{"u/{n}", "players", 1, []string{"u/1"}},
+	}
+	for _, test := range tests {
+		got, err := numbered(test.url, test.flag, test.count)
+		if err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("%s, %d %s: got %v, %v", test.url, test.count, test.flag, got, err)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	if got, err := run(t.Context(), "version"); err != nil || strings.TrimSpace(got) == "" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	for _, shell := range []string{"bash", "zsh"} {
+		if got, err := run(t.Context(), "completion", shell); err != nil || got != completions[shell] {
+			t.Errorf("%s: %q, %v", shell, got, err)
+		}
+	}
+}
