@@ -36,9 +36,9 @@ func (s *session) command(c message.Command) error {
 		s.result(c, amf.Undefined{})
 		s.event("onFCUnpublish", "NetStream.Unpublish.Success", argString(c, 1))
 	case "publish":
-		return s.publish(streamID, c)
+		return s.publish(c)
 	case "play":
-		return s.play(streamID, c)
+		return s.play(c)
 	case "play2":
 		s.refuse(c, "NetStream.Play.Failed", "play2 is not supported: use play")
 	case "pause", "pauseRaw":

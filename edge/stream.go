@@ -46,34 +46,45 @@ func (s *session) stream(id uint32) (*stream, error) {
 	return s.streams[id], nil
 }
 
-// publish (7.2.2.6). All publishing types are live for now: "record" and "append" differ in what is kept.
-func (s *session) publish(id uint32, c message.Command) error {
-	st, err := s.stream(id)
+// open makes a message stream ready to publish or play the name that a command gives, ending what
+// it did before. A bad name is refused with the status code, and the stream is nil.
+func (s *session) open(c message.Command, refusal string) (*stream, error) {
+	st, err := s.stream(c.StreamID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.closeStream(id)
+	s.closeStream(st.id)
 	st.asked = argString(c, 1)
 	if st.name, err = media.ParseName(s.app, st.asked); err != nil {
-		s.log.Info("publish refused", "err", err)
-		s.refuseStream(id, "NetStream.Publish.BadName", err.Error())
-		return nil
+		s.log.Info("name refused", "command", c.Name, "err", err)
+		s.refuseStream(st.id, refusal, err.Error())
+		return nil, nil
+	}
+	return st, nil
+}
+
+// publish (7.2.2.6). All publishing types are live for now: "record" and "append" differ in what is kept.
+func (s *session) publish(c message.Command) error {
+	st, err := s.open(c, "NetStream.Publish.BadName")
+	if st == nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, publishWait)
 	defer cancel()
-	st.sink, err = s.edge.ingest.Publish(ctx, st.name, s.conn.RemoteAddr().String()+" "+s.client)
+	sink, err := s.edge.ingest.Publish(ctx, st.name, s.conn.RemoteAddr().String()+" "+s.client)
 	if err != nil {
 		s.log.Info("publish refused", "err", err)
 		code := "NetStream.Publish.Failed"
 		if errors.Is(err, kv.ErrTaken) {
 			code = "NetStream.Publish.BadName"
 		}
-		st.sink = nil
-		s.refuseStream(id, code, err.Error())
+		s.refuseStream(st.id, code, err.Error())
 		return nil
 	}
+	st.sink = sink
 	s.edge.count.publishers.Add(1)
-	s.send(userControl(message.StreamBegin, id), onStatus(id, message.LevelStatus, "NetStream.Publish.Start", string(st.name)+" is now published."))
+	s.send(userControl(message.StreamBegin, st.id),
+		onStatus(st.id, message.LevelStatus, "NetStream.Publish.Start", string(st.name)+" is now published."))
 	return nil
 }
 
@@ -110,34 +121,27 @@ func (s *session) refuseStream(id uint32, code, description string) {
 }
 
 // play (7.2.2.1). A stream that nobody publishes is waited for.
-func (s *session) play(id uint32, c message.Command) error {
-	st, err := s.stream(id)
-	if err != nil {
+func (s *session) play(c message.Command) error {
+	st, err := s.open(c, "NetStream.Play.Failed")
+	if st == nil {
 		return err
-	}
-	s.closeStream(id)
-	st.asked = argString(c, 1)
-	if st.name, err = media.ParseName(s.app, st.asked); err != nil {
-		s.log.Info("play refused", "err", err)
-		s.refuseStream(id, "NetStream.Play.Failed", err.Error())
-		return nil
 	}
 	if s.worker < 0 {
 		s.worker = s.edge.worker()
 	}
 	h := s.edge.join(st.name)
-	st.player = newPlayer(h, id)
+	p := newPlayer(h, st.id)
+	st.player = p
 	s.edge.count.players.Add(1)
 	s.log.Info("play began", "stream", st.name)
 
-	s.send(userControl(message.StreamBegin, id),
-		onStatus(id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
-		onStatus(id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
-		encode(message.Data{StreamID: id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}}))
-	s.out.add(st.player)
+	s.send(userControl(message.StreamBegin, st.id),
+		onStatus(st.id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
+		onStatus(st.id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
+		encode(message.Data{StreamID: st.id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}}))
+	s.out.add(p)
 	h.audience[s.worker].join(s.out)
 	s.out.flush()
-	p := st.player
 	st.wait = time.AfterFunc(s.edge.config.PlayWait, func() { s.giveUp(p) })
 	return nil
 }
