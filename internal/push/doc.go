@@ -2,6 +2,10 @@
 //
 //	Source ─> Run (paces by DTS) ─> each Publisher ─> joy4's RTMP client ─> socket
 //
+// A packet goes out when its time has come, counted from one start for all copies.
+// Pictures of the test pattern carry that time, so that a latency measured by it
+// includes what the publisher itself is late by.
+//
 // joy4's client is kept behind a connection of ours that mends its habits: it
 // announces a chunk size that some servers refuse, never reads once it
 // publishes, so that closing would send a reset and a refusal would go unnoticed, and has no

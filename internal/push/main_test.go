@@ -44,8 +44,8 @@ func listen(t *testing.T, serve func(net.Conn)) (url string) {
 	return "rtmp://" + l.Addr().String() + "/app/stream"
 }
 
-// answer serves a publisher: it grants connect and createStream, or sends the
-// refusal of the one that is in the way, and then one for publish, if status has a code.
+// answer serves a publisher up to the answer to publish, or to the first command for
+// which refusals has a code.
 func answer(t *testing.T, socket net.Conn, refusals map[string]string) *chunk.Reader {
 	t.Helper()
 	if err := handshake.Server(socket); err != nil {
