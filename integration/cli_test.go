@@ -2,12 +2,10 @@ package integration
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What a command line that cannot work says: one line on stderr, and a status.
@@ -158,13 +156,11 @@ func TestCompletion(t *testing.T) {
 	need(t, "bash")
 	script := filepath.Join(t.TempDir(), "completion.bash")
 	writeFile(t, script, runToEnd(t, "completion", "bash").stdout)
+	const complete = `source "$1"; PATH="$2:$PATH"; COMP_WORDS=(natscast $3); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _natscast; echo "${COMPREPLY[@]}"`
 	for line, want := range map[string]string{"pub": "publish", "play --pl": "--players", "ver": "version"} {
-		bash := exec.Command("bash", "-euc", `source "$1"; COMP_WORDS=(natscast $2); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _natscast; echo "${COMPREPLY[@]}"`, "bash", script, line)
-		bash.Env = append(os.Environ(), "PATH="+filepath.Dir(binary())+":"+os.Getenv("PATH"))
-		bash.WaitDelay = time.Second
-		out, err := bash.CombinedOutput()
-		if err != nil || strings.TrimSpace(string(out)) != want {
-			t.Errorf("natscast %s: %q, %v; want %q", line, out, err, want)
+		got := output(t, "bash", "-euc", complete, "bash", script, filepath.Dir(binary()), line)
+		if strings.TrimSpace(got) != want {
+			t.Errorf("natscast %s: %q, want %q", line, got, want)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -276,10 +275,8 @@ func hevcConfig(t *testing.T) []byte {
 	t.Helper()
 	need(t, "ffmpeg")
 	file := filepath.Join(t.TempDir(), "hevc.mp4")
-	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=0.2",
-		"-c:v", "libx265", "-x265-params", "log-level=error", "-tag:v", "hvc1", file).CombinedOutput(); err != nil {
-		t.Fatalf("ffmpeg: %v\n%s", err, out)
-	}
+	output(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=0.2",
+		"-c:v", "libx265", "-x265-params", "log-level=error", "-tag:v", "hvc1", file)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -37,8 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) (code int, err error) {
-	// The tests wait for media in real time far more than they compute.
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	if err := runMoreInParallel(); err != nil {
 		return 0, err
 	}
 	if workDir, err = os.MkdirTemp("", "natscast-integration-"); err != nil {
@@ -54,6 +53,18 @@ func runTests(m *testing.M) (code int, err error) {
 		return 0, fmt.Errorf("%v: %w\n%s", build, err, out)
 	}
 	return m.Run(), nil
+}
+
+// runMoreInParallel has more tests run at once than there are processors, unless the
+// user has said how many: they wait for media in real time far more than they compute.
+func runMoreInParallel() error {
+	const name = "test.parallel"
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == name })
+	if chosen {
+		return nil
+	}
+	return flag.Set(name, "12")
 }
 
 // runNATSServer is the main function of nats-server.

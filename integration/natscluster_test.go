@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,4 +60,49 @@ func TestNATSCluster(t *testing.T) {
 			r.check(av.packets, run{atLeast: 25 * sourceSeconds / 2, toEnd: true})
 		})
 	}
+}
+
+// When the server dies that an edge is connected to, its players miss nothing.
+func TestNATSServerIsKilled(t *testing.T) {
+	t.Parallel()
+	av := mediaFile(t, "av")
+	for name, test := range map[string]struct {
+		leader bool // it leads the directory of streams
+		lease  time.Duration
+	}{
+		"a follower": {lease: 5 * time.Second},
+		// Leases must outlast the election of the next leader, which takes 4 to 9 s:
+		// with the default of 5 s the publications end.
+		"the leader": {leader: true, lease: 15 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			servers := startNATSCluster(t)
+			flags := []string{"--live-replicas", "3", "--kv-replicas", "3", "--lease", test.lease.String()}
+			startNode(t, "edge", append(flags, "--id", "first", "--nats", servers[0].url)...).interrupt()
+			victim := slices.IndexFunc(servers, func(s *natsServer) bool { return s.leads(t, "KV_streams") == test.leader })
+			other := (victim + 1) % len(servers)
+			origin := startNode(t, "origin", append(flags, "--id", "origin", "--nats", servers[other].url)...)
+			edge := startNode(t, "edge", append(flags, "--id", "edge", "--nats", servers[victim].url)...)
+
+			publisher := publishFile(t, av, origin.url("a"))
+			awaitStream(t, origin.url("a"))
+			r := players["ffmpeg"].record(t, edge.url("a"))
+			r.awaitMedia()
+			servers[victim].kill()
+			publisher.succeed(patience)
+			r.check(av.packets, run{atLeast: 25 * sourceSeconds / 2, toEnd: true})
+		})
+	}
+}
+
+// leads says whether the server leads a JetStream stream.
+func (s *natsServer) leads(t *testing.T, stream string) bool {
+	t.Helper()
+	js := s.jetStream(t)
+	info, err := js.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.CachedInfo().Cluster.Leader == js.Conn().ConnectedServerName()
 }

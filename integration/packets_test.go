@@ -3,7 +3,6 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,11 +20,8 @@ type packetList map[string][]packet
 
 func probePackets(t *testing.T, file string) packetList {
 	t.Helper()
-	out, err := exec.Command("ffprobe", "-v", "fatal", "-fflags", "+discardcorrupt", "-show_packets", "-show_data_hash", "md5",
-		"-show_entries", "packet=codec_type,pts,dts,flags,data_hash", "-of", "json", file).Output()
-	if err != nil {
-		t.Fatalf("ffprobe %s: %v", file, err)
-	}
+	out := output(t, "ffprobe", "-v", "fatal", "-fflags", "+discardcorrupt", "-show_packets", "-show_data_hash", "md5",
+		"-show_entries", "packet=codec_type,pts,dts,flags,data_hash", "-of", "json", file)
 	var probe struct {
 		Packets []struct {
 			Kind  string `json:"codec_type"`
@@ -35,7 +31,7 @@ func probePackets(t *testing.T, file string) packetList {
 			Hash  string `json:"data_hash"`
 		} `json:"packets"`
 	}
-	if err := json.Unmarshal(out, &probe); err != nil {
+	if err := json.Unmarshal([]byte(out), &probe); err != nil {
 		t.Fatalf("ffprobe %s: %v", file, err)
 	}
 	list := packetList{}
@@ -72,8 +68,8 @@ func (r run) check(t *testing.T, published, received packetList) {
 }
 
 func (r run) compare(published, received []packet, video bool) error {
-	if len(received) < r.atLeast {
-		return fmt.Errorf("%d packets, want %d or more", len(received), r.atLeast)
+	if least := max(r.atLeast, 1); len(received) < least {
+		return fmt.Errorf("%d packets, want %d or more", len(received), least)
 	}
 	if video && !received[0].key {
 		return fmt.Errorf("the first packet is no keyframe")

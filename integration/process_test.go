@@ -25,8 +25,8 @@ type process struct {
 	t      *testing.T
 	name   string
 	cmd    *exec.Cmd
-	stdout output
-	stderr output
+	stdout transcript
+	stderr transcript
 	ended  chan struct{}
 }
 
@@ -71,6 +71,17 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 		limit.Stop()
 	}()
 	return p
+}
+
+// output runs a tool that is no part of what is tested, and returns what it prints.
+func output(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	p := launch(t, exec.Command(name, args...))
+	defer p.kill()
+	if status := p.wait(time.Minute); status != 0 {
+		t.Fatalf("%v: exit status %d\n%s", p.cmd, status, p.stderr.String())
+	}
+	return p.stdout.String()
 }
 
 // running says whether the process has not ended.
@@ -135,32 +146,32 @@ func (p *process) kill() {
 // report logs what the process said if its test has failed.
 func (p *process) report() {
 	if p.t.Failed() {
-		p.t.Logf("%v\nstdout:\n%s\nstderr:\n%s", p.cmd, p.stdout.String(), p.stderr.String())
+		p.t.Logf("%v\nstdout:\n%s\nstderr:\n%s", p.cmd, p.stdout.tail(), p.stderr.tail())
 	}
 }
 
-// output keeps the end of what a process says.
-type output struct {
+// transcript keeps the end of what a process says.
+type transcript struct {
 	mu  sync.Mutex
 	buf []byte
 }
 
-const maxOutput = 32 << 10
+const maxTranscript = 1 << 20
 
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.buf = append(o.buf, b...)
-	if len(o.buf) > 2*maxOutput {
-		o.buf = bytes.Clone(o.buf[len(o.buf)-maxOutput:])
+func (s *transcript) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buf = append(s.buf, b...)
+	if len(s.buf) > 2*maxTranscript {
+		s.buf = bytes.Clone(s.buf[len(s.buf)-maxTranscript:])
 	}
 	return len(b), nil
 }
 
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return string(o.buf)
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.buf)
 }
 
 // eventually waits until the condition holds.
@@ -177,4 +188,11 @@ func eventually(t *testing.T, limit time.Duration, what string, condition func()
 		case <-tick.C:
 		}
 	}
+}
+
+// tail is what of a transcript goes into the log of a test.
+func (s *transcript) tail() string {
+	const most = 16 << 10
+	text := s.String()
+	return text[max(0, len(text)-most):]
 }

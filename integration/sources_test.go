@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -47,9 +46,7 @@ func mediaFile(t *testing.T, kind string) source {
 	}
 	s := source{path: filepath.Join(workDir, kind+".flv")}
 	args := append([]string{"-v", "error", "-y"}, inputs[kind]...)
-	if out, err := exec.Command("ffmpeg", append(args, s.path)...).CombinedOutput(); err != nil {
-		t.Fatalf("ffmpeg: %v\n%s", err, out)
-	}
+	output(t, "ffmpeg", append(args, s.path)...)
 	s.packets = probePackets(t, s.path)
 	if sources.made == nil {
 		sources.made = map[string]source{}

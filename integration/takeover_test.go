@@ -79,3 +79,32 @@ func TestNodeIsKilled(t *testing.T) {
 	t.Logf("free after %v", time.Since(killed).Round(time.Millisecond))
 	r.check(av.packets, run{atLeast: 25})
 }
+
+// A node that is told to stop ends its publications, so that the players elsewhere end
+// and the name is free, and its players.
+func TestNodeStops(t *testing.T) {
+	t.Parallel()
+	av := mediaFile(t, "av")
+	c := startCluster(t)
+	third := startNode(t, "edge", "--nats", c.nats.url, "--id", "third")
+	publisher := publishFile(t, av, c.origin.url("a"))
+	awaitStream(t, c.origin.url("a"))
+	atEdge := players["ffmpeg"].record(t, c.edge.url("a"))
+	atThird := players["ffmpeg"].record(t, third.url("a"))
+	atEdge.awaitMedia()
+	atThird.awaitMedia()
+
+	third.interrupt()
+	atThird.wait(endLimit)
+	run{atLeast: 25}.check(t, av.packets, probePackets(t, atThird.file))
+	if !publisher.running() || !atEdge.running() {
+		t.Error("the end of one edge has ended others")
+	}
+
+	c.origin.interrupt()
+	if status := publisher.wait(endLimit); status == 0 {
+		t.Error("the publisher does not know that it has been cut off")
+	}
+	atEdge.check(av.packets, run{atLeast: 25})
+	eventually(t, time.Second, "a free name", func() bool { return publishes(t, c.edge.url("a")) })
+}
