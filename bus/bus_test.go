@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"natscast/internal/eventually"
 	"natscast/internal/media"
 )
 
@@ -100,7 +101,7 @@ func publish(t testing.TB, p *Publisher, first, last uint64) {
 func publishUntil(t *testing.T, p *Publisher, first uint64, what string, condition func() bool) (next uint64) {
 	t.Helper()
 	next = first
-	eventually(t, what, func() bool {
+	eventually.True(t, what, func() bool {
 		publish(t, p, next, next)
 		next++
 		return condition()
@@ -116,9 +117,9 @@ func TestFollow(t *testing.T) {
 
 	waiting := play(t, edge, stream, "")
 	publish(t, p, 1, 250)
-	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
+	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })
 	cold := play(t, edge, stream, p.shard)
-	eventually(t, "joined", cold.reached(Position{7, 250}))
+	eventually.True(t, "joined", cold.reached(Position{7, 250}))
 	midGOP := play(t, edge, stream, "") // nobody has told it the shard
 	publish(t, p, 251, 500)
 	if err := p.Close(t.Context()); err != nil {
@@ -129,7 +130,7 @@ func TestFollow(t *testing.T) {
 		p     *player
 		first uint64
 	}{{"waiting", waiting, 1}, {"cold", cold, 241}, {"in mid-GOP", midGOP, 251}} {
-		eventually(t, c.name+" at the end", c.p.reached(Position{7, 501}))
+		eventually.True(t, c.name+" at the end", c.p.reached(Position{7, 501}))
 		checkRun(t, c.p.got(), 7, c.first, 501)
 		if got := c.p.got(); !got[len(got)-1].End {
 			t.Errorf("%s: no end", c.name)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"natscast/internal/eventually"
 )
 
 func TestUnreachable(t *testing.T) {
@@ -145,11 +147,11 @@ func TestCluster(t *testing.T) {
 	next = publishUntil(t, p, next+50, "the backfill", func() bool { return cold.Stats().Delivered > 0 })
 	publish(t, p, next, next+9)
 	for _, player := range []*player{viewer, cold} {
-		eventually(t, "the end", player.reached(Position{7, next + 9}))
+		eventually.True(t, "the end", player.reached(Position{7, next + 9}))
 		got := player.got()
 		checkRun(t, got, 7, got[0].Seq, next+9)
 	}
-	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
+	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })
 	checkNearest(t, buses)
 }
 

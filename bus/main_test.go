@@ -13,22 +13,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 20 * time.Second
 
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("waited %v in vain: %s", patience, what)
-		case <-tick.C:
-		}
-	}
-}
-
 // newServer starts a server for the time of the test. Without a listener.
 func newServer(t testing.TB) *Server {
 	t.Helper()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+
+	"natscast/internal/eventually"
 )
 
 // Chunks that no store takes are stored as soon as there is one.
@@ -14,7 +16,7 @@ func TestRefill(t *testing.T) {
 	p := b.NewPublisher(stream, "0", 7)
 	viewer := play(t, b, stream, "")
 	publish(t, p, 1, 20)
-	eventually(t, "the tail does without a store", viewer.reached(Position{7, 20}))
+	eventually.True(t, "the tail does without a store", viewer.reached(Position{7, 20}))
 	if st := p.Stats(); st.Unacked != 20 || st.Acked != 0 {
 		t.Errorf("without a store: %+v", st)
 	}
@@ -27,7 +29,7 @@ func TestRefill(t *testing.T) {
 	if st := p.Stats(); st.Acked != 21 || st.Refilled < 20 || st.Failed != 0 || st.Unacked != 0 {
 		t.Errorf("with a store: %+v", st)
 	}
-	eventually(t, "the end", viewer.reached(Position{7, 21}))
+	eventually.True(t, "the end", viewer.reached(Position{7, 21}))
 	checkRun(t, viewer.got(), 7, 1, 21)
 	info, err := b.js.Stream(t.Context(), streamName("0"))
 	if err != nil {
@@ -47,7 +49,7 @@ func TestStoreGoesAway(t *testing.T) {
 	_, b := newShards(t)
 	p := newPublisher(t, b, stream, 7)
 	publish(t, p, 1, 15)
-	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
+	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })
 	if err := b.js.DeleteStream(t.Context(), streamName(p.shard)); err != nil {
 		t.Fatal(err)
 	}
@@ -55,9 +57,9 @@ func TestStoreGoesAway(t *testing.T) {
 	if err := b.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "stored again", func() bool { return p.Stats().Unacked == 0 })
+	eventually.True(t, "stored again", func() bool { return p.Stats().Unacked == 0 })
 	viewer := play(t, b, stream, p.shard)
-	eventually(t, "joined", viewer.reached(Position{7, 35}))
+	eventually.True(t, "joined", viewer.reached(Position{7, 35}))
 	checkRun(t, viewer.got(), 7, 31, 35)
 }
 
@@ -79,10 +81,10 @@ func TestServerRestart(t *testing.T) {
 	p := newPublisher(t, b, stream, 7)
 	viewer := play(t, b, stream, "")
 	publish(t, p, 1, 15)
-	eventually(t, "before", viewer.reached(Position{7, 15}))
-	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
+	eventually.True(t, "before", viewer.reached(Position{7, 15}))
+	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })
 	s.Shutdown()
-	eventually(t, "disconnected", func() bool { return !b.ingest.IsConnected() && !b.tail.IsConnected() })
+	eventually.True(t, "disconnected", func() bool { return !b.ingest.IsConnected() && !b.tail.IsConnected() })
 	for seq := uint64(16); seq <= 18; seq++ {
 		if err := p.Publish(testChunk(seq)); err == nil {
 			t.Error("published to nobody")
@@ -94,11 +96,11 @@ func TestServerRestart(t *testing.T) {
 	if s, err = StartServer(ServerOptions{Dir: dir, Host: host, Port: port}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "reconnected", func() bool { return b.ingest.IsConnected() && b.tail.IsConnected() })
-	eventually(t, "stored after the restart", func() bool { return p.Stats().Unacked == 0 })
+	eventually.True(t, "reconnected", func() bool { return b.ingest.IsConnected() && b.tail.IsConnected() })
+	eventually.True(t, "stored after the restart", func() bool { return p.Stats().Unacked == 0 })
 	// The server learns of the tail's subscription a little later.
 	next := publishUntil(t, p, 19, "after", viewer.reached(Position{7, 19}))
-	eventually(t, "the end", viewer.reached(Position{7, next - 1}))
+	eventually.True(t, "the end", viewer.reached(Position{7, next - 1}))
 	checkRun(t, viewer.got(), 7, 1, next-1)
 	if st := b.Stats(); st.Disconnects < 4 || st.Reconnects < 4 {
 		t.Errorf("%+v", st)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"natscast/internal/eventually"
 )
 
 // inject sends what is no publisher's: to the tail and the store, or with refill
@@ -136,7 +138,7 @@ func TestRepair(t *testing.T) {
 			}
 			flush(t, b)
 			last := c.want[len(c.want)-1].Position
-			eventually(t, "delivered", p.reached(last))
+			eventually.True(t, "delivered", p.reached(last))
 			got := p.got()
 			if len(got) != len(c.want) {
 				t.Fatalf("delivered %v, want %v", positions(got), positions(c.want))
@@ -174,10 +176,10 @@ func TestBigChunk(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, p, 2, 4)
-	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
+	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })
 	cold := play(t, b, stream, p.shard)
 	for name, p := range map[string]*player{"tail": tail, "cold": cold} {
-		eventually(t, name, p.reached(Position{7, 4}))
+		eventually.True(t, name, p.reached(Position{7, 4}))
 		got := p.got()
 		if len(got) != 4 || string(got[0].Payload) != string(big.Payload) || got[0].Headers != 2<<20 || !got[0].Key {
 			t.Errorf("%s: %v", name, positions(got))
@@ -198,10 +200,10 @@ func TestNoGhost(t *testing.T) {
 		t.Fatal(err)
 	}
 	viewer := play(t, b, stream, p.shard)
-	eventually(t, "asked", func() bool { return viewer.Stats().Backfills > 0 })
+	eventually.True(t, "asked", func() bool { return viewer.Stats().Backfills > 0 })
 	again := newPublisher(t, b, stream, 8)
 	publish(t, again, 1, 3)
-	eventually(t, "the next epoch", viewer.reached(Position{8, 3}))
+	eventually.True(t, "the next epoch", viewer.reached(Position{8, 3}))
 	checkRun(t, viewer.got(), 8, 1, 3)
 }
 
@@ -216,10 +218,10 @@ func TestJoinAwaitsTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	viewer := playFrom(t, b, stream, Place{before.shard, 8})
-	eventually(t, "asked", func() bool { return viewer.Stats().Backfills > 1 })
+	eventually.True(t, "asked", func() bool { return viewer.Stats().Backfills > 1 })
 	inject(t, b, before.shard, at(8, 1), true)
 	inject(t, b, before.shard, at(8, 2), true)
-	eventually(t, "the stream", viewer.reached(Position{8, 2}))
+	eventually.True(t, "the stream", viewer.reached(Position{8, 2}))
 	checkRun(t, viewer.got(), 8, 1, 2)
 }
 
@@ -228,10 +230,10 @@ func TestJoinAtTheTail(t *testing.T) {
 	t.Parallel()
 	_, b := newShards(t)
 	viewer := playFrom(t, b, stream, Place{"0", 8})
-	eventually(t, "asked", func() bool { return viewer.Stats().Backfills > 1 })
+	eventually.True(t, "asked", func() bool { return viewer.Stats().Backfills > 1 })
 	began := time.Now()
 	inject(t, b, "0", at(8, 11), false)
-	eventually(t, "the stream", viewer.reached(Position{8, 11}))
+	eventually.True(t, "the stream", viewer.reached(Position{8, 11}))
 	if took := time.Since(began); took > firstJoinRetry<<(joinTries-2) {
 		t.Errorf("the stream began after %v", took)
 	}
@@ -256,7 +258,7 @@ func TestGarbage(t *testing.T) {
 	}
 	p := b.NewPublisher(stream, "0", 7)
 	publish(t, p, 1, 3)
-	eventually(t, "delivered", viewer.reached(Position{7, 3}))
+	eventually.True(t, "delivered", viewer.reached(Position{7, 3}))
 	checkRun(t, viewer.got(), 7, 1, 3)
 	if got := viewer.Stats().Malformed; got != 5 {
 		t.Errorf("%d malformed", got)
@@ -274,11 +276,11 @@ func TestSlowReader(t *testing.T) {
 	}
 	viewer := &player{Subscription: s}
 	publish(t, p, 1, 2*tailQueue)
-	eventually(t, "stored", func() bool { return p.Stats().Unacked == 0 })
-	eventually(t, "dropped", func() bool { return s.Stats().Dropped == tailQueue })
+	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })
+	eventually.True(t, "dropped", func() bool { return s.Stats().Dropped == tailQueue })
 	viewer.run(t, Place{})
 	publish(t, p, 2*tailQueue+1, 2*tailQueue+5)
-	eventually(t, "caught up", viewer.reached(Position{7, 2*tailQueue + 5}))
+	eventually.True(t, "caught up", viewer.reached(Position{7, 2*tailQueue + 5}))
 	checkRun(t, viewer.got(), 7, 1, 2*tailQueue+5)
 	st := viewer.Stats()
 	if st.Gaps != 1 || st.Filled < tailQueue || st.Lost != 0 || b.Stats().SlowConsumers == 0 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"natscast/internal/amf"
+	"natscast/internal/eventually"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/message"
@@ -219,7 +220,7 @@ func TestUnfinishedMessagesCostLittle(t *testing.T) {
 	for range connections {
 		shakeRaw(t, n).write(begin)
 	}
-	eventually(t, "the node has taken them", func() bool { return n.Stats().Connections == connections })
+	eventually.True(t, "the node has taken them", func() bool { return n.Stats().Connections == connections })
 	if used := int64(heap()) - int64(before); used > ceiling {
 		t.Errorf("%d connections use %d MB, at most %d", connections, used>>20, ceiling>>20)
 	}
@@ -244,7 +245,7 @@ func TestStuckPlayer(t *testing.T) {
 	write(t, pub, keyframe(0))
 	big := make([]byte, 1<<20)
 	big[0] = 0x27
-	eventually(t, "the stuck player is closed", func() bool {
+	eventually.True(t, "the stuck player is closed", func() bool {
 		write(t, pub, media.NewFrame(media.Video, 40, big))
 		return n.Stats().Players == 0
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"natscast/internal/amf"
+	"natscast/internal/eventually"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/handshake"
@@ -333,7 +334,7 @@ func TestPlayerControls(t *testing.T) {
 	r.status(1, "NetStream.Pause.Notify")
 	r.event(message.StreamEOF, 1)
 	write(t, pub, interframe(1120), keyframe(2000), interframe(2040))
-	eventually(t, "the log has it all", func() bool {
+	eventually.True(t, "the log has it all", func() bool {
 		v := n.hub(t, "live/controls").view.Load()
 		return v.at(v.head()-1).dts == 2040
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"natscast/internal/eventually"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/client"
 )
@@ -59,7 +60,7 @@ func TestPublishNameTaken(t *testing.T) {
 		}
 	}
 	first.Close()
-	eventually(t, "the name is free again", func() bool {
+	eventually.True(t, "the name is free again", func() bool {
 		conn := dial(t, b.url(name))
 		return conn.Publish(t.Context()) == nil
 	})
@@ -130,11 +131,11 @@ func TestHubGoesWithItsPlayers(t *testing.T) {
 	for _, p := range players {
 		p.Close()
 	}
-	eventually(t, "the players have left", func() bool { return n.Stats().Players == 0 })
+	eventually.True(t, "the players have left", func() bool { return n.Stats().Players == 0 })
 	if s := n.Stats(); s.Streams != 1 {
 		t.Errorf("%d streams right after the last player, want 1", s.Streams)
 	}
-	eventually(t, "the stream is dropped", func() bool { return n.Stats().Streams == 0 })
+	eventually.True(t, "the stream is dropped", func() bool { return n.Stats().Streams == 0 })
 }
 
 // A player that reads nothing loses what it cannot take, and nobody else does. When it reads

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/internal/eventually"
 )
 
 // run runs a lease until the test or stop ends it.
@@ -39,7 +41,7 @@ func TestLeaseIsRenewedThenExpires(t *testing.T) {
 	l := acquire(t, s, entry("live/a"))
 	begun := time.Now()
 	stop, done := run(t, l)
-	eventually(t, "held for two TTLs", func() bool {
+	eventually.True(t, "held for two TTLs", func() bool {
 		if revision(t, s, l) == 0 {
 			t.Fatal("expired while it was renewed")
 		}
@@ -53,7 +55,7 @@ func TestLeaseIsRenewedThenExpires(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	eventually(t, "expired", func() bool { return revision(t, s, l) == 0 })
+	eventually.True(t, "expired", func() bool { return revision(t, s, l) == 0 })
 	if next := acquire(t, s, entry("live/a")); next.Epoch() <= l.Epoch() {
 		t.Errorf("epoch %d after %d", next.Epoch(), l.Epoch())
 	}

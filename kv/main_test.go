@@ -46,20 +46,3 @@ func open(t *testing.T) (*Streams, *nats.Conn) {
 	}
 	return s.Streams, nc
 }
-
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	const patience = 20 * time.Second
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("waited %v in vain: %s", patience, what)
-		case <-tick.C:
-		}
-	}
-}
