@@ -36,7 +36,7 @@ func TestSubscriptions(t *testing.T) {
 		t.Errorf("%d subscriptions for %d players of one stream", most, viewers)
 	}
 	watching.succeed(patience)
-	if r := readReport(t, watching); r.Gaps != 0 || r.VideoFrames < viewers*10*3 {
+	if r := readReport(t, watching); r.Gaps != 0 || r.VideoFrames < viewers*10*2 {
 		t.Errorf("%+v", r)
 	}
 	gone := time.Now()

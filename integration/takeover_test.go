@@ -71,7 +71,8 @@ func TestNodeIsKilled(t *testing.T) {
 
 	c.origin.kill()
 	killed := time.Now()
-	if publishes(t, c.edge.url("orphan")) {
+	// It was renewed a third of its time ago at most.
+	if publishes(t, c.edge.url("orphan")) && time.Since(killed) < leaseTTL/2 {
 		t.Error("the name is free before the lease has run out")
 	}
 	const margin = 2 * time.Second
