@@ -34,12 +34,11 @@ var players = map[string]player{
 	"rtmp2src": {mayLose: 1, tool: "gst-launch-1.0", args: func(url, file string) []string {
 		return []string{"--quiet", "rtmp2src", "location=" + url, "!", "filesink", "buffer-mode=unbuffered", "location=" + file}
 	}},
-	// When the connection is closed in the middle of a buffer, it connects and plays again.
+	// It connects and plays again when the stream has ended.
 	"rtmpsrc": {stays: true, tool: "gst-launch-1.0", args: func(url, file string) []string {
 		return []string{"--quiet", "rtmpsrc", "location=" + url, "!", "filesink", "buffer-mode=unbuffered", "location=" + file}
 	}},
-	// It reads one message each time that the socket is readable, though its library has
-	// read several, the end of the stream among them.
+	// It stays connected after the end of the stream, which it has not read, it seems.
 	"curl": {stays: true, tool: "curl", args: func(url, file string) []string {
 		return []string{"--silent", "--show-error", "--no-buffer", "--output", file, url}
 	}},
