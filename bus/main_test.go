@@ -2,7 +2,6 @@ package bus
 
 import (
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -10,8 +9,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 20 * time.Second
 
 // newServer starts a server for the time of the test. Without a listener.
 func newServer(t testing.TB) *Server {
