@@ -34,7 +34,7 @@ func natsFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "nats", Aliases: []string{"server", "s"}, Value: nats.DefaultURL, EnvVars: env("nats"),
-			Usage: "servers, separated by `commas`", Category: categoryNATS,
+			Usage: "`URLS` of the servers, separated by commas", Category: categoryNATS,
 		},
 		str("creds", "`FILE` with a user's JWT and seed"),
 		str("nkey", "`FILE` with a user's NKey seed"),
@@ -137,7 +137,7 @@ func kvOptions(c *cli.Context) kv.Options {
 // nodeFlags are what every node has.
 func nodeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.DurationFlag{Name: "coalesce", Usage: "gather what players get for this `long` before writing it: more costs latency and saves CPU; 0 writes each video frame", EnvVars: env("coalesce")},
+		&cli.DurationFlag{Name: "coalesce", Usage: "gather what players get for this `DURATION` before writing it: more costs latency and saves CPU; 0 writes each video frame", EnvVars: env("coalesce")},
 		&cli.StringFlag{Name: "ready-file", Usage: "write the chosen addresses to `FILE` as JSON once all is listening", EnvVars: env("ready-file")},
 		&cli.BoolFlag{Name: "verbose", Usage: "log more", EnvVars: env("verbose")},
 	}

@@ -23,7 +23,7 @@ func playCommand() *cli.Command {
 			"for other streams, gaps are jumps of the timestamps. The exit status is 1 when a player failed.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "players", Value: 1, Usage: "play with that many connections", EnvVars: env("players")},
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `long` (default: when the stream ends)", EnvVars: env("duration")},
+			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)", EnvVars: env("duration")},
 			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", EnvVars: env("json")},
 		},
 		Action: play,

@@ -32,7 +32,7 @@ func publishCommand() *cli.Command {
 			"{n} is the number of the copy, from 1; without it, the URLs of several copies end in -1, -2, ...",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "copies", Value: 1, Usage: "publish that many streams at once", EnvVars: env("copies")},
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `long` (default: never)", EnvVars: env("duration")},
+			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: never)", EnvVars: env("duration")},
 			&cli.IntFlag{Name: "fps", Value: testpattern.DefaultFPS, Usage: "pictures a second of the test pattern", EnvVars: env("fps")},
 			&cli.DurationFlag{Name: "gop", Value: testpattern.DefaultKeyframeInterval, Usage: "time from keyframe to keyframe of the test pattern", EnvVars: env("gop")},
 			&cli.IntFlag{Name: "bitrate", Value: 1_000_000, Usage: "bits per second of the test pattern's video", EnvVars: env("bitrate")},
