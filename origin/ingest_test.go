@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -47,13 +46,7 @@ func newNode(t *testing.T, server *bus.Server) *node {
 
 func newServer(t *testing.T) *bus.Server {
 	t.Helper()
-	// Not t.TempDir: the server may still write while that is removed.
-	dir, err := os.MkdirTemp("", "origin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	server, err := bus.StartServer(bus.ServerOptions{Dir: dir})
+	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
