@@ -112,6 +112,9 @@ func (b *Bus) refillAll(now time.Time) {
 		if b.ingest.IsConnected() {
 			budget = p.refillDue(now, reconnected, budget)
 		}
+		if p.finished() {
+			b.unregister(p)
+		}
 	}
 }
 

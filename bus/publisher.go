@@ -36,10 +36,12 @@ type Publisher struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	seq    uint64
+	dts    uint32 // of the newest chunk
 	stored uint64 // JetStream sequence of the newest acknowledgement
 	window window
 	msg    nats.Msg // reused
 	closed bool
+	left   bool          // by Leave: the bus forgets the publisher once all is stored
 	idle   chan struct{} // closed when the last message is acknowledged after Close
 	stats  PublisherStats
 }
@@ -97,6 +99,7 @@ func (p *Publisher) Publish(c Chunk) error {
 
 func (p *Publisher) publish(c Chunk) error {
 	p.seq++
+	p.dts = c.DTS
 	c.Position = Position{p.epoch, p.seq}
 	c.Shard = p.shard
 	c.stored = p.stored
@@ -242,7 +245,33 @@ func (p *Publisher) end() {
 	}
 	p.closed = true
 	// An error means that the message is kept, as for every other one.
-	_ = p.publish(Chunk{End: true})
+	_ = p.publish(Chunk{End: true, DTS: p.dts})
+}
+
+// Leave ends the publisher without an End: another epoch of the stream goes on. What
+// is not stored yet is still looked after.
+func (p *Publisher) Leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed, p.left = true, true
+}
+
+// finished says that a publisher that was left has nothing more to do.
+func (p *Publisher) finished() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left && p.window.len() == 0
+}
+
+// Stalled is how long the oldest message waits for its acknowledgement, 0 while
+// there is no connection that an answer could come by.
+func (p *Publisher) Stalled() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.window.len() == 0 || !p.bus.ingest.IsConnected() {
+		return 0
+	}
+	return time.Since(p.window.at(p.window.first).sent)
 }
 
 // Stats of the publisher so far.

@@ -28,6 +28,9 @@ type Config struct {
 	// Coalesce is the least time between two writes to a player: more of it
 	// costs latency and saves CPU. 0 writes at each video frame.
 	Coalesce time.Duration
+	// Grace is how long players wait for a publisher that has gone to come back, before they
+	// are told that the stream has ended; 0 tells them at once.
+	Grace time.Duration
 	// PlayWait is how long a player waits for a stream that nobody publishes before it is
 	// told that there is none; 0 means 15 s.
 	PlayWait time.Duration

@@ -19,6 +19,8 @@ const (
 	// silence is how long a live stream may say nothing before the directory is
 	// asked whether it still has a publisher.
 	silence = 2 * time.Second
+	// watchInterval is how often that is looked at.
+	watchInterval = 250 * time.Millisecond
 	// directoryTimeout bounds one question to the directory.
 	directoryTimeout = 2 * time.Second
 	// retryInterval is how soon a failed subscription is tried again.
@@ -40,10 +42,11 @@ type hub struct {
 	players int         // guarded by edge.mu
 	idle    *time.Timer // runs while there are no players; guarded by edge.mu
 
-	mu    sync.Mutex   // guards what follows; the log has one writer at a time
-	last  bus.Position // of the newest chunk
-	heard time.Time    // when it came
-	live  bool         // the log's newest entry is not an end
+	mu     sync.Mutex   // guards what follows; the log has one writer at a time
+	last   bus.Position // of the newest chunk
+	heard  time.Time    // when the newest media came
+	live   bool         // the log's newest entry is not an end
+	absent bool         // there is no publisher since heard
 }
 
 func newHub(e *Edge, name media.Name) *hub {
@@ -58,7 +61,7 @@ func newHub(e *Edge, name media.Name) *hub {
 // run keeps the stream subscribed until ctx ends.
 func (h *hub) run(ctx context.Context) {
 	var watch sync.WaitGroup
-	watch.Go(func() { h.watchSilence(ctx) })
+	watch.Go(func() { h.watch(ctx) })
 	defer watch.Wait()
 	for ctx.Err() == nil {
 		if err := h.follow(ctx); err != nil && ctx.Err() == nil {
@@ -98,32 +101,58 @@ func (h *hub) deliver(c bus.Chunk) {
 		return
 	}
 	h.mu.Lock()
-	again := !h.last.Less(c.Position) // a new subscription tells the GOP anew
+	defer h.mu.Unlock()
+	if !h.last.Less(c.Position) {
+		return // a new subscription tells the GOP anew
+	}
 	e.broken = e.broken || c.Epoch == h.last.Epoch && c.Seq != h.last.Seq+1
-	if !again {
-		h.last = c.Position
+	if e.broken {
+		h.log.Warn("chunks are missing", "before", c.Position, "lost", c.Lost)
+	}
+	h.last = c.Position
+	switch {
+	case c.End:
+		h.miss()
+	default:
+		h.absent = false
 		h.append(e)
 	}
-	h.mu.Unlock()
 }
+
+// miss notes that the publisher has gone. Players are not told before the grace time is
+// over; those who come now wait for the next one. The caller holds mu.
+func (h *hub) miss() {
+	if !h.live || h.absent {
+		return
+	}
+	h.absent = true
+	if h.edge.config.Grace == 0 {
+		h.end()
+		return
+	}
+	h.view.Store(h.view.Load().unjoinable())
+}
+
+// end tells the players that the stream has ended. The caller holds mu.
+func (h *hub) end() { h.append(&entry{end: true, arrived: time.Now()}) }
 
 // append adds e to the log and wakes the workers. The caller holds mu.
 func (h *hub) append(e *entry) {
-	if e.end && !h.live {
-		return
+	if h.live = !e.end; h.live {
+		h.heard = e.arrived
 	}
-	h.heard, h.live = e.arrived, !e.end
 	h.view.Store(h.view.Load().add(e))
 	for _, a := range h.audience {
 		a.worker.mark(a)
 	}
 }
 
-// watchSilence ends the stream for its players when its publisher's node has died:
-// then no End comes, and its lease runs out.
-func (h *hub) watchSilence(ctx context.Context) {
-	tick := time.NewTicker(silence / 2)
+// watch looks after a stream that says nothing: its publisher may have gone without an
+// End, because its node has died; then the lease runs out. When the grace time is over, it ends.
+func (h *hub) watch(ctx context.Context) {
+	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
+	var asked time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -131,17 +160,30 @@ func (h *hub) watchSilence(ctx context.Context) {
 		case <-tick.C:
 		}
 		h.mu.Lock()
-		silent := h.live && time.Since(h.heard) > silence
+		quiet := time.Since(h.heard)
+		ask := h.live && !h.absent && quiet > silence && time.Since(asked) > silence/2
+		if h.live && h.absent && quiet >= h.edge.config.Grace {
+			h.end()
+		}
 		h.mu.Unlock()
-		if !silent {
-			continue
+		if ask {
+			asked = time.Now()
+			h.askAfter(ctx)
 		}
-		if _, err := h.lookUp(ctx); errors.Is(err, kv.ErrNotFound) {
-			h.log.Info("the publisher is gone without a word")
-			h.mu.Lock()
-			h.append(&entry{end: true, arrived: time.Now()})
-			h.mu.Unlock()
-		}
+	}
+}
+
+// askAfter asks the directory whether a silent stream still has a publisher.
+func (h *hub) askAfter(ctx context.Context) {
+	_, err := h.lookUp(ctx)
+	if !errors.Is(err, kv.ErrNotFound) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.heard) > silence {
+		h.log.Info("the publisher is gone without a word")
+		h.miss()
 	}
 }
 

@@ -86,6 +86,40 @@ func TestEndOfStream(t *testing.T) {
 	expect(t, late, at(avcHeader(), 500), keyframe(500))
 }
 
+// A publisher that comes back within the grace time, on another node, finds its players still
+// there; they see no end and a timeline that goes on. One that stays away is announced then.
+func TestGrace(t *testing.T) {
+	t.Parallel()
+	config := Config{Grace: 3 * time.Second}
+	home, second, away := startNode(t, config), startNode(t, config), startNode(t, config)
+	name := "live/grace"
+	pub := publish(t, home.url(name))
+	write(t, pub, avcHeader(), keyframe(5000))
+	player := play(t, away.url(name))
+	expect(t, player, at(avcHeader(), 5000), keyframe(5000))
+	pub.Close()
+
+	eventually.True(t, "the end has come to the edge", func() bool { return !away.hub(t, media.Name(name)).view.Load().joinable })
+	late := play(t, away.url(name))
+	pub = publish(t, second.url(name))
+	write(t, pub, avcHeader(), keyframe(0), interframe(40))
+	for _, p := range []*client.Conn{player, late} {
+		header, key, inter := read(t, p), read(t, p), read(t, p)
+		if !header.Header || header.DTS != key.DTS || key.DTS <= 5000 || key.DTS > 15000 || inter.DTS != key.DTS+40 {
+			t.Errorf("frames at %d, %d and %d behind one at 5000", header.DTS, key.DTS, inter.DTS)
+		}
+	}
+	left := time.Now()
+	pub.Close()
+	var end *client.EndError
+	if f, err := player.Read(); !errors.As(err, &end) {
+		t.Fatalf("read %v, %v; want the end of the stream", f, err)
+	}
+	if waited := time.Since(left); waited < config.Grace-time.Second {
+		t.Errorf("the end was announced after %v, want %v", waited, config.Grace)
+	}
+}
+
 // A publisher whose node dies sends no end; its lease runs out.
 func TestPublisherNodeDies(t *testing.T) {
 	t.Parallel()

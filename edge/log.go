@@ -113,6 +113,13 @@ func (v *view) add(e *entry) *view {
 	return &next
 }
 
+// unjoinable returns the view without a place to join at.
+func (v *view) unjoinable() *view {
+	next := *v
+	next.joinable = false
+	return &next
+}
+
 func (v *view) trim() {
 	newest := v.entries[len(v.entries)-1]
 	for len(v.entries) > 1 {

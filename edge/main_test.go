@@ -63,7 +63,7 @@ func startNode(t testing.TB, config Config) *node {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	e, err := New(config, b, store.Streams, origin.NewIngest("node", b, store.Streams, log), log)
+	e, err := New(config, b, store.Streams, origin.NewIngest(origin.Config{Node: "node"}, b, store.Streams, log), log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,10 @@
 //   - An answer that does not come says nothing about the write. The entry is read
 //     again then, from the bucket's leader: when it is still ours, we go on from
 //     its revision.
-//   - The TTL counts in the server from each write. Run gives up at the same time
-//     by its own clock, counted from before the last write that succeeded, so that
-//     it stops before another can take the lease.
+//   - The TTL counts in the server from each write. A holder whose writes are not answered
+//     goes on all the same: a store without a leader gives the lease to nobody, and an
+//     election takes longer than a TTL should. Where it was wrong, because it alone was cut
+//     off, readers drop what it publishes as soon as they see the higher epoch.
+//   - An entry that has expired while the store was away is taken anew by its holder, in
+//     a new epoch: what another one may have published in between stays below it.
 package kv

@@ -6,34 +6,39 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Lease is the right to publish a stream. Run may be called once, Release after
-// it has returned.
+// Lease is the right to publish a stream.
 type Lease struct {
 	// Static.
 	streams *Streams
-	stream  Stream
 	key     string
 
-	// Owned by Run, then by Release.
+	mu       sync.Mutex // guards what follows; held while the store is asked
+	stream   Stream
 	revision uint64
-	written  time.Time // before the write that the revision is of
 }
 
 // Epoch of the publish session: higher than that of every lease of any stream
-// before it.
-func (l *Lease) Epoch() uint64 { return l.stream.Epoch }
+// before it. [Lease.Move] and [Lease.Run] change it.
+func (l *Lease) Epoch() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stream.Epoch
+}
 
 // Run renews the lease every third of its TTL until ctx ends, then returns nil.
-// It returns [ErrLost] when the entry is no longer ours, or could not be renewed
-// for a whole TTL.
-func (l *Lease) Run(ctx context.Context) error {
-	timer := time.NewTimer(l.pause())
+// It returns [ErrLost] when another one has taken the stream over. While the store
+// does not answer it goes on trying: nobody else can get the lease there either.
+// When the entry has expired meanwhile and the stream is free, Run takes it anew and
+// calls moved with the new epoch, in which the holder should publish from then on.
+func (l *Lease) Run(ctx context.Context, moved func(epoch uint64)) error {
+	timer := time.NewTimer(l.streams.ttl / 3)
 	defer timer.Stop()
 	for {
 		select {
@@ -41,50 +46,75 @@ func (l *Lease) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
+		epoch := l.Epoch()
 		err := l.renew(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, ErrLost):
 			return err
-		case err != nil && l.left() <= 0:
-			return fmt.Errorf("%w: not renewed for %v: %w", ErrLost, l.streams.ttl, err)
 		case err != nil:
 			slog.Warn("kv: trying again", "err", err)
+			timer.Reset(min(leaseRetry, l.streams.ttl/3))
+			continue
 		}
-		timer.Reset(l.pause())
+		if now := l.Epoch(); now != epoch {
+			moved(now)
+		}
+		timer.Reset(l.streams.ttl / 3)
 	}
 }
 
-// left is how long the lease lasts if nothing is written.
-func (l *Lease) left() time.Duration { return time.Until(l.written.Add(l.streams.ttl)) }
-
-// pause is how long to wait before the next write.
-func (l *Lease) pause() time.Duration { return max(0, min(l.streams.ttl/3, l.left())) }
-
-// renew writes the entry at the revision that we know. When the store has another
-// one, because the answer to an earlier write did not come, it goes on from there.
-func (l *Lease) renew(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, max(0, min(l.left(), requestTimeout)))
+// Move notes that the stream is stored in another shard from now on, and returns
+// the new epoch in which it is. It fails with [ErrLost] when another one has taken
+// the stream over.
+func (l *Lease) Move(ctx context.Context, shard string) (epoch uint64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	err := l.write(ctx)
-	if isMismatch(err) {
-		if err = l.reread(ctx); err == nil {
-			err = l.write(ctx)
-		}
+	st := l.stream
+	st.Shard, st.Epoch = shard, 0
+	if err := l.write(ctx, st); err != nil {
+		return 0, fmt.Errorf("move %s to shard %s: %w", st.Name, shard, err)
 	}
-	if err != nil {
+	return l.stream.Epoch, nil
+}
+
+func (l *Lease) renew(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := l.write(ctx, l.stream); err != nil {
 		return fmt.Errorf("renew the lease of %s: %w", l.stream.Name, err)
 	}
 	return nil
 }
 
-func (l *Lease) write(ctx context.Context) error {
-	value, err := json.Marshal(l.stream)
+// write writes st at the revision that we know. When the store has another
+// one, because the answer to an earlier write did not come or because the entry has expired,
+// it goes on from there. An epoch of 0 becomes the revision that the write gets.
+func (l *Lease) write(ctx context.Context, st Stream) error {
+	err := l.put(ctx, st)
+	if !isMismatch(err) {
+		return err
+	}
+	gone, err := l.reread(ctx)
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	if gone {
+		st.Epoch = 0
+	}
+	return l.put(ctx, st)
+}
+
+func (l *Lease) put(ctx context.Context, st Stream) error {
+	value, err := json.Marshal(st)
+	if err != nil {
+		return err
+	}
 	m := nats.NewMsg(streamsSubject(l.key))
 	m.Data = value
 	ack, err := l.streams.js.PublishMsg(ctx, m,
@@ -92,34 +122,45 @@ func (l *Lease) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.revision, l.written = ack.Sequence, now
+	l.revision, l.stream = ack.Sequence, st
+	if st.Epoch == 0 {
+		l.stream.Epoch = ack.Sequence
+	}
 	return nil
 }
 
-// reread learns the revision of our entry. It fails with [ErrLost] when the entry
-// is no longer ours.
-func (l *Lease) reread(ctx context.Context) error {
+// reread learns the revision of our entry, or that the entry is gone. It fails with
+// [ErrLost] when the entry is another's.
+func (l *Lease) reread(ctx context.Context) (gone bool, err error) {
 	value, revision, err := l.streams.latest(ctx, l.key)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if len(value) == 0 {
+		l.revision = revision
+		return true, nil
 	}
 	st, err := decodeStream(l.key, value, revision)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return false, fmt.Errorf("%w: %w", ErrLost, err)
 	}
-	if st.Node != l.stream.Node || st.Epoch != l.stream.Epoch {
-		return fmt.Errorf("%w: node %s publishes now, in epoch %d", ErrLost, st.Node, st.Epoch)
+	// An unanswered write of ours may have begun an epoch: the session tells.
+	if st.Node != l.stream.Node || !st.Since.Equal(l.stream.Since) || st.Client != l.stream.Client {
+		return false, fmt.Errorf("%w: node %s publishes now, in epoch %d", ErrLost, st.Node, st.Epoch)
 	}
 	l.revision = revision
-	return nil
+	return false, nil
 }
 
 // Release gives the lease back, so that the stream can be published again at once.
 // It is not an error when the lease was lost before.
 func (l *Lease) Release(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	err := l.remove(ctx)
 	if isMismatch(err) {
-		if err = l.reread(ctx); err == nil {
+		var gone bool
+		if gone, err = l.reread(ctx); err == nil && !gone {
 			err = l.remove(ctx)
 		}
 	}

@@ -44,6 +44,10 @@ const (
 	requestTimeout   = 2 * time.Second
 	provisionTimeout = 20 * time.Second
 	provisionRetry   = 200 * time.Millisecond
+	// leaseRetry is how soon a lease is renewed again when the store did not answer.
+	leaseRetry = 500 * time.Millisecond
+	// acquireTries bounds how often a name is tried that changes all the time.
+	acquireTries = 5
 	// markerTTL is how long watchers that were away can learn of an expired key.
 	markerTTL = time.Minute
 )

@@ -42,7 +42,8 @@ type Stream struct {
 	Node   string     `json:"node"`
 	Client string     `json:"client,omitempty"`
 	Shard  string     `json:"shard"`
-	// Epoch is the revision that created the entry. [Streams.Acquire] sets it.
+	// Epoch is the revision at which the publish session began, or began anew.
+	// [Streams.Acquire] sets it.
 	Epoch uint64    `json:"epoch,omitempty"`
 	Since time.Time `json:"since"`
 }
@@ -81,24 +82,35 @@ func decodeStream(key string, value []byte, revision uint64) (Stream, error) {
 	return st, nil
 }
 
-// Acquire takes the lease of a stream, or fails with a [TakenError]. The entry
-// lives for the TTL unless [Lease.Run] renews it.
-func (s *Streams) Acquire(ctx context.Context, st Stream) (*Lease, error) {
+// Acquire takes the lease of a stream. It fails with a [TakenError] when somebody else
+// has it, unless it may take over: then the other's [Lease.Run] ends with [ErrLost].
+// The entry lives for the TTL unless [Lease.Run] renews it.
+func (s *Streams) Acquire(ctx context.Context, st Stream, takeOver bool) (*Lease, error) {
 	st.Epoch = 0
-	value, err := json.Marshal(st)
-	if err != nil {
+	l := &Lease{streams: s, stream: st, key: st.Name.Subject()}
+	if err := l.acquire(ctx, takeOver); err != nil {
 		return nil, fmt.Errorf("acquire %s: %w", st.Name, err)
 	}
-	l := &Lease{streams: s, stream: st, key: st.Name.Subject(), written: time.Now()}
-	l.revision, err = s.bucket.Create(ctx, l.key, value, jetstream.KeyTTL(s.ttl))
-	if errors.Is(err, jetstream.ErrKeyExists) {
-		return nil, fmt.Errorf("acquire %s: %w", st.Name, s.taken(ctx, st.Name))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("acquire %s: %w", st.Name, err)
-	}
-	l.stream.Epoch = l.revision
 	return l, nil
+}
+
+func (l *Lease) acquire(ctx context.Context, takeOver bool) error {
+	// Most names are free and new. Others have a marker, or an entry.
+	for range acquireTries {
+		err := l.put(ctx, l.stream)
+		if !isMismatch(err) {
+			return err
+		}
+		value, revision, err := l.streams.latest(ctx, l.key)
+		if err != nil {
+			return err
+		}
+		if len(value) > 0 && !takeOver {
+			return l.streams.taken(ctx, l.stream.Name)
+		}
+		l.revision = revision
+	}
+	return fmt.Errorf("%w: others take it at the same time", ErrTaken)
 }
 
 // taken tells who holds a stream, as far as can be told.

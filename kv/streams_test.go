@@ -18,10 +18,17 @@ func entry(name media.Name) Stream {
 	}
 }
 
+// again is the entry of a later session of the same publisher.
+func again(name media.Name) Stream {
+	st := entry(name)
+	st.Since = st.Since.Add(time.Second)
+	return st
+}
+
 // acquire takes a lease that must be free.
 func acquire(t *testing.T, s *Streams, st Stream) *Lease {
 	t.Helper()
-	l, err := s.Acquire(t.Context(), st)
+	l, err := s.Acquire(t.Context(), st, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +94,7 @@ func TestDirectory(t *testing.T) {
 	if _, err := s.Get(t.Context(), "live/c"); !errors.Is(err, ErrValue) {
 		t.Errorf("garbage: %v", err)
 	}
-	if _, err := s.Acquire(t.Context(), entry("live/c")); !errors.Is(err, ErrTaken) || !errors.Is(err, ErrValue) {
+	if _, err := s.Acquire(t.Context(), entry("live/c"), false); !errors.Is(err, ErrTaken) || !errors.Is(err, ErrValue) {
 		t.Errorf("acquire over garbage: %v", err)
 	}
 }
@@ -96,7 +103,7 @@ func TestTaken(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
 	first := acquire(t, s, entry("live/a"))
-	_, err := s.Acquire(t.Context(), entry("live/a"))
+	_, err := s.Acquire(t.Context(), entry("live/a"), false)
 	var taken *TakenError
 	if !errors.Is(err, ErrTaken) || !errors.As(err, &taken) {
 		t.Fatal(err)
@@ -112,7 +119,7 @@ func TestAcquireAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	errs := make([]error, 20)
 	for i := range errs {
-		all.Go(func() { _, errs[i] = s.Acquire(t.Context(), entry("live/a")) })
+		all.Go(func() { _, errs[i] = s.Acquire(t.Context(), entry("live/a"), false) })
 	}
 	all.Wait()
 	winners := 0
@@ -171,4 +178,27 @@ func FuzzDecodeLatest(f *testing.F) {
 			t.Fatalf("%q with %v", value, err)
 		}
 	})
+}
+
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	first := acquire(t, s, entry("live/a"))
+	_, done := run(t, first)
+	second, err := s.Acquire(t.Context(), again("live/a"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Epoch() <= first.Epoch() {
+		t.Errorf("epoch %d after %d", second.Epoch(), first.Epoch())
+	}
+	if err := <-done; !errors.Is(err, ErrLost) {
+		t.Errorf("Run of the first: %v", err)
+	}
+	if err := first.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if st, err := s.Get(t.Context(), "live/a"); err != nil || st.Epoch != second.Epoch() {
+		t.Errorf("%+v, %v; want epoch %d", st, err, second.Epoch())
+	}
 }

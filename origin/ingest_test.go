@@ -1,10 +1,13 @@
 package origin
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -41,7 +44,7 @@ func newNode(t *testing.T, server *bus.Server) *node {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	return &node{NewIngest(t.Name(), b, store.Streams, log), b, store}
+	return &node{NewIngest(Config{Node: t.Name()}, b, store.Streams, log), b, store}
 }
 
 func newServer(t *testing.T) *bus.Server {
@@ -108,12 +111,38 @@ func (n *node) publish(t *testing.T, name media.Name, frames ...string) media.Si
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { sink.Close() })
+	n.write(t, sink, frames...)
+	return sink
+}
+
+func (n *node) write(t *testing.T, sink media.Sink, frames ...string) {
+	t.Helper()
 	for _, f := range frames {
 		if err := sink.Write(parseFrame(t, f)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return sink
+}
+
+// ask asks JetStream's API for something that must succeed.
+func (n *node) ask(t *testing.T, subject, body string) {
+	t.Helper()
+	answer, err := n.bus.Control().Request("$JS.API."+subject, []byte(body), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(answer.Data, []byte(`"success":true`)) {
+		t.Fatalf("%s: %s", subject, answer.Data)
+	}
+}
+
+func (v *viewer) expect(t *testing.T, want ...string) {
+	t.Helper()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !slices.Equal(v.chunks, want) {
+		t.Errorf("chunks %q, want %q", v.chunks, want)
+	}
 }
 
 func TestPublication(t *testing.T) {
@@ -148,22 +177,142 @@ func TestPublication(t *testing.T) {
 	}
 }
 
-// A publication whose lease is taken from it ends.
-func TestLeaseLost(t *testing.T) {
+// A publisher that may take over ends the one before it, whose viewers are not told of an end.
+func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, newServer(t))
-	sink := n.publish(t, "live/lost", "K0")
+	const name = "live/taken"
+	v := n.view(t, name)
+	first := n.publish(t, name, "K0")
+	n.config.TakeOver = true
+	n.publish(t, name, "K0")
+	select {
+	case <-first.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the first publication goes on without its lease")
+	}
+	if err := first.Write(parseFrame(t, "P40")); err == nil {
+		t.Error("a publication without its lease takes frames")
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	eventually.True(t, "the second is seen", v.has(2))
+	if v.ended() {
+		t.Error("the viewer was told of an end")
+	}
+	if _, err := n.store.Streams.Get(t.Context(), name); err != nil {
+		t.Errorf("the lease of the second: %v", err)
+	}
+}
+
+// A lease that has vanished is taken anew; from the next keyframe on the stream goes on
+// in the new epoch, and before that in the old one.
+func TestLeaseVanishes(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newServer(t))
+	const name = "live/vanishes"
+	v := n.view(t, name)
+	sink := n.publish(t, name, "K0")
 	lease := sink.(*publication).lease
-	if err := lease.Release(t.Context()); err != nil {
+	epoch := lease.Epoch()
+	n.ask(t, "STREAM.PURGE.KV_streams", `{"filter":"$KV.streams.live.vanishes"}`)
+	eventually.True(t, "the lease is taken anew", func() bool { return lease.Epoch() > epoch })
+	n.write(t, sink, "P40", "K80", "P120")
+	eventually.True(t, "all is seen", v.has(4))
+	v.expect(t, "*K0", "P40", "*K80", "P120")
+}
+
+// A stream whose store is gone moves to another shard.
+func TestStoreIsGone(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newServer(t))
+	const name = "live/moves"
+	v := n.view(t, name)
+	sink := n.publish(t, name, "K0")
+	before, err := n.store.Streams.Get(t.Context(), name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case <-sink.Done():
-	case <-time.After(20 * time.Second):
-		t.Fatal("the publication goes on without its lease")
+	n.ask(t, "STREAM.DELETE.LIVE_"+before.Shard, "")
+	n.write(t, sink, "P40")
+	var now kv.Stream
+	eventually.True(t, "the directory names another shard", func() bool {
+		now, err = n.store.Streams.Get(t.Context(), name)
+		return err == nil && now.Shard != before.Shard
+	})
+	if now.Epoch <= before.Epoch {
+		t.Errorf("epoch %d after %d", now.Epoch, before.Epoch)
 	}
-	if err := sink.Write(parseFrame(t, "P40")); err == nil {
-		t.Error("a publication without its lease takes frames")
+	n.write(t, sink, "P80", "K120", "P160")
+	eventually.True(t, "all is seen", v.has(5))
+	v.expect(t, "*K0", "P40", "P80", "*K120", "P160")
+	eventually.True(t, "the new shard stores it", func() bool {
+		c, _, ok := n.bus.Latest(t.Context(), name)
+		return ok && c.Shard == now.Shard && c.DTS == 160
+	})
+}
+
+// A publisher that comes back goes on where the timeline of the one before it is by now.
+func TestTimelineGoesOn(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newServer(t))
+	const name = "live/back"
+	if err := n.publish(t, name, "K5000", "P5040").Close(); err != nil {
+		t.Fatal(err)
+	}
+	v := n.view(t, name)
+	n.publish(t, name, "K0", "P40")
+	eventually.True(t, "the second session is seen", v.has(2))
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var key, delta int
+	if _, err := fmt.Sscanf(v.chunks[0]+v.chunks[1], "*K%dP%d", &key, &delta); err != nil {
+		t.Fatal(v.chunks, err)
+	}
+	if key <= 5040 || key > 15000 || delta != key+40 {
+		t.Errorf("frames at %d and %d behind one at 5040", key, delta)
+	}
+}
+
+func TestTimeline(t *testing.T) {
+	t.Parallel()
+	start := time.Unix(1_800_000_000, 0)
+	const ms = time.Millisecond
+	cases := []struct {
+		name   string
+		last   uint32        // DTS of the last chunk
+		stored time.Duration // before now
+		passes time.Duration // until the first frame
+		first  uint32
+		want   uint32
+	}{
+		{"from zero again", 5000, 2000 * ms, 100 * ms, 0, 7100},
+		{"at once", 5000, 0, 0, 0, 5001},
+		{"a clock that is ahead", 5000, -300 * ms, 10 * ms, 0, 5010},
+		{"the encoder kept its clock", 5000, 2000 * ms, 0, 7003, 7003},
+		{"the encoder kept its clock, which is slow", 5000, 2000 * ms, 0, 5001, 5001},
+		{"the encoder is somewhere else", 5000, 2000 * ms, 0, 900_000, 7000},
+		{"long ago", 5000, 2 * time.Minute, 0, 3, 3},
+		{"across the end of timestamps", 0xffffff00, 1000 * ms, 0, 0x80000000, 1000 - 256},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			line := after(bus.Chunk{DTS: c.last}, start.Add(-c.stored), start)
+			if f := line.place(parseFrame(t, "V0"), start); f.DTS != 0 {
+				t.Errorf("a header at %d", f.DTS)
+			}
+			f := parseFrame(t, "K0")
+			f.DTS = c.first
+			if got := line.place(f, start.Add(c.passes)).DTS; got != c.want {
+				t.Errorf("first frame at %d, want %d", got, c.want)
+			}
+			f.DTS = c.first + 40
+			if got := line.place(f, start.Add(time.Hour)).DTS; got != c.want+40 {
+				t.Errorf("second frame at %d, want %d", got, c.want+40)
+			}
+		})
 	}
 }
 

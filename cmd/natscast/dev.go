@@ -54,13 +54,14 @@ func dev(c *cli.Context) error {
 	}
 	defer server.Shutdown()
 
-	options := busOptions(c)
-	options.Server = server
+	config := nodeFrom(c)
+	config.bus.Server = server
 	var nodes []*node
 	for i, addr := range c.StringSlice("rtmp") {
-		n, err := startNode(c.Context, fmt.Sprintf("edge-%d", i+1), addr, options, kvOptions(c), edgeConfig(c), log)
+		config.id, config.rtmp = fmt.Sprintf("edge-%d", i+1), addr
+		n, err := startNode(c.Context, config, log)
 		if err != nil {
-			return errors.Join(explain(err))
+			return explain(err)
 		}
 		defer n.close()
 		nodes = append(nodes, n)

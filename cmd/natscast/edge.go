@@ -43,20 +43,21 @@ func serve(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	options := busOptions(c)
+	config := nodeFrom(c)
+	config.id, config.rtmp = c.String("id"), c.String("rtmp")
+	config.bus.URLs = c.String("nats")
 	var err error
-	if options.NATS, err = natsOptions(c); err != nil {
+	if config.bus.NATS, err = natsOptions(c); err != nil {
 		return err
 	}
-	options.URLs = c.String("nats")
 	log := logger(c)
-	n, err := startNode(c.Context, c.String("id"), c.String("rtmp"), options, kvOptions(c), edgeConfig(c), log)
+	n, err := startNode(c.Context, config, log)
 	if err != nil {
 		return explain(err)
 	}
 	defer n.close()
-	fmt.Fprintf(c.App.Writer, "natscast %s: node %s takes RTMP on %s, NATS is %s\n", c.Command.Name, n.id, n.rtmpURL(), options.URLs)
-	if err := writeReady(c.String("ready-file"), options.URLs, n); err != nil {
+	fmt.Fprintf(c.App.Writer, "natscast %s: node %s takes RTMP on %s, NATS is %s\n", c.Command.Name, n.id, n.rtmpURL(), config.bus.URLs)
+	if err := writeReady(c.String("ready-file"), config.bus.URLs, n); err != nil {
 		return err
 	}
 	err = n.run(c.Context)

@@ -14,6 +14,7 @@ import (
 	"natscast/bus"
 	"natscast/edge"
 	"natscast/kv"
+	"natscast/origin"
 )
 
 // env names the variable of a flag.
@@ -138,12 +139,22 @@ func kvOptions(c *cli.Context) kv.Options {
 func nodeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.DurationFlag{Name: "coalesce", Usage: "gather what players get for this `DURATION` before writing it: more costs latency and saves CPU; 0 writes each video frame", EnvVars: env("coalesce")},
+		&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long players wait for a publisher that has gone, before they are told that the stream has ended", EnvVars: env("grace")},
+		&cli.BoolFlag{Name: "takeover", Usage: "let a publisher take a stream from the one that publishes it, at once", EnvVars: env("takeover")},
 		&cli.StringFlag{Name: "ready-file", Usage: "write the chosen addresses to `FILE` as JSON once all is listening", EnvVars: env("ready-file")},
 		&cli.BoolFlag{Name: "verbose", Usage: "log more", EnvVars: env("verbose")},
 	}
 }
 
-func edgeConfig(c *cli.Context) edge.Config { return edge.Config{Coalesce: c.Duration("coalesce")} }
+// nodeFrom leaves the name, the address and the connection to the caller.
+func nodeFrom(c *cli.Context) nodeConfig {
+	return nodeConfig{
+		bus:    busOptions(c),
+		kv:     kvOptions(c),
+		origin: origin.Config{TakeOver: c.Bool("takeover")},
+		edge:   edge.Config{Coalesce: c.Duration("coalesce"), Grace: c.Duration("grace")},
+	}
+}
 
 // logger logs to the standard error.
 func logger(c *cli.Context) *slog.Logger {

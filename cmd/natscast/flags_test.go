@@ -11,6 +11,7 @@ import (
 	"natscast/bus"
 	"natscast/edge"
 	"natscast/kv"
+	"natscast/origin"
 )
 
 // with runs check with the context of a command line of edge's flags.
@@ -30,36 +31,33 @@ func TestOptions(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		args []string
-		bus  bus.Options
-		kv   kv.Options
-		edge edge.Config
+		want nodeConfig
 	}{
 		"defaults": {
 			nil,
-			bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20},
-			kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
-			edge.Config{},
+			nodeConfig{
+				bus:  bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20},
+				kv:   kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
+				edge: edge.Config{Grace: 10 * time.Second},
+			},
 		},
 		"all": {
 			[]string{
 				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-max-bytes=5000",
-				"--kv-replicas=5", "--kv-storage=memory", "--lease=9s", "--coalesce=50ms",
+				"--kv-replicas=5", "--kv-storage=memory", "--lease=9s", "--coalesce=50ms", "--grace=0", "--takeover",
 			},
-			bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000},
-			kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
-			edge.Config{Coalesce: 50 * time.Millisecond},
+			nodeConfig{
+				bus:    bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000},
+				kv:     kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
+				origin: origin.Config{TakeOver: true},
+				edge:   edge.Config{Coalesce: 50 * time.Millisecond},
+			},
 		},
 	}
 	for name, test := range tests {
 		with(t, test.args, func(c *cli.Context) {
-			if got := busOptions(c); !reflect.DeepEqual(got, test.bus) {
-				t.Errorf("%s: got %+v, want %+v", name, got, test.bus)
-			}
-			if got := kvOptions(c); got != test.kv {
-				t.Errorf("%s: got %+v, want %+v", name, got, test.kv)
-			}
-			if got := edgeConfig(c); got != test.edge {
-				t.Errorf("%s: got %+v, want %+v", name, got, test.edge)
+			if got := nodeFrom(c); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("%s: got %+v, want %+v", name, got, test.want)
 			}
 		})
 	}

@@ -24,37 +24,47 @@ type node struct {
 	ln   net.Listener
 }
 
-// startNode listens on addr, connects and provisions. Clients are taken when it runs.
-func startNode(ctx context.Context, id, addr string, bo bus.Options, ko kv.Options, config edge.Config, log *slog.Logger) (*node, error) {
-	ln, err := listen(ctx, addr)
+// nodeConfig is what a node is made of.
+type nodeConfig struct {
+	id     string // "" for one of the host and the port
+	rtmp   string // address to listen on
+	bus    bus.Options
+	kv     kv.Options
+	origin origin.Config
+	edge   edge.Config
+}
+
+// startNode listens, connects and provisions. Clients are taken when it runs.
+func startNode(ctx context.Context, config nodeConfig, log *slog.Logger) (*node, error) {
+	ln, err := listen(ctx, config.rtmp)
 	if err != nil {
 		return nil, err
 	}
-	if id == "" {
-		id = defaultID(ln.Addr())
+	if config.id == "" {
+		config.id = defaultID(ln.Addr())
 	}
-	n := &node{id: id, ln: ln}
-	bo.Name = id
-	if err := n.connect(ctx, bo, ko, config, log.With("node", id)); err != nil {
+	n := &node{id: config.id, ln: ln}
+	if err := n.connect(ctx, config, log.With("node", n.id)); err != nil {
 		n.close()
 		return nil, err
 	}
 	return n, nil
 }
 
-func (n *node) connect(ctx context.Context, bo bus.Options, ko kv.Options, config edge.Config, log *slog.Logger) (err error) {
-	if n.bus, err = bus.Connect(ctx, bo); err != nil {
+func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger) (err error) {
+	config.bus.Name, config.origin.Node = n.id, n.id
+	if n.bus, err = bus.Connect(ctx, config.bus); err != nil {
 		return err
 	}
 	if err := n.bus.Provision(ctx); err != nil {
 		return err
 	}
-	store, err := kv.Open(ctx, n.bus.Control(), ko)
+	store, err := kv.Open(ctx, n.bus.Control(), config.kv)
 	if err != nil {
 		return err
 	}
-	ingest := origin.NewIngest(n.id, n.bus, store.Streams, log)
-	n.edge, err = edge.New(config, n.bus, store.Streams, ingest, log)
+	ingest := origin.NewIngest(config.origin, n.bus, store.Streams, log)
+	n.edge, err = edge.New(config.edge, n.bus, store.Streams, ingest, log)
 	return err
 }
 

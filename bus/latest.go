@@ -1,0 +1,43 @@
+package bus
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"natscast/internal/media"
+)
+
+// Latest returns the newest chunk of a stream that is stored in any shard, without
+// its payload, and when it was stored by the server's clock. ok is false when
+// there is none, as far as the shards answer.
+func (b *Bus) Latest(ctx context.Context, name media.Name) (c Chunk, at time.Time, ok bool) {
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	for _, shard := range b.shards() {
+		for _, kind := range []string{".key", ".delta"} {
+			asking.Go(func() {
+				page, _, err := b.directGet(ctx, shard, directRequest{LastFor: liveSubject(shard, name) + kind})
+				if err != nil {
+					return // nothing there, or a shard that is away
+				}
+				part, err := decode(page[0].subject, page[0].Header, page[0].Data)
+				if err != nil {
+					return
+				}
+				stored, err := time.Parse(time.RFC3339Nano, page[0].Header.Get(headerTime))
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if !ok || c.Less(part.Position) {
+					c, at, ok = part.Chunk, stored, true
+				}
+			})
+		}
+	}
+	asking.Wait()
+	c.Payload = nil
+	return c, at, ok
+}
