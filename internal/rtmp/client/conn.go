@@ -1,7 +1,9 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -25,11 +27,17 @@ const (
 	chunkSize = 64 << 10
 )
 
+// socket is a TCP connection, or TLS on one.
+type socket interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // Conn is a connection to an RTMP server. Its methods are for one goroutine; only
 // Close may be called from another one while Read or Write runs.
 type Conn struct {
 	target
-	socket *net.TCPConn
+	socket socket
 	life   context.Context // of Dial: its end closes the socket
 	forget func() bool     // ends the watch over life
 
@@ -50,28 +58,36 @@ type Conn struct {
 	closing  sync.Once
 }
 
-// Dial connects to the app of rtmp://host[:port]/app/stream[?query]; the app is
+// Dial connects to the app of rtmp[s]://host[:port]/app/stream[?query]; the app is
 // everything up to the last slash. The end of ctx closes the connection, before or
 // after Dial has returned. A refusal is a [*StatusError].
 func Dial(ctx context.Context, rawURL string) (*Conn, error) {
+	return DialTLS(ctx, rawURL, &tls.Config{})
+}
+
+// DialTLS is Dial with a configuration of one's own for rtmps:// URLs. The server's
+// name comes from the URL unless config has one.
+func DialTLS(ctx context.Context, rawURL string, config *tls.Config) (*Conn, error) {
 	t, err := parseURL(rawURL)
 	if err != nil {
 		return nil, err
 	}
 	dialer := net.Dialer{Timeout: stepTimeout}
-	socket, err := dialer.DialContext(ctx, "tcp", t.address)
+	tcp, err := dialer.DialContext(ctx, "tcp", t.address)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", t.address, err)
 	}
-	c := &Conn{
-		target: t,
-		socket: socket.(*net.TCPConn),
-		life:   ctx,
-		forget: context.AfterFunc(ctx, func() { socket.Close() }),
-		in:     chunk.NewReader(socket, chunk.DefaultLimits()),
+	c := &Conn{target: t, socket: tcp.(*net.TCPConn), life: ctx}
+	if t.secure {
+		config = config.Clone()
+		config.ServerName = cmp.Or(config.ServerName, t.hostname())
+		c.socket = tls.Client(tcp, config)
 	}
+	c.forget = context.AfterFunc(ctx, func() { c.socket.Close() })
+	c.in = chunk.NewReader(c.socket, chunk.DefaultLimits())
 	err = c.within(ctx, func() error {
-		if err := handshake.Client(socket); err != nil {
+		// The handshake of TLS is part of this one.
+		if err := handshake.Client(c.socket); err != nil {
 			return fmt.Errorf("handshake: %w", err)
 		}
 		return c.connect()

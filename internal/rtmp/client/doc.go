@@ -4,8 +4,8 @@
 //	Dial ─> Play    ─> Read ... io.EOF ─> Close      one goroutine
 //	Dial ─> Publish ─> Write ...       ─> Close      one goroutine, and one within
 //
-// Dial connects, shakes hands and calls connect; the rest of the URL is the name
-// that Play or Publish give. Pings and acknowledgements are answered while a
+// Dial connects, with TLS for an rtmps:// URL, shakes hands and calls connect; the rest
+// of the URL is the name that Play or Publish give. Pings and acknowledgements are answered while a
 // call waits for the server; a publication has a goroutine of its own for that,
 // which ends with Close.
 //
