@@ -147,6 +147,10 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("%s: still open after %v", a.name, a.closed)
 		}
 	}
+	for _, r := range attackers {
+		r.conn.Close()
+	}
+	eventually.True(t, "only the honest are connected", func() bool { return n.Stats().Connections == 2 })
 	write(t, pub, interframe(40))
 	expect(t, player, interframe(40))
 	if s := n.Stats(); s.Panics != 0 {
@@ -166,6 +170,20 @@ func (r *raw) write(b []byte) {
 	if _, err := r.conn.Write(b); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// Timestamps may step back, leap and wrap: they are passed on as they are.
+func TestTimestamps(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, Config{})
+	pub := publish(t, n.url("live/timestamps"))
+	player := play(t, n.url("live/timestamps"))
+	frames := []media.Frame{
+		keyframe(0xfffff0), interframe(0xfffffe), interframe(0xffffff), interframe(0x1000000), audio(0x1000001),
+		interframe(0x80000000), interframe(0xfffffff0), keyframe(5), interframe(3), audio(2), interframe(1), interframe(0xffffffff),
+	}
+	write(t, pub, frames...)
+	expect(t, player, frames...)
 }
 
 // A client that asks without reading the answers is cut off.

@@ -18,6 +18,11 @@
 // first, and what it missed is counted. A client whose socket takes nothing for ten
 // seconds is closed.
 //
+// A publisher that goes, with an End or because its node has died (then the stream falls silent
+// and the directory no longer has it), is not announced before a grace time is over: one that
+// comes back meanwhile finds its players still there, and its new epoch is appended to the log
+// like any other chunk.
+//
 // All messages in the log carry a full (type 0) RTMP chunk header with the absolute
 // timestamp and message stream 1, so that any cursor may start at any message; the
 // rare player with another message stream, or without audio or video, gets a patched copy.
