@@ -1,0 +1,32 @@
+//go:build linux
+
+// Command bench measures what it costs to bring one live stream to many players:
+// natscast against nginx-rtmp and against a bare loop of sends, all in one run, on one
+// host over loopback. With -streams it measures the opposite case: many streams with
+// one viewer each, from node to node over an external NATS server.
+//
+//	publisher (paces the test pattern) ─> server, a process of its own
+//	                                         │ N connections
+//	                 some: parsed, frame by frame: latency, gaps
+//	                 rest: swept, bytes thrown away by the kernel and counted
+//
+// Decisions:
+//
+//   - Everything is counted between two moments of silence. The publisher pauses behind
+//     a video frame until nothing arrives any more; then CPU times and byte counts
+//     are read. So the CPU time is that of exactly the media counted, and a player that
+//     got everything has exactly as many bytes as any other.
+//   - A latency runs from the publisher's write to the moment when the player has read the
+//     whole frame. The publisher and the players share a process and a clock; a ledger
+//     knows each frame by its timestamp.
+//   - CPU time is told per GB of media delivered, RTMP headers not counted, because they
+//     differ between servers.
+//   - Most connections are swept every few milliseconds with recv(MSG_TRUNC), without
+//     epoll: nobody waits on such a socket, so the server does not pay for
+//     waking a reader, as it would not for one that is far away. The parsed ones, one of 20, are
+//     read at once by goroutines.
+//   - The bare loop is written in Go, with raw system calls. The kernel's part of a send is
+//     so much larger than the caller's that the same loop in C costs the same, and
+//     Go is at hand.
+//   - Players join one after another. Each is parsed up to its first keyframe.
+package main

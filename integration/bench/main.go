@@ -1,0 +1,163 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// busyCores is how much of the host others may use without a warning.
+const busyCores = 0.1
+
+type options struct {
+	players  int
+	bitrate  int // of audio and video, bits per second
+	duration time.Duration
+	rows     []row
+	streams  int // the second table, if not 0
+	markdown bool
+}
+
+func main() {
+	o, err := parseOptions(os.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		os.Exit(2) // the flag set has said why
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Stdout, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.IntVar(&o.players, "players", 500, "players of the one stream")
+	fs.IntVar(&o.bitrate, "bitrate", 1_000_000, "of audio and video, in bits per second")
+	fs.DurationVar(&o.duration, "duration", 20*time.Second, "how long each row is measured")
+	fs.IntVar(&o.streams, "streams", 0, "measure so many streams of one viewer each instead")
+	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown")
+	var names []string
+	for _, r := range rows {
+		names = append(names, r.name)
+	}
+	chosen := fs.String("rows", strings.Join(names, ","), "what to measure")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	for name := range strings.SplitSeq(*chosen, ",") {
+		i := slices.Index(names, name)
+		if i < 0 {
+			return o, usage(fs, "no row %q: there are %s", name, strings.Join(names, ", "))
+		}
+		o.rows = append(o.rows, rows[i])
+	}
+	if o.players < 1 || o.streams < 0 || o.duration < time.Second || o.bitrate < 2*audioBitrate || fs.NArg() > 0 {
+		return o, usage(fs, "at least one player, %d bit/s, one second; no arguments", 2*audioBitrate)
+	}
+	return o, nil
+}
+
+func usage(fs *flag.FlagSet, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	fmt.Fprintln(fs.Output(), err)
+	return err
+}
+
+func run(ctx context.Context, out io.Writer, o options) (err error) {
+	if err := raiseFileLimit(); err != nil {
+		return err
+	}
+	w, err := newWorkshop()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	fmt.Fprintf(out, "%d cores shared by servers, publisher and players, %s, load average %s at the start, %v measured\n\n",
+		runtime.NumCPU(), runtime.Version(), loadAverage(), o.duration)
+	if o.streams > 0 {
+		return reportStreams(ctx, out, w, o)
+	}
+	return reportFanout(ctx, out, w, o)
+}
+
+func reportFanout(ctx context.Context, out io.Writer, w *workshop, o options) error {
+	fmt.Fprintf(out, "One stream of %.3g Mbit/s, H.264 with %d pictures and one keyframe a second, and AAC, to %d players:\n\n",
+		float64(o.bitrate)/1e6, fanoutFPS, o.players)
+	t := newTable("server", "CPU s/GB", "of nginx-rtmp's", "video p50", "p99", "all p50", "p99 ms", "first keyframe p50", "p99 ms", "KB RSS/player", "delivered", "gaps")
+	var notes []string
+	var unit float64 // CPU s/GB of the baseline
+	for _, r := range o.rows {
+		f, err := runFanout(ctx, w, r, o)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("%s: failed: %v", r.label, err))
+			continue
+		}
+		cost := f.cpu[0].Seconds() / f.deliverGB
+		if r.name == baseline {
+			unit = cost
+		}
+		t.add(r.label, fmt.Sprintf("%.2f", cost), ratio(cost, unit),
+			ms(f.video, 0.5), ms(f.video, 0.99), ms(f.all, 0.5), ms(f.all, 0.99), ms(f.first, 0.5), ms(f.first, 0.99),
+			fmt.Sprintf("%.1f", f.rssPlayer/1000), delivered(f.window), fmt.Sprint(f.gaps))
+		if len(f.cpu) > 1 {
+			notes = append(notes, fmt.Sprintf("%s: nats-server %.2f CPU s/GB", r.label, f.cpu[1].Seconds()/f.deliverGB))
+		}
+		notes = append(notes, remarks(r.label, f.window, f.seen)...)
+	}
+	return t.write(out, o.markdown, notes)
+}
+
+func reportStreams(ctx context.Context, out io.Writer, w *workshop, o options) error {
+	s, err := runStreams(ctx, w, o.streams, o.duration)
+	if err != nil {
+		return err
+	}
+	seconds := s.wall.Seconds()
+	fmt.Fprintf(out, "%d streams of %.0f kbit/s, %d pictures and one keyframe a second, published on one node, one player each on another:\n\n",
+		s.players, float64(s.media)*8/1000/o.duration.Seconds(), streamsFPS)
+	t := newTable("process", "cores", "CPU µs per stream and second", "MB RSS", "KB RSS per stream")
+	for i, name := range []string{"nats-server", "the publishers' node", "the players' node"} {
+		t.add(name, fmt.Sprintf("%.3f", s.cpu[i].Seconds()/seconds),
+			fmt.Sprintf("%.0f", s.cpu[i].Seconds()*1e6/seconds/float64(s.players)),
+			fmt.Sprintf("%.0f", float64(s.rss[i])/1e6),
+			fmt.Sprintf("%.0f", float64(s.rss[i]-s.empty[i])/1e3/float64(s.players)))
+	}
+	notes := []string{
+		fmt.Sprintf("video latency p50 %s, p99 %s ms, the publisher's lateness included", ms(s.video, 0.5), ms(s.video, 0.99)),
+		fmt.Sprintf("first keyframe of a stream that the node did not have, p50 %s, p99 %s ms", ms(s.first, 0.5), ms(s.first, 0.99)),
+		fmt.Sprintf("delivered %s, gaps %d", delivered(s.window), s.gaps),
+	}
+	return t.write(out, o.markdown, append(notes, remarks("the run", s.window, s.seen)...))
+}
+
+// remarks are what a reader of the figures must know.
+func remarks(label string, w window, s seen) []string {
+	var notes []string
+	if s.lost > 0 {
+		notes = append(notes, fmt.Sprintf("%s: %d connections were lost: %v", label, s.lost, s.err))
+	}
+	if w.others > busyCores {
+		notes = append(notes, fmt.Sprintf("WARNING: %s: others kept %.2f cores busy meanwhile", label, w.others))
+	}
+	return append(notes, fmt.Sprintf("%s: publisher and players took %.2f cores", label, w.own.Seconds()/w.wall.Seconds()))
+}
