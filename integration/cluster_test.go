@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -39,21 +40,47 @@ func launchNATS(t *testing.T, config ...string) *natsServer {
 	}, config...)
 	file := filepath.Join(dir, "nats.conf")
 	writeFile(t, file, strings.Join(lines, "\n"))
+	return &natsServer{process: runNATS(t, file)}
+}
+
+func runNATS(t *testing.T, file string) *process {
+	t.Helper()
 	cmd := exec.Command(os.Args[0], "-c", file)
 	cmd.Env = append(os.Environ(), natsServerEnv+"=1")
-	return &natsServer{process: startServer(t, cmd)}
+	return startServer(t, cmd)
 }
+
+// relaunch starts a server that was killed again, with its store. It is found again only if its
+// configuration names the port.
+func (s *natsServer) relaunch() {
+	s.t.Helper()
+	old, err := filepath.Glob(s.portsFile())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, file := range old {
+		if err := os.Remove(file); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.process = runNATS(s.t, s.cmd.Args[2])
+}
+
+// portsFile is a pattern: the name holds the process id.
+func (s *natsServer) portsFile() string { return filepath.Join(filepath.Dir(s.cmd.Args[2]), "*.ports") }
+
+// listenOn is a line of configuration for a server that will be started again.
+func listenOn(port int) string { return fmt.Sprintf(`listen: "127.0.0.1:%d"`, port) }
 
 // ready waits until the server has told its ports.
 func (s *natsServer) ready() {
 	s.t.Helper()
-	pattern := filepath.Join(filepath.Dir(s.cmd.Args[2]), "*.ports")
 	var ports struct{ NATS, Monitoring []string }
 	eventually(s.t, patience, "a ready nats-server", func() bool {
 		if !s.running() {
 			s.t.Fatalf("%v has ended", s.cmd)
 		}
-		found, err := filepath.Glob(pattern)
+		found, err := filepath.Glob(s.portsFile())
 		if err != nil || len(found) == 0 {
 			return false
 		}
@@ -79,7 +106,8 @@ type readyFile struct {
 	} `json:"nodes"`
 }
 
-// startNode runs natscast with a role and waits until it is ready.
+// startNode runs natscast with a role and waits until it is ready. Players are told of the end
+// of a stream at once, unless the arguments say otherwise.
 func startNode(t *testing.T, role string, args ...string) *node {
 	t.Helper()
 	n := launchNode(t, role, args...)
@@ -90,7 +118,7 @@ func startNode(t *testing.T, role string, args ...string) *node {
 func launchNode(t *testing.T, role string, args ...string) *node {
 	t.Helper()
 	n := &node{readyFile: filepath.Join(t.TempDir(), "ready.json")}
-	args = append([]string{role, "--rtmp", "127.0.0.1:0", "--ready-file", n.readyFile}, args...)
+	args = append([]string{role, "--rtmp", "127.0.0.1:0", "--ready-file", n.readyFile, "--grace", "0"}, args...)
 	n.process = startServer(t, exec.Command(binary(), args...))
 	t.Cleanup(n.checkLog)
 	return n
@@ -143,16 +171,23 @@ func startCluster(t *testing.T, args ...string) *cluster {
 	return c
 }
 
-// freePort returns a port for programs that cannot choose one themselves.
+// freePort returns a port for programs that cannot choose one themselves: below those that the
+// kernel gives to others meanwhile, and each only once.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const lowest, number = 10_000, 20_000
+	for range number {
+		port := lowest + (os.Getpid()*100+int(lastPort.Add(1)))%number
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }
+
+var lastPort atomic.Int64
 
 func listens(port int) bool {
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))

@@ -20,7 +20,7 @@ func startNATSCluster(t *testing.T) []*natsServer {
 	var servers []*natsServer
 	for i, address := range routes {
 		servers = append(servers, launchNATS(t,
-			fmt.Sprintf("server_name: n%d", i+1),
+			fmt.Sprintf("server_name: n%d", i+1), listenOn(freePort(t)),
 			fmt.Sprintf(`cluster { name: c, listen: %q, routes: ["nats://%s"] }`, address, strings.Join(routes, `", "nats://`))))
 	}
 	for _, s := range servers {

@@ -110,3 +110,13 @@ func whereElse(published []packet, got packet) string {
 	}
 	return "; it was never published"
 }
+
+// ascends says whether the timestamps never step back.
+func ascends(list []packet) error {
+	for i := 1; i < len(list); i++ {
+		if list[i].dts < list[i-1].dts {
+			return fmt.Errorf("packet %d of %d, at %d ms, comes behind %d ms", i, len(list), list[i].dts, list[i-1].dts)
+		}
+	}
+	return nil
+}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// processLimit is the longest that any process may live.
+	// processLimit is the longest that any process may live, beside the time of the soak.
 	processLimit = 4 * time.Minute
 	// stopLimit is how long a server may take to stop after SIGINT.
 	stopLimit = 10 * time.Second
@@ -64,7 +64,7 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	limit := time.AfterFunc(processLimit, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	limit := time.AfterFunc(processLimit+soakTime(), func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	go func() {
 		defer close(p.ended)
 		cmd.Wait()
