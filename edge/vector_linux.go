@@ -7,23 +7,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxVector is how many pieces one writev takes (IOV_MAX).
+// maxVector is how many pieces one sendmsg takes (IOV_MAX).
 const maxVector = 1024
 
-// vector keeps the array that writev needs from one call to the next.
+// vector keeps the array that sendmsg needs from one call to the next.
 type vector struct {
 	iov []unix.Iovec
+	msg unix.Msghdr
 }
 
 // write offers pieces, none of them empty, to a non-blocking socket, once.
+//
+// The raw system call does not tell the scheduler: it returns within microseconds, and a
+// scheduler that is told hands the worker's processor to another thread now and then, which
+// costs more than the call. Sending is cheaper than writing, too: it goes past the file layer.
 func (v *vector) write(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	if len(pieces) == 1 {
+		b := pieces[0]
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
+		return int(n), errno
+	}
 	v.iov = v.iov[:0]
 	for _, b := range pieces[:min(len(pieces), maxVector)] {
 		iov := unix.Iovec{Base: &b[0]}
 		iov.SetLen(len(b))
 		v.iov = append(v.iov, iov)
 	}
-	n, _, errno := syscall.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&v.iov[0])), uintptr(len(v.iov)))
+	v.msg.Iov = &v.iov[0]
+	v.msg.SetIovlen(len(v.iov))
+	n, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&v.msg)), flags)
 	clear(v.iov) // the log may let go of the pieces
 	return int(n), errno
 }
