@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -20,9 +21,6 @@ const (
 	// sampleEvery says which players stay parsed, unless that makes too few of them.
 	sampleEvery = 20
 	minSample   = 10
-	// joinInterval and minRamp say how fast players join.
-	joinInterval = 5 * time.Millisecond
-	minRamp      = 3 * time.Second
 )
 
 // crowd is all players of a run.
@@ -43,15 +41,14 @@ type ticket struct {
 	late   time.Duration
 }
 
-// fill has n players join one after another, and parses one of every. It returns when
-// all have had their first keyframe.
-func (c *crowd) fill(ctx context.Context, n, every int, ticket func(i int) ticket) error {
+// fill has n players join one after another, and keeps parsing one of every so many. It
+// returns when all have had their first keyframe.
+func (c *crowd) fill(ctx context.Context, n, every int, ramp time.Duration, ticket func(i int) ticket) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	interval := max(joinInterval, min(minRamp/time.Duration(n), minRamp/minSample))
 	var joining sync.WaitGroup
 	for i := range n {
-		if !sleepUntil(ctx, time.Now().Add(interval)) {
+		if !sleepUntil(ctx, time.Now().Add(ramp/time.Duration(n))) {
 			break
 		}
 		joining.Go(func() {
@@ -144,5 +141,5 @@ func quantile(d []time.Duration, q float64) time.Duration {
 		return 0
 	}
 	slices.Sort(d)
-	return d[min(len(d)-1, int(q*float64(len(d))))]
+	return d[max(0, int(math.Ceil(q*float64(len(d))))-1)]
 }

@@ -25,8 +25,7 @@
 //     epoll: nobody waits on such a socket, so the server does not pay for
 //     waking a reader, as it would not for one that is far away. The parsed ones, one of 20, are
 //     read at once by goroutines.
-//   - The bare loop is written in Go, with raw system calls. The kernel's part of a send is
-//     so much larger than the caller's that the same loop in C costs the same, and
-//     Go is at hand.
+//   - The bare loop is C (limit/limit.c). The same loop in Go, with raw system calls, took
+//     15 % more CPU: the runtime's own thread wakes while it runs.
 //   - Players join one after another. Each is parsed up to its first keyframe.
 package main

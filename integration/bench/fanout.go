@@ -28,7 +28,7 @@ func runFanout(ctx context.Context, w *workshop, r row, o options) (result fanou
 	if err != nil {
 		return result, err
 	}
-	defer s.stop()
+	defer func() { err = s.end(err) }()
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -55,18 +55,18 @@ func runFanout(ctx context.Context, w *workshop, r row, o options) (result fanou
 	running.Go(func() { p.run(ctx) })
 	running.Go(func() { c.sweep.run(ctx) })
 	defer c.leave()
-	sleepUntil(ctx, time.Now().Add(settleTime))
+	sleepUntil(ctx, time.Now().Add(o.settle))
 
 	empty, err := s.rss()
 	if err != nil {
 		return result, err
 	}
 	every := max(1, min(sampleEvery, o.players/minSample))
-	err = c.fill(ctx, o.players, every, func(int) ticket { return ticket{stream, p.ledger, 0} })
+	err = c.fill(ctx, o.players, every, o.ramp, func(int) ticket { return ticket{stream, p.ledger, 0} })
 	if err != nil {
 		return result, err
 	}
-	sleepUntil(ctx, time.Now().Add(settleTime))
+	sleepUntil(ctx, time.Now().Add(o.settle))
 	processes := []*process{s.process}
 	if s.nats != nil {
 		processes = append(processes, s.nats)

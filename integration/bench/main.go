@@ -17,13 +17,21 @@ import (
 	"time"
 )
 
-// busyCores is how much of the host others may use without a warning.
-const busyCores = 0.1
+const (
+	// busyCores is how much of the host others may use without a warning.
+	busyCores = 0.1
+	// minRamp and joinInterval bound how fast players join, one after another.
+	minRamp      = 3 * time.Second
+	joinInterval = 5 * time.Millisecond
+	settleTime   = 1500 * time.Millisecond
+)
 
 type options struct {
 	players  int
 	bitrate  int // of audio and video, bits per second
 	duration time.Duration
+	settle   time.Duration // before the first player, and after the last one has joined
+	ramp     time.Duration // from the first player to the last
 	rows     []row
 	streams  int // the second table, if not 0
 	markdown bool
@@ -71,6 +79,8 @@ func parseOptions(args []string) (options, error) {
 	if o.players < 1 || o.streams < 0 || o.duration < time.Second || o.bitrate < 2*audioBitrate || fs.NArg() > 0 {
 		return o, usage(fs, "at least one player, %d bit/s, one second; no arguments", 2*audioBitrate)
 	}
+	o.settle = settleTime
+	o.ramp = max(minRamp, joinInterval*time.Duration(max(o.players, o.streams)))
 	return o, nil
 }
 
@@ -128,17 +138,17 @@ func reportFanout(ctx context.Context, out io.Writer, w *workshop, o options) er
 }
 
 func reportStreams(ctx context.Context, out io.Writer, w *workshop, o options) error {
-	s, err := runStreams(ctx, w, o.streams, o.duration)
+	s, err := runStreams(ctx, w, o)
 	if err != nil {
 		return err
 	}
-	seconds := s.wall.Seconds()
+	media := o.duration.Seconds() * float64(s.players)
 	fmt.Fprintf(out, "%d streams of %.0f kbit/s, %d pictures and one keyframe a second, published on one node, one player each on another:\n\n",
 		s.players, float64(s.media)*8/1000/o.duration.Seconds(), streamsFPS)
-	t := newTable("process", "cores", "CPU µs per stream and second", "MB RSS", "KB RSS per stream")
+	t := newTable("process", "cores", "CPU µs per stream and second of media", "MB RSS", "KB RSS per stream")
 	for i, name := range []string{"nats-server", "the publishers' node", "the players' node"} {
-		t.add(name, fmt.Sprintf("%.3f", s.cpu[i].Seconds()/seconds),
-			fmt.Sprintf("%.0f", s.cpu[i].Seconds()*1e6/seconds/float64(s.players)),
+		t.add(name, fmt.Sprintf("%.3f", s.cpu[i].Seconds()/s.wall.Seconds()),
+			fmt.Sprintf("%.0f", s.cpu[i].Seconds()*1e6/media),
 			fmt.Sprintf("%.0f", float64(s.rss[i])/1e6),
 			fmt.Sprintf("%.0f", float64(s.rss[i]-s.empty[i])/1e3/float64(s.players)))
 	}

@@ -8,10 +8,6 @@ import (
 	"time"
 )
 
-// settleTime is from the last player's join to the measurement, and from the publisher's
-// start to the first player.
-const settleTime = 1500 * time.Millisecond
-
 // window is what happened between two silences.
 type window struct {
 	cpu       []time.Duration // of each process

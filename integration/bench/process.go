@@ -52,6 +52,17 @@ func (w *workshop) build(ctx context.Context, pkg string) (string, error) {
 	return path, nil
 }
 
+// compile compiles a C program and returns its path.
+func (w *workshop) compile(ctx context.Context, name string, source []byte) (string, error) {
+	path := filepath.Join(w.dir, name)
+	cmd := exec.CommandContext(ctx, "cc", "-O2", "-o", path, "-x", "c", "-")
+	cmd.Stdin = bytes.NewReader(source)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%v: %w\n%s", cmd, err, out)
+	}
+	return path, nil
+}
+
 // temp returns a fresh folder, which goes with the workshop.
 func (w *workshop) temp() (string, error) { return os.MkdirTemp(w.dir, "") }
 
@@ -102,6 +113,15 @@ func (p *process) explain(err error) error {
 	const most = 2000
 	said := p.stderr.String()
 	return fmt.Errorf("%v: %w\n%s", p.cmd, err, said[max(0, len(said)-most):])
+}
+
+// end stops the server, and adds what it has said to an error.
+func (p *process) end(err error) error {
+	p.stop()
+	if err != nil && p.stderr.Len() > 0 {
+		err = p.explain(err)
+	}
+	return err
 }
 
 // stop ends the server and waits for its end.

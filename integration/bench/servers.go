@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -21,11 +22,13 @@ type server struct {
 	bare    bool // it speaks no RTMP: see limit
 }
 
-func (s *server) stop() {
-	s.process.stop()
+// end is that of the process, and of its NATS server.
+func (s *server) end(err error) error {
+	err = s.process.end(err)
 	if s.nats != nil {
-		s.nats.stop()
+		err = s.nats.end(err)
 	}
+	return err
 }
 
 // row is one line of the table.
@@ -108,9 +111,12 @@ func freeAddress() (string, error) {
 	return ln.Addr().String(), nil
 }
 
+//go:embed limit/limit.c
+var limitSource []byte
+
 // startLimit starts the bare loop, which writes down where it listens.
 func startLimit(ctx context.Context, w *workshop) (*server, error) {
-	name, err := w.build(ctx, "integration/bench/limit")
+	name, err := w.compile(ctx, "limit", limitSource)
 	if err != nil {
 		return nil, err
 	}

@@ -30,23 +30,23 @@ type streams struct {
 	empty   [3]int64 // before the first one
 }
 
-// runStreams publishes n streams on one node and has one player play each on another.
-func runStreams(ctx context.Context, w *workshop, n int, length time.Duration) (result streams, err error) {
+// runStreams publishes streams on one node and has one player play each of them on another.
+func runStreams(ctx context.Context, w *workshop, o options) (result streams, err error) {
 	nats, url, err := startNATS(ctx, w)
 	if err != nil {
 		return result, err
 	}
-	defer nats.stop()
+	defer func() { err = nats.end(err) }()
 	origin, err := startNode(ctx, w, "origin", "--nats", url, "--id", "origin")
 	if err != nil {
 		return result, err
 	}
-	defer origin.stop()
+	defer func() { err = origin.end(err) }()
 	edge, err := startNode(ctx, w, "edge", "--nats", url, "--id", "edge")
 	if err != nil {
 		return result, err
 	}
-	defer edge.stop()
+	defer func() { err = edge.end(err) }()
 	processes := []*process{nats, origin.process, edge.process}
 	if result.empty, err = memory(processes); err != nil {
 		return result, err
@@ -56,7 +56,7 @@ func runStreams(ctx context.Context, w *workshop, n int, length time.Duration) (
 	defer running.Wait()
 	defer cancel(nil)
 
-	conns, err := publishAll(ctx, origin, n)
+	conns, err := publishAll(ctx, origin, o.streams)
 	defer func() {
 		for _, c := range conns {
 			c.Close()
@@ -81,19 +81,19 @@ func runStreams(ctx context.Context, w *workshop, n int, length time.Duration) (
 	c := &crowd{server: edge}
 	running.Go(func() { p.run(ctx) })
 	defer c.leave()
-	sleepUntil(ctx, time.Now().Add(settleTime))
-	err = c.fill(ctx, n, 1, func(i int) ticket {
+	sleepUntil(ctx, time.Now().Add(o.settle))
+	err = c.fill(ctx, o.streams, 1, o.ramp, func(i int) ticket {
 		return ticket{streamName(i), p.ledger, phaseStep * time.Duration(i%phases)}
 	})
 	if err != nil {
 		return result, err
 	}
-	sleepUntil(ctx, time.Now().Add(settleTime))
-	if result.window, err = measure(ctx, p, c, processes, length); err != nil {
+	sleepUntil(ctx, time.Now().Add(o.settle))
+	if result.window, err = measure(ctx, p, c, processes, o.duration); err != nil {
 		return result, err
 	}
 	result.rss, err = memory(processes)
-	result.seen, result.first, result.players = c.seen(), c.first, n
+	result.seen, result.first, result.players = c.seen(), c.first, o.streams
 	return result, err
 }
 
