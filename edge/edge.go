@@ -78,9 +78,10 @@ func New(config Config, b *bus.Bus, streams *kv.Streams, ingest Ingester, log *s
 	return e, nil
 }
 
-// Serve takes RTMP clients from ln until ctx ends, then closes ln and waits until every
-// session has ended. An edge serves once.
-func (e *Edge) Serve(ctx context.Context, ln net.Listener) error {
+// Serve takes RTMP clients from the listeners until ctx ends, then closes them and waits
+// until every session has ended. The clients of a [NewTLSListener] speak RTMPS. When one of
+// the listeners fails, so does Serve. An edge serves once.
+func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	hubCtx, stopHubs := context.WithCancel(context.Background())
 	e.hubCtx = hubCtx
 	for _, w := range e.workers {
@@ -92,6 +93,22 @@ func (e *Edge) Serve(ctx context.Context, ln net.Listener) error {
 
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, len(listeners))
+	for _, ln := range listeners {
+		go func() { ended <- e.accept(ctx, ln, &sessions) }()
+	}
+	var err error
+	for range listeners {
+		err = errors.Join(err, <-ended)
+		cancel()
+	}
+	return err
+}
+
+// accept begins a session for each client that comes to ln.
+func (e *Edge) accept(ctx context.Context, ln net.Listener, sessions *sync.WaitGroup) error {
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
 	for {

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// node is an edge with an ingest, serving on loopback until the test ends.
+// node is an edge with an ingest, serving on loopback, and where else it is told, until the test ends.
 type node struct {
 	*Edge
 	bus  *bus.Bus
@@ -48,7 +48,7 @@ type node struct {
 	stop func()
 }
 
-func startNode(t testing.TB, config Config) *node {
+func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 	t.Helper()
 	b, err := bus.Connect(t.Context(), bus.Options{Server: server, Name: t.Name()})
 	if err != nil {
@@ -74,7 +74,7 @@ func startNode(t testing.TB, config Config) *node {
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := e.Serve(ctx, ln); err != nil {
+		if err := e.Serve(ctx, append(more, ln)...); err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})

@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -26,11 +28,16 @@ var (
 
 // outbox is the outgoing half of a client's connection. It sends whole RTMP messages:
 // control messages first, then what its players' cursors find. Any goroutine may flush
-// it; nobody waits for a slow client but the one goroutine that awaits its socket.
+// it; nobody waits for a slow client but one goroutine of the outbox's own: without TLS
+// that awaits the full socket, with TLS it does all the writing.
 type outbox struct {
-	conn  *net.TCPConn
+	conn net.Conn // below TLS, where there is TLS
+	// Without TLS:
 	raw   syscall.RawConn
 	write func(fd uintptr) bool // made once, so that a flush allocates nothing
+	// With TLS:
+	tls     *tls.Conn // otherwise nil
+	records *sync.Pool
 
 	mu      sync.Mutex // guards what follows
 	control []byte     // messages to go before any media
@@ -40,13 +47,26 @@ type outbox struct {
 	vector  vector
 	n       int // result of write
 	errno   syscall.Errno
-	full    bool // awaitSocket runs
+	busy    bool // awaitSocket or writeTLS runs, and will flush
 	err     error
-	sent    uint64         // bytes
-	waiting sync.WaitGroup // awaitSocket
+	sent    uint64         // bytes, before encryption
+	waiting sync.WaitGroup // awaitSocket or writeTLS
 }
 
-func newOutbox(conn *net.TCPConn) (*outbox, error) {
+// newOutbox returns the outbox of a TCP connection, or of one that a [NewTLSListener] has accepted.
+func newOutbox(c net.Conn) (*outbox, error) {
+	switch c := c.(type) {
+	case *net.TCPConn:
+		return newPlainOutbox(c)
+	case *tls.Conn:
+		if socket, ok := c.NetConn().(tlsSocket); ok {
+			return &outbox{conn: socket.Conn, tls: c, records: socket.records}, nil
+		}
+	}
+	return nil, fmt.Errorf("%T is neither a TCP connection nor one of a TLS listener", c)
+}
+
+func newPlainOutbox(conn *net.TCPConn) (*outbox, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -79,7 +99,11 @@ func (o *outbox) flush() {
 }
 
 func (o *outbox) flushLocked() {
-	for !o.full && o.err == nil {
+	if o.tls != nil {
+		o.flushTLS()
+		return
+	}
+	for !o.busy && o.err == nil {
 		if len(o.batch) == 0 && !o.gather() {
 			return
 		}
@@ -91,7 +115,7 @@ func (o *outbox) flushLocked() {
 		case 0:
 			o.consume(o.n)
 		case syscall.EAGAIN:
-			o.full = true
+			o.busy = true
 			o.waiting.Add(1)
 			go o.awaitSocket()
 		case syscall.EINTR:
@@ -139,7 +163,7 @@ func (o *outbox) awaitSocket() {
 	})
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.full = false
+	o.busy = false
 	o.conn.SetWriteDeadline(time.Time{})
 	switch {
 	case err == nil:
@@ -160,9 +184,12 @@ func (o *outbox) fail(err error) {
 	o.batch, o.control = nil, nil
 }
 
-// close ends the connection for the given reason, waits for the goroutine that awaits its
-// socket, and returns the reason for which the connection really ended.
+// close ends the connection for the given reason, waits for the outbox's goroutine,
+// and returns the reason for which the connection really ended.
 func (o *outbox) close(err error) error {
+	if o.tls != nil {
+		o.closeTLS(err)
+	}
 	o.mu.Lock()
 	o.fail(err)
 	err = o.err

@@ -3,7 +3,6 @@ package edge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -39,7 +38,7 @@ type session struct {
 	edge *Edge
 	log  *slog.Logger
 	ctx  context.Context // ends when the node stops
-	conn *net.TCPConn
+	conn net.Conn
 	in   *chunk.Reader
 	out  *outbox
 
@@ -86,16 +85,12 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
 }
 
 func newSession(ctx context.Context, e *Edge, c net.Conn, log *slog.Logger) (*session, error) {
-	conn, ok := c.(*net.TCPConn)
-	if !ok {
-		return nil, fmt.Errorf("%T is not a TCP connection", c)
-	}
-	out, err := newOutbox(conn)
+	out, err := newOutbox(c)
 	if err != nil {
 		return nil, err
 	}
 	return &session{
-		edge: e, log: log, ctx: ctx, conn: conn, out: out,
+		edge: e, log: log, ctx: ctx, conn: c, out: out,
 		streams:   map[uint32]*stream{},
 		worker:    -1,
 		ackWindow: window,

@@ -1,0 +1,470 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"natscast/internal/amf"
+	"natscast/internal/eventually"
+	"natscast/internal/media"
+	"natscast/internal/rtmp/chunk"
+	"natscast/internal/rtmp/client"
+	"natscast/internal/rtmp/handshake"
+)
+
+// keyPair is where a server's certificate and key are. The certificate signs itself.
+type keyPair struct{ certFile, keyFile string }
+
+func newKeyPair(t testing.TB, serial int64) keyPair {
+	t.Helper()
+	dir := t.TempDir()
+	p := keyPair{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
+	p.renew(t, serial)
+	return p
+}
+
+// renew puts a new pair in the place of the old one.
+func (p keyPair) renew(t testing.TB, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaceFile(t, p.keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+	replaceFile(t, p.certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
+}
+
+func replaceFile(t testing.TB, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// trust is the configuration of a client that trusts the certificate.
+func (p keyPair) trust(t testing.TB) *tls.Config {
+	t.Helper()
+	b, err := os.ReadFile(p.certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(b)
+	return &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
+}
+
+// tlsNode is a node that also takes RTMPS.
+type tlsNode struct {
+	*node
+	tlsAddr string
+	pair    keyPair
+}
+
+func startTLSNode(t testing.TB) *tlsNode {
+	t.Helper()
+	n := &tlsNode{pair: newKeyPair(t, 1)}
+	ln := listenTLS(t, n.pair)
+	n.tlsAddr = ln.Addr().String()
+	n.node = startNode(t, Config{}, ln)
+	return n
+}
+
+func listenTLS(t testing.TB, p keyPair) net.Listener {
+	t.Helper()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := NewTLSListener(tcp, p.certFile, p.keyFile, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+func (n *tlsNode) dialTLS(t testing.TB, name string) *client.Conn {
+	t.Helper()
+	conn, err := client.DialTLS(context.Background(), "rtmps://"+n.tlsAddr+"/"+name, n.pair.trust(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func (n *tlsNode) publishTLS(t testing.TB, name string) *client.Conn {
+	t.Helper()
+	conn := n.dialTLS(t, name)
+	if err := conn.Publish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func (n *tlsNode) playTLS(t testing.TB, name string) *client.Conn {
+	t.Helper()
+	conn := n.dialTLS(t, name)
+	if err := conn.Play(t.Context(), -1); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// dialTLSRaw opens a TCP connection to the RTMPS port, which keeps little that is not read.
+func (n *tlsNode) dialTLSRaw(t testing.TB) *raw {
+	t.Helper()
+	conn, err := net.Dial("tcp", n.tlsAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	return &raw{t: t, conn: conn}
+}
+
+// connectTLSRaw goes as far as the answer to connect.
+func (n *tlsNode) connectTLSRaw(t testing.TB, app string) *raw {
+	t.Helper()
+	r := n.dialTLSRaw(t)
+	r.conn = tls.Client(r.conn, n.pair.trust(t))
+	r.in = chunk.NewReader(r.conn, chunk.DefaultLimits())
+	if err := handshake.Client(r.conn); err != nil {
+		t.Fatal(err)
+	}
+	r.command(0, "connect", 1, &amf.Object{Members: amf.Members{{Key: "app", Value: app}}})
+	r.answer("_result", 1)
+	return r
+}
+
+// large is a video frame of many TLS records.
+func large(dts uint32, size int) media.Frame {
+	body := make([]byte, size)
+	body[0], body[1] = 0x27, 1
+	for i := range body[5:] {
+		body[5+i] = byte(i * 7 >> 3)
+	}
+	return media.NewFrame(media.Video, dts, body)
+}
+
+// It is the same streams, with TLS and without.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	n := startTLSNode(t)
+	publishers := map[string]func(testing.TB, string) *client.Conn{
+		"RTMP": func(t testing.TB, name string) *client.Conn { return publish(t, n.url(name)) }, "RTMPS": n.publishTLS,
+	}
+	for proto, begin := range publishers {
+		t.Run("published by "+proto, func(t *testing.T) {
+			t.Parallel()
+			name := "live/" + proto
+			pub := begin(t, name)
+			frames := []media.Frame{avcHeader(), aacHeader(), keyframe(0), audio(10), large(40, 3<<20), audio(50), interframe(80)}
+			write(t, pub, frames...)
+			plain, secure := play(t, n.url(name)), n.playTLS(t, name)
+			expect(t, plain, frames...)
+			expect(t, secure, frames...)
+			for dts := uint32(1000); dts < 3000; dts += 40 {
+				write(t, pub, audio(dts), interframe(dts))
+				expect(t, secure, audio(dts), interframe(dts))
+				expect(t, plain, audio(dts), interframe(dts))
+			}
+			pub.Close()
+			for _, player := range []*client.Conn{plain, secure} {
+				if f, err := player.Read(); err == nil && f.Kind != media.Data {
+					t.Errorf("after the end: %v at %d", f.Kind, f.DTS)
+				}
+			}
+		})
+	}
+}
+
+// What is said last still arrives, and then TLS ends as it should.
+func TestTLSFarewell(t *testing.T) {
+	t.Parallel()
+	r := startTLSNode(t).connectTLSRaw(t, "live")
+	r.write(slices.Concat(commandBytes("createStream", 2), commandBytes("close", 0)))
+	r.answer("_result", 2)
+	if _, err := r.in.Read(); err != io.EOF {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
+// A player that has read nothing for a while misses what has left the log meanwhile, and goes on at
+// a keyframe. The others wait for nobody.
+func TestTLSSlowPlayer(t *testing.T) {
+	t.Parallel()
+	n := startTLSNode(t)
+	const name = "live/slow-tls"
+	pub := n.publishTLS(t, name)
+	slow := n.connectTLSRaw(t, "live")
+	slow.command(1, "play", 0, nil, "slow-tls")
+	slow.status(1, "NetStream.Play.Reset")
+	plain, secure := play(t, n.url(name)), n.playTLS(t, name)
+
+	write(t, pub, avcHeader(), keyframe(0))
+	expect(t, plain, avcHeader(), keyframe(0))
+	expect(t, secure, avcHeader(), keyframe(0))
+	dts := uint32(0)
+	next := func(f func(uint32) media.Frame) {
+		dts += 40
+		write(t, pub, f(dts))
+		expect(t, plain, f(dts))
+		expect(t, secure, f(dts))
+	}
+	const pieces = 8 // more than the sockets hold
+	for range pieces {
+		next(func(dts uint32) media.Frame { return large(dts, 1<<20) })
+	}
+	n.mu.Lock()
+	h := n.hubs[name]
+	n.mu.Unlock()
+	eventually.True(t, "the log no longer has them", func() bool {
+		next(keyframe)
+		return h.view.Load().base > pieces
+	})
+
+	slow.media(1, avcHeader())
+	slow.media(1, keyframe(0))
+	for last, jumped := uint32(0), false; last != dts; {
+		m := slow.read()
+		if m.Type != uint8(media.Video) {
+			continue
+		}
+		if m.Timestamp != last+40 {
+			if f := media.NewFrame(media.Video, m.Timestamp, m.Payload); jumped || !f.Header {
+				t.Fatalf("%d follows %d, a header: %v, jumped before: %v", m.Timestamp, last, f.Header, jumped)
+			}
+			jumped = true
+			slow.media(1, keyframe(m.Timestamp))
+		}
+		last = m.Timestamp
+	}
+	if n.Stats().SkippedLag == 0 {
+		t.Error("it has missed nothing")
+	}
+}
+
+// A client that neither reads nor leaves is closed, and the goroutine that writes to it ends.
+func TestTLSStuckPlayer(t *testing.T) {
+	t.Parallel()
+	n := startTLSNode(t)
+	pub := publish(t, n.url("live/stuck-tls"))
+	r := n.connectTLSRaw(t, "live")
+	r.command(1, "play", 0, nil, "stuck-tls")
+	r.status(1, "NetStream.Play.Reset")
+	write(t, pub, keyframe(0))
+	for i := range uint32(8) {
+		write(t, pub, large(40*i, 1<<20))
+	}
+	begun := time.Now()
+	eventually.True(t, "the stuck player is closed", func() bool { return n.Stats().Players == 0 })
+	if took := time.Since(begun); took < stuckTimeout/2 {
+		t.Errorf("closed after %v", took)
+	}
+}
+
+// What is no TLS, or never becomes RTMP, ends within the time for the handshake.
+func TestTLSHandshake(t *testing.T) {
+	t.Parallel()
+	n := startTLSNode(t)
+	hello := append([]byte{0x16, 3, 1, 0, 200}, make([]byte, 100)...)
+	for name, say := range map[string]func(r *raw){
+		"silence":            func(*raw) {},
+		"half a ClientHello": func(r *raw) { r.write(hello) },
+		"RTMP":               func(r *raw) { r.write(append([]byte{3}, make([]byte, 1536)...)) },
+		"HTTP":               func(r *raw) { r.write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")) },
+		"silence inside TLS": func(r *raw) {
+			if err := tls.Client(r.conn, n.pair.trust(t)).Handshake(); err != nil {
+				t.Error(err)
+			}
+		},
+		"TLS 1.1": func(r *raw) {
+			config := n.pair.trust(t)
+			config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+			if err := tls.Client(r.conn, config).Handshake(); err == nil {
+				t.Error("TLS 1.1 is taken")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := n.dialTLSRaw(t)
+			say(r)
+			if !r.isClosed(handshakeTimeout) {
+				t.Errorf("still open after %v", handshakeTimeout)
+			}
+		})
+	}
+}
+
+// Connections made after the certificate has changed get the new one; the others stay.
+func TestNewCertificate(t *testing.T) {
+	t.Parallel()
+	n := startTLSNode(t)
+	pub := n.publishTLS(t, "live/renewed")
+	write(t, pub, avcHeader(), keyframe(0))
+	old := n.pair.trust(t)
+	n.pair.renew(t, 2)
+	eventually.True(t, "the new certificate", func() bool {
+		conn, err := tls.Dial("tcp", n.tlsAddr, n.pair.trust(t))
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64() == 2
+	})
+	if conn, err := tls.Dial("tcp", n.tlsAddr, old); err == nil {
+		conn.Close()
+		t.Error("the old certificate is still there")
+	}
+	expect(t, n.playTLS(t, "live/renewed"), avcHeader(), keyframe(0))
+	write(t, pub, interframe(40))
+}
+
+// The files are looked at once a second, each state of them is tried once.
+func TestCertificateFiles(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		p := newKeyPair(t, 1)
+		c, err := newCertificate(p.certFile, p.keyFile, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			name   string
+			change func()
+			wait   time.Duration
+			serial int64
+			errors int // logged so far
+		}{
+			{"unchanged", func() {}, recheckInterval, 1, 0},
+			{"renewed", func() { p.renew(t, 2) }, 0, 1, 0},
+			{"renewed, and it is time to look", func() {}, recheckInterval, 2, 0},
+			{"no certificate", func() { replaceFile(t, p.certFile, []byte("no PEM")) }, recheckInterval, 2, 1},
+			{"still none", func() {}, 10 * recheckInterval, 2, 1},
+			{"none at all", func() { os.Remove(p.certFile) }, recheckInterval, 2, 2},
+			{"still none at all", func() {}, recheckInterval, 2, 2},
+			{"renewed again", func() { p.renew(t, 3) }, recheckInterval, 3, 2},
+			{"the key of another", func() {
+				other := newKeyPair(t, 4)
+				if err := os.Rename(other.keyFile, p.keyFile); err != nil {
+					t.Fatal(err)
+				}
+			}, recheckInterval, 3, 3},
+			{"a pair again", func() { p.renew(t, 5) }, recheckInterval, 5, 3},
+		} {
+			step.change()
+			time.Sleep(step.wait)
+			pair, err := c.get(nil)
+			if err != nil {
+				t.Fatalf("%s: %v", step.name, err)
+			}
+			if serial := pair.Leaf.SerialNumber.Int64(); serial != step.serial {
+				t.Errorf("%s: certificate %d, want %d", step.name, serial, step.serial)
+			}
+			if n := strings.Count(log.String(), "level=ERROR"); n != step.errors {
+				t.Errorf("%s: %d errors logged, want %d\n%s", step.name, n, step.errors, &log)
+			}
+		}
+	})
+}
+
+func TestNoCertificate(t *testing.T) {
+	t.Parallel()
+	p := newKeyPair(t, 1)
+	for _, p := range []keyPair{{p.certFile, p.certFile}, {p.keyFile, p.keyFile}, {"/nonexistent", p.keyFile}} {
+		_, err := NewTLSListener(nil, p.certFile, p.keyFile, nil)
+		if err == nil || !strings.Contains(err.Error(), p.certFile) {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
+// BenchmarkOutbox sends an entry of 12 KB, and receives it.
+func BenchmarkOutbox(b *testing.B) {
+	b.Run("plain", func(b *testing.B) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		benchmarkOutbox(b, ln, func(c net.Conn) net.Conn { return c })
+	})
+	b.Run("TLS", func(b *testing.B) {
+		p := newKeyPair(b, 1)
+		benchmarkOutbox(b, listenTLS(b, p), func(c net.Conn) net.Conn { return tls.Client(c, p.trust(b)) })
+	})
+}
+
+func benchmarkOutbox(b *testing.B, ln net.Listener, secure func(net.Conn) net.Conn) {
+	defer ln.Close()
+	dialed, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	peer := secure(dialed)
+	defer peer.Close()
+	conn, err := ln.Accept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if c, ok := conn.(*tls.Conn); ok {
+		go c.Handshake()
+		if err := peer.(*tls.Conn).Handshake(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	o, err := newOutbox(conn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := testHub(b)
+	c := testChunk(1, 1, 1, avcHeader(), media.NewFrame(media.Video, 0, make([]byte, 12<<10)))
+	h.deliver(c)
+	p := newPlayer(h, sharedStream)
+	o.add(p)
+	again := func() { p.joined = false }
+	received := make([]byte, len(h.view.Load().at(0).wire))
+	b.ReportAllocs()
+	b.SetBytes(int64(len(received)))
+	for b.Loop() {
+		o.with(again)
+		if _, err := io.ReadFull(peer, received); err != nil {
+			b.Fatal(err)
+		}
+	}
+	o.close(io.EOF)
+}

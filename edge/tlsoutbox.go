@@ -1,0 +1,86 @@
+package edge
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"time"
+)
+
+const (
+	// recordSize is the most that a TLS record holds (RFC 8446, 5.1).
+	recordSize = 16 << 10
+	// farewellTimeout is how long the end of a session waits for what was said last.
+	farewellTimeout = time.Second
+)
+
+// An outbox with TLS cannot offer bytes to the socket without waiting. So whoever flushes it
+// has a goroutine write, which gathers and writes until there is nothing more. What comes
+// meanwhile stays in the log, as it does while a socket is full: a slow client is one for which
+// that takes long.
+
+// flushTLS begins to write, unless that goes on already.
+func (o *outbox) flushTLS() {
+	if o.busy || o.err != nil || !o.gather() {
+		return
+	}
+	o.busy = true
+	o.waiting.Add(1)
+	go o.writeTLS(o.batch)
+}
+
+func (o *outbox) writeTLS(batch [][]byte) {
+	defer o.waiting.Done()
+	for more := true; more; {
+		n, err := o.writeRecords(batch)
+		batch, more = o.wrote(n, err)
+	}
+}
+
+// writeRecords writes the pieces, small ones joined.
+func (o *outbox) writeRecords(pieces [][]byte) (written int, err error) {
+	w := o.records.Get().(*bufio.Writer)
+	w.Reset(o.tls)
+	defer func() {
+		w.Reset(nil)
+		o.records.Put(w)
+	}()
+	for i, b := range pieces {
+		n, err := w.Write(b)
+		written += n
+		if err != nil {
+			return written, err
+		}
+		pieces[i] = nil // the log may let go of it
+	}
+	return written, w.Flush()
+}
+
+// wrote takes the result of a write and returns what to write next, if there is more.
+func (o *outbox) wrote(n int, err error) (batch [][]byte, more bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sent += uint64(n)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errStuck
+	}
+	if err != nil {
+		o.fail(err)
+	}
+	o.busy = err == nil && o.gather()
+	return o.batch, o.busy
+}
+
+// closeTLS lets the goroutine finish, so that what was said last arrives as it would without
+// TLS, and ends TLS as it should end; all that for a moment only.
+func (o *outbox) closeTLS(err error) {
+	o.mu.Lock()
+	if o.err == nil {
+		o.err = err
+	}
+	o.mu.Unlock()
+	late := time.AfterFunc(farewellTimeout, func() { o.conn.Close() })
+	defer late.Stop()
+	o.waiting.Wait()
+	o.tls.Close()
+}
