@@ -47,6 +47,10 @@ func dev(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
+	rtmps, err := rtmpsFrom(c)
+	if err != nil {
+		return err
+	}
 	log := logger(c)
 	server, dir, err := devServer(c)
 	if err != nil {
@@ -59,12 +63,14 @@ func dev(c *cli.Context) error {
 	var nodes []*node
 	for i, addr := range c.StringSlice("rtmp") {
 		config.id, config.rtmp = fmt.Sprintf("edge-%d", i+1), addr
+		config.rtmps = rtmps
 		n, err := startNode(c.Context, config, log)
 		if err != nil {
 			return explain(err)
 		}
 		defer n.close()
 		nodes = append(nodes, n)
+		rtmps = rtmpsConfig{} // the first node has it
 	}
 
 	ctx, cancel := context.WithCancel(c.Context)
@@ -158,7 +164,7 @@ func greet(w io.Writer, natsURL, dir string, nodes []*node, demo bool) {
 	first, last := nodes[0].rtmpURL(), nodes[len(nodes)-1].rtmpURL()
 	fmt.Fprintf(w, "NATS with JetStream at %s, data in %s\n", natsURL, dir)
 	for _, n := range nodes {
-		fmt.Fprintf(w, "Node %s takes RTMP on %s\n", n.id, n.rtmpURL())
+		fmt.Fprintf(w, "Node %s takes RTMP on %s\n", n.id, n.urls())
 	}
 	fmt.Fprintln(w, "\nTry:")
 	if demo {

@@ -11,7 +11,8 @@ func edgeCommand() *cli.Command {
 		Name:  "edge",
 		Usage: "run a node that takes publishers and players, on external NATS",
 		Description: "natscast edge --nats nats://10.0.0.1:4222,nats://10.0.0.2:4222\n" +
-			"natscast edge --rtmp 127.0.0.1:1936 --coalesce 50ms",
+			"natscast edge --rtmp 127.0.0.1:1936 --coalesce 50ms\n" +
+			"natscast edge --rtmps :443 --rtmps-cert cert.pem --rtmps-key key.pem",
 		Flags:  serveFlags(),
 		Action: serve,
 	}
@@ -47,6 +48,9 @@ func serve(c *cli.Context) error {
 	config.id, config.rtmp = c.String("id"), c.String("rtmp")
 	config.bus.URLs = c.String("nats")
 	var err error
+	if config.rtmps, err = rtmpsFrom(c); err != nil {
+		return err
+	}
 	if config.bus.NATS, err = natsOptions(c); err != nil {
 		return err
 	}
@@ -56,7 +60,7 @@ func serve(c *cli.Context) error {
 		return explain(err)
 	}
 	defer n.close()
-	fmt.Fprintf(c.App.Writer, "natscast %s: node %s takes RTMP on %s, NATS is %s\n", c.Command.Name, n.id, n.rtmpURL(), config.bus.URLs)
+	fmt.Fprintf(c.App.Writer, "natscast %s: node %s takes RTMP on %s, NATS is %s\n", c.Command.Name, n.id, n.urls(), config.bus.URLs)
 	if err := writeReady(c.String("ready-file"), config.bus.URLs, n); err != nil {
 		return err
 	}

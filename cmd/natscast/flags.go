@@ -141,12 +141,25 @@ func nodeFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "coalesce", Usage: "gather what players get for this `DURATION` before writing it: more costs latency and saves CPU; 0 writes each video frame", EnvVars: env("coalesce")},
 		&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long players wait for a publisher that has gone, before they are told that the stream has ended", EnvVars: env("grace")},
 		&cli.BoolFlag{Name: "takeover", Usage: "let a publisher take a stream from the one that publishes it, at once", EnvVars: env("takeover")},
+		&cli.StringFlag{Name: "rtmps", Usage: "`ADDR` to take RTMP clients with TLS on; natscast dev: at its first node", EnvVars: env("rtmps")},
+		&cli.StringFlag{Name: "rtmps-cert", Usage: "PEM `FILE` with the certificate for that, its chain behind it; read again when it changes", EnvVars: env("rtmps-cert")},
+		&cli.StringFlag{Name: "rtmps-key", Usage: "PEM `FILE` with the key of the certificate", EnvVars: env("rtmps-key")},
 		&cli.StringFlag{Name: "ready-file", Usage: "write the chosen addresses to `FILE` as JSON once all is listening", EnvVars: env("ready-file")},
 		&cli.BoolFlag{Name: "verbose", Usage: "log more", EnvVars: env("verbose")},
 	}
 }
 
-// nodeFrom leaves the name, the address and the connection to the caller.
+// rtmpsFrom finds out whether RTMPS is wanted.
+func rtmpsFrom(c *cli.Context) (rtmpsConfig, error) {
+	config := rtmpsConfig{c.String("rtmps"), c.String("rtmps-cert"), c.String("rtmps-key")}
+	all := config.addr != "" && config.certFile != "" && config.keyFile != ""
+	if !all && config != (rtmpsConfig{}) {
+		return rtmpsConfig{}, usageError("--rtmps, --rtmps-cert and --rtmps-key go together")
+	}
+	return config, nil
+}
+
+// nodeFrom leaves the name, the addresses and the connection to the caller.
 func nodeFrom(c *cli.Context) nodeConfig {
 	return nodeConfig{
 		bus:    busOptions(c),

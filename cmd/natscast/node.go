@@ -21,34 +21,58 @@ type node struct {
 	id   string
 	bus  *bus.Bus
 	edge *edge.Edge
-	ln   net.Listener
+	rtmp net.Listener
+	tls  net.Listener // for RTMPS; nil for none
 }
 
 // nodeConfig is what a node is made of.
 type nodeConfig struct {
 	id     string // "" for one of the host and the port
 	rtmp   string // address to listen on
+	rtmps  rtmpsConfig
 	bus    bus.Options
 	kv     kv.Options
 	origin origin.Config
 	edge   edge.Config
 }
 
+// rtmpsConfig is where to listen for RTMPS, if anywhere, and the PEM files for that.
+type rtmpsConfig struct{ addr, certFile, keyFile string }
+
 // startNode listens, connects and provisions. Clients are taken when it runs.
 func startNode(ctx context.Context, config nodeConfig, log *slog.Logger) (*node, error) {
-	ln, err := listen(ctx, config.rtmp)
+	ln, err := listen(ctx, "rtmp", config.rtmp)
 	if err != nil {
 		return nil, err
 	}
 	if config.id == "" {
 		config.id = defaultID(ln.Addr())
 	}
-	n := &node{id: config.id, ln: ln}
-	if err := n.connect(ctx, config, log.With("node", n.id)); err != nil {
+	n := &node{id: config.id, rtmp: ln}
+	log = log.With("node", n.id)
+	if err = n.listenTLS(ctx, config.rtmps, log); err == nil {
+		err = n.connect(ctx, config, log)
+	}
+	if err != nil {
 		n.close()
 		return nil, err
 	}
 	return n, nil
+}
+
+func (n *node) listenTLS(ctx context.Context, config rtmpsConfig, log *slog.Logger) error {
+	if config.addr == "" {
+		return nil
+	}
+	ln, err := listen(ctx, "rtmps", config.addr)
+	if err != nil {
+		return err
+	}
+	if n.tls, err = edge.NewTLSListener(ln, config.certFile, config.keyFile, log); err != nil {
+		ln.Close()
+		return fmt.Errorf("--rtmps: %w", err)
+	}
+	return nil
 }
 
 func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger) (err error) {
@@ -69,22 +93,39 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 }
 
 // run serves clients until ctx ends.
-func (n *node) run(ctx context.Context) error { return n.edge.Serve(ctx, n.ln) }
+func (n *node) run(ctx context.Context) error {
+	listeners := []net.Listener{n.rtmp}
+	if n.tls != nil {
+		listeners = append(listeners, n.tls)
+	}
+	return n.edge.Serve(ctx, listeners...)
+}
 
 func (n *node) close() {
-	n.ln.Close()
+	n.rtmp.Close()
+	if n.tls != nil {
+		n.tls.Close()
+	}
 	if n.bus != nil {
 		n.bus.Close()
 	}
 }
 
-func (n *node) rtmpURL() string { return "rtmp://" + n.ln.Addr().String() }
+func (n *node) rtmpURL() string { return "rtmp://" + n.rtmp.Addr().String() }
 
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+// urls are all that the node takes clients on.
+func (n *node) urls() string {
+	if n.tls == nil {
+		return n.rtmpURL()
+	}
+	return n.rtmpURL() + " and rtmps://" + n.tls.Addr().String()
+}
+
+func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	var config net.ListenConfig
 	ln, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("--rtmp %s: %w: choose another address, port 0 for any free one", addr, unwrapListen(err))
+		return nil, fmt.Errorf("--%s %s: %w: choose another address, port 0 for any free one", flag, addr, unwrapListen(err))
 	}
 	return ln, nil
 }
@@ -114,8 +155,9 @@ type ready struct {
 }
 
 type readyNode struct {
-	ID   string `json:"id"`
-	RTMP string `json:"rtmp"`
+	ID    string `json:"id"`
+	RTMP  string `json:"rtmp"`
+	RTMPS string `json:"rtmps,omitempty"`
 }
 
 // writeReady writes the addresses to path, in one step, unless path is empty.
@@ -125,7 +167,11 @@ func writeReady(path, natsURL string, nodes ...*node) error {
 	}
 	r := ready{NATS: natsURL}
 	for _, n := range nodes {
-		r.Nodes = append(r.Nodes, readyNode{ID: n.id, RTMP: n.ln.Addr().String()})
+		ready := readyNode{ID: n.id, RTMP: n.rtmp.Addr().String()}
+		if n.tls != nil {
+			ready.RTMPS = n.tls.Addr().String()
+		}
+		r.Nodes = append(r.Nodes, ready)
 	}
 	b, err := json.Marshal(r)
 	if err != nil {
