@@ -28,4 +28,6 @@
 //   - The bare loop is C (limit/limit.c). The same loop in Go, with raw system calls, took
 //     15 % more CPU: the runtime's own thread wakes while it runs.
 //   - Players join one after another. Each is parsed up to its first keyframe.
+//   - Memory per player is what the server's has grown by when all have joined: later its
+//     history of the stream grows too, which has nothing to do with players.
 package main

@@ -67,6 +67,11 @@ func runFanout(ctx context.Context, w *workshop, r row, o options) (result fanou
 		return result, err
 	}
 	sleepUntil(ctx, time.Now().Add(o.settle))
+	full, err := s.rss()
+	if err != nil {
+		return result, err
+	}
+	result.rssPlayer = float64(full-empty) / float64(o.players)
 	processes := []*process{s.process}
 	if s.nats != nil {
 		processes = append(processes, s.nats)
@@ -74,11 +79,6 @@ func runFanout(ctx context.Context, w *workshop, r row, o options) (result fanou
 	if result.window, err = measure(ctx, p, c, processes, o.duration); err != nil {
 		return result, err
 	}
-	full, err := s.rss()
-	if err != nil {
-		return result, err
-	}
-	result.rssPlayer = float64(full-empty) / float64(o.players)
 	result.seen, result.first = c.seen(), c.first
 	return result, result.check(len(c.sample))
 }

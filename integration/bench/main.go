@@ -38,19 +38,25 @@ type options struct {
 }
 
 func main() {
-	o, err := parseOptions(os.Args[1:])
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := bench(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+func bench(ctx context.Context, args []string) (status int) {
+	o, err := parseOptions(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return
+		return 0
 	case err != nil:
-		os.Exit(2) // the flag set has said why
+		return 2 // the flag set has said why
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if err := run(ctx, os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 func parseOptions(args []string) (options, error) {

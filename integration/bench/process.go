@@ -85,7 +85,7 @@ func start(ctx context.Context, name string, args ...string) (*process, error) {
 	}
 	go func() {
 		defer close(p.ended)
-		p.cmd.Wait()
+		_ = p.cmd.Wait() // how it ended is of no interest: see explain
 	}()
 	return p, nil
 }
@@ -126,11 +126,11 @@ func (p *process) end(err error) error {
 
 // stop ends the server and waits for its end.
 func (p *process) stop() {
-	p.cmd.Process.Signal(os.Interrupt)
+	_ = p.cmd.Process.Signal(os.Interrupt) // it may have ended
 	select {
 	case <-p.ended:
 	case <-time.After(stopTimeout):
-		p.cmd.Process.Kill()
+		_ = p.cmd.Process.Kill()
 		<-p.ended
 	}
 }

@@ -126,13 +126,13 @@ func feed(c *client) func(media.Frame) error {
 	})
 }
 
-var errSilenceless = errors.New("media still flows long after the publisher paused")
+var errBehind = errors.New("the server, or the host, does not keep up: media still came long after the publisher had paused")
 
 const (
 	// stillness is how long nothing may have arrived to call it silence.
 	stillness = 200 * time.Millisecond
 	// silenceTimeout is how long a server may take to deliver what it holds.
-	silenceTimeout = 10 * time.Second
+	silenceTimeout = 20 * time.Second
 )
 
 // awaitSilence waits until total does not change any more.
@@ -144,7 +144,7 @@ func awaitSilence(ctx context.Context, total func() int64) error {
 		}
 		last = n
 		if time.Since(begun) > silenceTimeout {
-			return errSilenceless
+			return errBehind
 		}
 		if !sleepUntil(ctx, time.Now().Add(stillness)) {
 			return ctx.Err()
