@@ -12,7 +12,8 @@
 // player and message. A few workers pass over the players and send what each
 // cursor finds, however much that is, in one non-blocking vectored write; only a full
 // socket is waited for, by a goroutine that lives until it drains. So load makes
-// writes larger before it makes them late.
+// writes larger before it makes them late. TLS cannot write without waiting: there, a
+// goroutine does the writing while there is something to send, and nobody waits for it.
 //
 // A cursor that falls out of the log jumps to the newest keyframe, codec headers
 // first, and what it missed is counted. A client whose socket takes nothing for ten

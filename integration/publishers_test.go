@@ -37,16 +37,21 @@ var publishers = map[string]func(t *testing.T, av source, url string) publicatio
 
 func (s source) list() packetList { return s.packets }
 
-// publishWithGStreamer muxes anew, so it records what it publishes.
 func publishWithGStreamer(t *testing.T, av source, url string) publication {
+	return publishToSink(t, av, "location="+url)
+}
+
+// publishToSink publishes with GStreamer's rtmp2sink. It muxes anew, so it records what it publishes.
+func publishToSink(t *testing.T, av source, properties ...string) publication {
 	need(t, "gst-launch-1.0")
 	published := filepath.Join(t.TempDir(), "published.flv")
-	p := start(t, "gst-launch-1.0", "--quiet", "filesrc", "location="+av.path, "!", "flvdemux", "name=d",
+	args := []string{"--quiet", "filesrc", "location=" + av.path, "!", "flvdemux", "name=d",
 		"flvmux", "name=m", "streamable=true", "!", "tee", "name=t",
-		"t.", "!", "queue", "!", "rtmp2sink", "sync=true", "location="+url,
-		"t.", "!", "queue", "!", "filesink", "sync=false", "location="+published,
+		"t.", "!", "queue", "!", "filesink", "sync=false", "location=" + published,
 		"d.video", "!", "queue", "!", "h264parse", "!", "m.video",
-		"d.audio", "!", "queue", "!", "aacparse", "!", "m.audio")
+		"d.audio", "!", "queue", "!", "aacparse", "!", "m.audio",
+		"t.", "!", "queue", "!", "rtmp2sink", "sync=true"}
+	p := start(t, "gst-launch-1.0", append(args, properties...)...)
 	return publication{process: p, packets: func() packetList { return probePackets(t, published) }}
 }
 
