@@ -151,6 +151,9 @@ func (n *node) checkLog() {
 	}
 }
 
+// says tells whether the node has logged a text.
+func (n *node) says(text string) bool { return strings.Contains(n.stderr.String(), text) }
+
 // url is that of a stream at the node's first listener.
 func (n *node) url(stream string) string {
 	return "rtmp://" + n.ready.Nodes[0].RTMP + "/live/" + stream

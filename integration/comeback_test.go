@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -156,6 +157,37 @@ func TestEncoderStaysAway(t *testing.T) {
 	}
 }
 
+// When a host dies, the node where the encoder was and the NATS server with the only copy of the
+// stream die at once; players elsewhere go on when the encoder has found another node.
+func TestHostDies(t *testing.T) {
+	t.Parallel()
+	servers := startNATSCluster(t)
+	flags := []string{"--grace", defaultGrace.String(), "--kv-replicas", "3", "--lease", leaseTTL.String()}
+	startNode(t, "edge", append(flags, "--id", "zeroth", "--nats", servers[0].url)...).interrupt()
+	host := byName(servers, survey(t, servers, 4).shards["0"])
+	others := slices.DeleteFunc(slices.Clone(servers), func(s *natsServer) bool { return s == host })
+	first := startNode(t, "edge", append(flags, "--id", "first", "--nats", host.url)...)
+	viewers := startNode(t, "edge", append(flags, "--id", "viewers", "--nats", others[0].url)...)
+	second := startNode(t, "edge", append(flags, "--id", "second", "--nats", others[1].url)...)
+
+	e := startEncoder(t, first.url("a"))
+	a := watch(t, viewers.url("a"), 10)
+	a.warmUp()
+	died := time.Now()
+	first.kill()
+	host.kill()
+	e.goTo(second.url("a"))
+	// The directory may have to elect a leader, then the lease runs out.
+	eventually(t, 2*patience, "another session", func() bool { return e.begun() == 2 })
+	begun := time.Now()
+	a.playOn(begun.Add(2*time.Second), patience)
+	seen := a.since(died)
+	t.Logf("published again after %v: %v", begun.Sub(died).Round(time.Millisecond), seen)
+	if longest := begun.Sub(died) + margin; seen.pause > longest || seen.missing > 0 || seen.repeated > 0 || seen.back > 0 || seen.drift > time.Second {
+		t.Errorf("want a pause of %v at most, nothing missing, and timestamps that span it", longest)
+	}
+}
+
 // On a node that takes over, the second publisher wins: the first one is told, and players go on.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
@@ -185,5 +217,61 @@ func TestTakeover(t *testing.T) {
 				t.Errorf("the second publisher had %d sessions", e.begun())
 			}
 		})
+	}
+}
+
+// A node that was frozen, and finds another publisher in its place when it wakes up, ends its own;
+// players see nothing of what it had still to say.
+func TestNodeIsFrozen(t *testing.T) {
+	t.Parallel()
+	c := startTrio(t)
+	first := startEncoder(t, c.first.url("a"))
+	a := watch(t, c.viewers.url("a"), 10)
+	a.warmUp()
+	frozen := time.Now()
+	c.first.freeze()
+	t.Cleanup(c.first.thaw)
+	second := startEncoder(t, c.second.url("a"))
+	eventually(t, leaseTTL+patience, "the second publisher", func() bool { return second.begun() > 0 })
+	a.playOn(time.Now().Add(time.Second), patience)
+	c.first.thaw()
+	a.playOn(time.Now().Add(leaseTTL+margin), patience)
+	first.goTo("")
+	seen := a.since(frozen)
+	t.Log(seen)
+	if seen.pause > leaseTTL+margin || seen.missing > 0 || seen.repeated > 0 || seen.back > 0 {
+		t.Errorf("want a pause of %v at most, and nothing missing", leaseTTL+margin)
+	}
+	if !c.first.says("another publisher has the stream") || second.begun() != 1 {
+		t.Errorf("the second publisher had %d sessions, the first %d", second.begun(), first.begun())
+	}
+}
+
+// An encoder that comes and goes, from node to node, is one stream for its players.
+func TestEncoderIsRestless(t *testing.T) {
+	t.Parallel()
+	const rounds = 12
+	c := startTrio(t, "--takeover")
+	nodes := []*node{c.first, c.second, c.viewers}
+	e := startEncoder(t, c.first.url("a"))
+	a := watch(t, c.viewers.url("a"), 10)
+	a.warmUp()
+	begun := time.Now()
+	for i := range rounds {
+		switch i % 3 {
+		case 0:
+			e.vanish()
+		case 1:
+			e.goTo("") // with a word
+		}
+		e.goTo(nodes[i%len(nodes)].url("a"))
+		eventually(t, patience, "the next session", func() bool { return e.begun() == i+2 })
+		a.playOn(time.Now().Add(time.Duration(i%4)*200*time.Millisecond), patience)
+	}
+	a.playOn(time.Now().Add(time.Second), patience)
+	seen := a.since(begun)
+	t.Log(seen)
+	if seen.pause > time.Second+margin || seen.missing > 0 || seen.repeated > 0 || seen.back > 0 {
+		t.Errorf("want a pause of %v at most, and nothing missing", time.Second+margin)
 	}
 }

@@ -49,6 +49,7 @@ type roles struct {
 
 // fault is the death of one NATS server of three.
 type fault struct {
+	hangs            bool // it does not die: it goes silent
 	shards, replicas int
 	plan             func(*testing.T, leaders) roles
 	moves            bool          // the stream gets another shard
@@ -56,14 +57,22 @@ type fault struct {
 	missing          int           // pictures
 }
 
+// A connection to a server that is silent is given up after three pings, 2 s apart.
+const unanswered = 6 * time.Second
+
 var faults = map[string]fault{
+	"the shard's server hangs": {
+		hangs: true, shards: 2, replicas: 1, moves: true, longest: 3 * time.Second, missing: 5, plan: theShard,
+	},
+	"the server of the players' edge hangs": {
+		hangs: true, shards: 1, replicas: 1, longest: unanswered + margin, missing: 0, plan: thePlayers,
+	},
+	"the server of the publisher's node hangs": {
+		hangs: true, shards: 1, replicas: 1, longest: unanswered + margin, missing: 25 * 8, plan: thePublisher,
+	},
 	"the shard's server": {
 		shards: 2, replicas: 1, moves: true, longest: 3 * time.Second, missing: 5,
-		plan: func(t *testing.T, l leaders) roles {
-			shard := l.awayFrom(t, l.meta)
-			idle := l.other(t, l.shards["0"], l.shards["1"])
-			return roles{victim: l.shards[shard], shard: shard, home: idle, door: idle, directory: idle}
-		},
+		plan: theShard,
 	},
 	"the directory's leader": {
 		shards: 1, replicas: 1, longest: 3 * time.Second, missing: 5,
@@ -82,17 +91,11 @@ var faults = map[string]fault{
 	},
 	"the server of the players' edge": {
 		shards: 1, replicas: 1, longest: 3 * time.Second, missing: 0,
-		plan: func(t *testing.T, l leaders) roles {
-			victim := l.other(t, l.meta, l.shards["0"])
-			return roles{victim: victim, home: l.meta, door: victim, directory: l.meta}
-		},
+		plan: thePlayers,
 	},
 	"the server of the publisher's node": {
 		shards: 1, replicas: 1, longest: 3 * time.Second, missing: 0,
-		plan: func(t *testing.T, l leaders) roles {
-			victim := l.other(t, l.meta, l.shards["0"])
-			return roles{victim: victim, home: victim, door: l.meta, directory: l.meta}
-		},
+		plan: thePublisher,
 	},
 	"the leader of a replicated shard": {
 		shards: 2, replicas: 3, longest: 3 * time.Second, missing: 5,
@@ -102,6 +105,22 @@ var faults = map[string]fault{
 			return roles{victim: victim, shard: "0", home: third, door: third, directory: l.meta}
 		},
 	},
+}
+
+func theShard(t *testing.T, l leaders) roles {
+	shard := l.awayFrom(t, l.meta)
+	idle := l.other(t, l.shards["0"], l.shards["1"])
+	return roles{victim: l.shards[shard], shard: shard, home: idle, door: idle, directory: idle}
+}
+
+func thePlayers(t *testing.T, l leaders) roles {
+	victim := l.other(t, l.meta, l.shards["0"])
+	return roles{victim: victim, home: l.meta, door: victim, directory: l.meta}
+}
+
+func thePublisher(t *testing.T, l leaders) roles {
+	victim := l.other(t, l.meta, l.shards["0"])
+	return roles{victim: victim, home: victim, door: l.meta, directory: l.meta}
 }
 
 // When one of three NATS servers is killed, players see a short pause at most, what is stored
@@ -136,7 +155,12 @@ func TestNATSFaults(t *testing.T) {
 				t.Fatal("the directory does not have the stream")
 			}
 			killed := time.Now()
-			victim.kill()
+			if f.hangs {
+				t.Cleanup(victim.kill) // it does not heed SIGINT
+				victim.freeze()
+			} else {
+				victim.kill()
+			}
 			if f.moves {
 				eventually(t, patience, "another shard with a higher epoch", func() bool {
 					after, ok := alive.entry(t, stream)
@@ -146,8 +170,15 @@ func TestNATSFaults(t *testing.T) {
 			}
 			a.playOn(killed.Add(12*time.Second), patience)
 			seen := a.since(killed)
-			joined := joinLate(t, cold.url(stream))
+			joined, atOnce := joinLate(t, cold.url(stream))
 			t.Logf("%s: %v; a late player waits %v", name, seen, joined)
+			// A silent server is still asked now and then.
+			if !atOnce && (!f.hangs || joined > margin+time.Second) {
+				t.Errorf("a late player has waited %v for the next keyframe", joined)
+			}
+			if seen.missing > 0 && !edge.says("chunks are missing") {
+				t.Error("the log does not tell of what is missing")
+			}
 			if seen.pause > f.longest || seen.missing > f.missing || seen.repeated > 0 || seen.back > 0 {
 				t.Errorf("want a pause of %v and %d missing pictures at most", f.longest, f.missing)
 			}
@@ -208,28 +239,23 @@ func publishOnShard(t *testing.T, n *node, s *natsServer, shard string) (*encode
 	return nil, ""
 }
 
-// joinLate returns how long a player on an edge without others waits for its first picture,
-// which is one from before it asked.
-func joinLate(t *testing.T, url string) time.Duration {
+// joinLate returns how long a player on an edge without others waits for its first picture, and
+// whether that is one from before it asked: who has to wait for a keyframe does not get that.
+func joinLate(t *testing.T, url string) (waited time.Duration, atOnce bool) {
 	t.Helper()
 	a := watch(t, url, 1)
-	var first sight
+	var pictures []sight
 	eventually(t, patience, "a picture for who joins late", func() bool {
-		pictures, _, end := a.viewers[0].pictures()
-		if end != nil {
+		var end error
+		if pictures, _, end = a.viewers[0].pictures(); end != nil {
 			t.Fatal(end)
-		}
-		if len(pictures) > 0 {
-			first = pictures[0]
 		}
 		return len(pictures) > 0
 	})
-	waited := first.at.Sub(a.joined)
+	first := pictures[0]
+	waited = first.at.Sub(a.joined).Round(time.Millisecond)
 	// The keyframe may have come just then.
-	if first.mark.Wall.After(a.joined) && waited > 200*time.Millisecond {
-		t.Errorf("who joins late has waited %v for the next keyframe", waited)
-	}
-	return waited.Round(time.Millisecond)
+	return waited, first.mark.Wall.Before(a.joined) || waited < 200*time.Millisecond
 }
 
 // When NATS is away altogether and comes back, with its store, so does everything else: players
@@ -246,6 +272,11 @@ func TestNATSIsAway(t *testing.T) {
 			start:   func(t *testing.T) []*natsServer { return []*natsServer{startNATS(t, listenOn(freePort(t)))} },
 			longest: 5 * time.Second,
 		},
+		"one server, for longer than the grace time": {
+			start:   func(t *testing.T) []*natsServer { return []*natsServer{startNATS(t, listenOn(freePort(t)))} },
+			flags:   []string{"--grace", grace.String()},
+			longest: 5 * time.Second,
+		},
 		// They elect a leader before they take anything.
 		"three servers": {start: startNATSCluster, flags: []string{"--kv-replicas", "3"}, longest: 20 * time.Second},
 	} {
@@ -253,18 +284,19 @@ func TestNATSIsAway(t *testing.T) {
 			t.Parallel()
 			servers := test.start(t)
 			last := len(servers) - 1
-			flags := append(test.flags, "--grace", defaultGrace.String())
+			flags := append([]string{"--grace", defaultGrace.String()}, test.flags...)
 			origin := startNode(t, "origin", append(flags, "--id", "origin", "--nats", servers[0].url)...)
 			edge := startNode(t, "edge", append(flags, "--id", "edge", "--nats", servers[last].url)...)
 			cold := startNode(t, "edge", append(flags, "--id", "cold", "--nats", servers[last].url)...)
-			e := startEncoder(t, origin.url("a"))
+			startEncoder(t, origin.url("a"))
 			a := watch(t, edge.url("a"), 10)
 			a.warmUp()
 			killed := time.Now()
 			for _, s := range servers {
 				s.kill()
 			}
-			pause(t.Context(), away)
+			patient, newcomer := watch(t, edge.url("a"), 1), startEncoder(t, origin.url("b"))
+			pause(t.Context(), time.Until(killed.Add(away)))
 			for _, s := range servers {
 				s.relaunch()
 			}
@@ -274,9 +306,17 @@ func TestNATSIsAway(t *testing.T) {
 			back := time.Now()
 			a.playOn(back.Add(2*time.Second), test.longest+patience)
 			a.playOn(time.Now().Add(2*time.Second), patience)
+			patient.playOn(time.Now(), patience)
+			eventually(t, patience, "a publisher that came meanwhile is let in", func() bool { return newcomer.begun() == 1 })
 			seen := a.since(killed)
-			joined := joinLate(t, cold.url("a"))
-			t.Logf("%s: away for %v: %v; joined in %v; sessions %d", name, back.Sub(killed).Round(time.Millisecond), seen, joined, e.begun())
+			joined, atOnce := joinLate(t, cold.url("a"))
+			t.Logf("%s: away for %v: %v; a late player waits %v", name, back.Sub(killed).Round(time.Millisecond), seen, joined)
+			if !atOnce {
+				t.Errorf("a late player has waited %v for the next keyframe", joined)
+			}
+			if seen.missing > 0 && !edge.says("chunks are missing") {
+				t.Error("the log does not tell of what is missing")
+			}
 			if seen.pause > back.Sub(killed)+test.longest || seen.repeated > 0 || seen.back > 0 {
 				t.Errorf("want a pause of %v at most beside the time away", test.longest)
 			}

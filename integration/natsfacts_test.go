@@ -5,16 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"natscast/internal/flv"
 	"natscast/internal/media"
+	"natscast/internal/testpattern"
 )
 
 // placed is an entry of the directory of streams, as any NATS client reads it.
@@ -99,8 +101,14 @@ func (s *natsServer) metaLeader(t *testing.T) string {
 	return jsz.Meta.Leader
 }
 
-// history is what the shards have stored of a stream: the sequences of each epoch, ascending.
-type history map[uint64][]uint64
+// history is what the shards have stored of a stream, by epoch.
+type history map[uint64]*epochStored
+
+// epochStored is what is stored of an epoch, ascending.
+type epochStored struct {
+	chunks   []uint64 // their sequences
+	pictures []uint64 // of the test pattern
+}
 
 // stored reads everything that the shards have of live/name, where they have a leader.
 func (s *natsServer) stored(t *testing.T, shards int, name string) history {
@@ -127,45 +135,68 @@ func (s *natsServer) stored(t *testing.T, shards int, name string) history {
 				t.Fatalf("message %d of shard %d: %v", i, shard, err)
 			}
 			if strings.HasPrefix(m.Subject, subjects) {
-				epoch, seq := position(t, m.Header.Get(jetstream.MsgIDHeader))
-				h[epoch] = append(h[epoch], seq)
+				h.add(t, m)
 			}
 		}
 	}
-	for epoch, seqs := range h {
-		slices.Sort(seqs)
-		h[epoch] = slices.Compact(seqs) // a chunk may have parts
+	for _, e := range h {
+		slices.Sort(e.chunks)
+		slices.Sort(e.pictures)
 	}
 	return h
 }
 
-// check looks for holes.
-func (h history) check(t *testing.T) {
+// add adds a message: a whole chunk, since those of the test pattern are small.
+func (h history) add(t *testing.T, m *jetstream.RawStreamMsg) {
 	t.Helper()
-	for epoch, seqs := range h {
-		first, last := seqs[0], seqs[len(seqs)-1]
-		t.Logf("epoch %d: %d chunks are stored, from %d to %d", epoch, len(seqs), first, last)
-		if first != 1 || last != uint64(len(seqs)) {
-			t.Errorf("epoch %d has holes", epoch)
-		}
+	epoch, seq := position(t, m.Header.Get(jetstream.MsgIDHeader))
+	e := h[epoch]
+	if e == nil {
+		e = &epochStored{}
+		h[epoch] = e
 	}
-	if len(h) == 0 {
-		t.Error("nothing is stored")
+	e.chunks = append(e.chunks, seq)
+	for rest := m.Data; len(rest) > 0; {
+		var f media.Frame
+		var err error
+		if f, rest, err = flv.Next(rest); err != nil {
+			t.Fatal(err)
+		}
+		if mark, ok := testpattern.ParseMark(f.Payload); ok && f.Kind == media.Video {
+			e.pictures = append(e.pictures, mark.Frame)
+		}
 	}
 }
 
-// position reads an id: "<epoch>.<seq>", and ".<part>" where a chunk has parts.
+// check looks for holes: in each epoch, and from one to the next.
+func (h history) check(t *testing.T) {
+	t.Helper()
+	var pictures []uint64
+	for _, epoch := range slices.Sorted(maps.Keys(h)) {
+		e := h[epoch]
+		t.Logf("epoch %d: %d chunks are stored, from %d to %d", epoch, len(e.chunks), e.chunks[0], e.chunks[len(e.chunks)-1])
+		if e.chunks[0] != 1 || holes(e.chunks) != 0 {
+			t.Errorf("of epoch %d, %d chunks are missing behind chunk %d", epoch, holes(e.chunks), e.chunks[0])
+		}
+		pictures = append(pictures, e.pictures...)
+	}
+	if len(pictures) == 0 {
+		t.Error("nothing is stored")
+	} else if n := holes(pictures); n != 0 {
+		t.Errorf("%d pictures are missing from %d to %d", n, pictures[0], pictures[len(pictures)-1])
+	}
+}
+
+// holes is how many numbers are missing between the first and the last one; negative if some
+// come twice.
+func holes(numbers []uint64) int {
+	return int(numbers[len(numbers)-1]-numbers[0]) + 1 - len(numbers)
+}
+
+// position reads an id: "<epoch>.<seq>".
 func position(t *testing.T, id string) (epoch, seq uint64) {
 	t.Helper()
-	fields := strings.Split(id, ".")
-	if len(fields) < 2 {
-		t.Fatalf("message id %q", id)
-	}
-	epoch, err := strconv.ParseUint(fields[0], 10, 64)
-	if err != nil {
-		t.Fatalf("message id %q: %v", id, err)
-	}
-	if seq, err = strconv.ParseUint(fields[1], 10, 64); err != nil {
+	if _, err := fmt.Sscanf(id, "%d.%d", &epoch, &seq); err != nil {
 		t.Fatalf("message id %q: %v", id, err)
 	}
 	return epoch, seq

@@ -143,6 +143,10 @@ func (p *process) kill() {
 	}
 }
 
+// freeze stops the process, until thaw at most.
+func (p *process) freeze() { p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *process) thaw()   { p.cmd.Process.Signal(syscall.SIGCONT) }
+
 // report logs what the process said if its test has failed.
 func (p *process) report() {
 	if p.t.Failed() {
