@@ -181,24 +181,29 @@ func TestSlowPlayer(t *testing.T) {
 	pub := publish(t, n.url(name))
 	slow, quick := play(t, n.url(name)), play(t, n.url(name))
 
-	body := make([]byte, 1<<20)
+	body := make([]byte, 128<<10)
 	big := func(first string, dts uint32) media.Frame {
 		return media.NewFrame(media.Video, dts, append([]byte(first), body...))
 	}
-	const gops, gop = 22, 4 // more than the log and the sockets hold
-	dts := func(i int) uint32 { return uint32(i) * 1000 }
-	for i := range gops {
-		write(t, pub, big("\x17\x01\x00\x00\x00", dts(i)))
-		for j := 1; j < gop; j++ {
-			write(t, pub, big("\x27\x01\x00\x00\x00", dts(i)+uint32(j)))
+	const gop, socketsHold = 4, 12 << 20
+	h := n.hub(t, media.Name(name))
+	tick := time.NewTicker(40 * time.Millisecond)
+	defer tick.Stop()
+	last := uint32(0)
+	// Until the log has let go of more than the sockets hold.
+	for i := uint32(0); h.view.Load().base < socketsHold/uint64(len(body)); i++ {
+		<-tick.C
+		last = i*1000 + gop - 1
+		write(t, pub, big("\x17\x01\x00\x00\x00", i*1000))
+		for dts := i*1000 + 1; dts <= last; dts++ {
+			write(t, pub, big("\x27\x01\x00\x00\x00", dts))
 		}
-		for j := range gop {
-			if f := read(t, quick); f.DTS != dts(i)+uint32(j) {
-				t.Fatalf("the quick player got the frame at %d, want %d", f.DTS, dts(i)+uint32(j))
+		for dts := i * 1000; dts <= last; dts++ {
+			if f := read(t, quick); f.DTS != dts {
+				t.Fatalf("the quick player got the frame at %d, want %d", f.DTS, dts)
 			}
 		}
 	}
-	last := dts(gops-1) + gop - 1
 	previous, jumped := -1, false
 	for {
 		f := read(t, slow)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -19,25 +18,27 @@ import (
 	"natscast/origin"
 )
 
-var server *bus.Server
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "edge")
+// servers are the NATS servers of the tests that run.
+var servers sync.Map
+
+// serverOf returns the NATS server that all nodes of a test share.
+func serverOf(t testing.TB) *bus.Server {
+	t.Helper()
+	if s, ok := servers.Load(t); ok {
+		return s.(*bus.Server)
+	}
+	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
-	server, err = bus.StartServer(bus.ServerOptions{Dir: dir})
-	if err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	server.Shutdown()
-	os.RemoveAll(dir)
-	if err := goleak.Find(); err != nil && code == 0 {
-		slog.Error("goroutines are left", "err", err)
-		code = 1
-	}
-	os.Exit(code)
+	servers.Store(t, s)
+	t.Cleanup(func() {
+		servers.Delete(t)
+		s.Shutdown()
+	})
+	return s
 }
 
 // node is an edge with an ingest, serving on loopback, and where else it is told, until the test ends.
@@ -50,7 +51,7 @@ type node struct {
 
 func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 	t.Helper()
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server, Name: t.Name()})
+	b, err := bus.Connect(t.Context(), bus.Options{Server: serverOf(t), Name: t.Name()})
 	if err != nil {
 		t.Fatal(err)
 	}
