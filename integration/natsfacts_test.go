@@ -127,7 +127,7 @@ func (s *natsServer) stored(t *testing.T, shards int, name string) history {
 		}
 		subjects := fmt.Sprintf("live.%d.%s.", shard, key.Subject())
 		state := stream.CachedInfo().State
-		for i := state.FirstSeq; i <= state.LastSeq; i++ {
+		for i := max(state.FirstSeq, 1); i <= state.LastSeq; i++ { // both are 0 in an empty stream
 			m, err := stream.GetMsg(t.Context(), i)
 			if errors.Is(err, jetstream.ErrMsgNotFound) {
 				continue
