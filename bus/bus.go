@@ -101,7 +101,7 @@ func (o Options) where() string {
 // media is never buffered for a server that is away.
 const (
 	connectTimeout = 2 * time.Second
-	pingInterval   = 2 * time.Second
+	pingInterval   = time.Second
 	maxPings       = 2
 	reconnectWait  = 100 * time.Millisecond
 	writeTimeout   = time.Second

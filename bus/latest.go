@@ -5,13 +5,15 @@ import (
 	"sync"
 	"time"
 
+	"natscast/internal/flv"
 	"natscast/internal/media"
 )
 
-// Latest returns the newest chunk of a stream that is stored in any shard, without
-// its payload, and when it was stored by the server's clock. ok is false when
+// Latest returns the newest DTS in the newest chunk of a stream that is stored in any
+// shard, and when it was stored by the server's clock. ok is false when
 // there is none, as far as the shards answer.
-func (b *Bus) Latest(ctx context.Context, name media.Name) (c Chunk, at time.Time, ok bool) {
+func (b *Bus) Latest(ctx context.Context, name media.Name) (dts uint32, at time.Time, ok bool) {
+	var c Chunk
 	var mu sync.Mutex
 	var asking sync.WaitGroup
 	for _, shard := range b.shards() {
@@ -38,6 +40,22 @@ func (b *Bus) Latest(ctx context.Context, name media.Name) (c Chunk, at time.Tim
 		}
 	}
 	asking.Wait()
-	c.Payload = nil
-	return c, at, ok
+	return newestDTS(c), at, ok
+}
+
+// newestDTS is the latest of a chunk's frames, as far as it is whole: audio and video
+// are not in the order of their times.
+func newestDTS(c Chunk) uint32 {
+	newest := c.DTS
+	for rest := c.Payload; len(rest) > 0; {
+		f, next, err := flv.Next(rest)
+		if err != nil {
+			break
+		}
+		if !f.Header && media.Since(newest, f.DTS) > 0 {
+			newest = f.DTS
+		}
+		rest = next
+	}
+	return newest
 }

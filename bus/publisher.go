@@ -15,11 +15,11 @@ import (
 // How long and how much a publisher keeps to store it again. The window in
 // which JetStream removes duplicates is as long.
 const (
-	keepFor   = 10 * time.Second
+	keepFor   = 15 * time.Second // longer than the election of a leader takes
 	keepBytes = 32 << 20
 
 	ackTimeout = time.Second
-	maxBackoff = 4 * time.Second
+	maxBackoff = 2 * time.Second
 )
 
 // Publisher publishes one epoch of one stream.
@@ -99,7 +99,9 @@ func (p *Publisher) Publish(c Chunk) error {
 
 func (p *Publisher) publish(c Chunk) error {
 	p.seq++
-	p.dts = c.DTS
+	if !c.End {
+		p.dts = newestDTS(c)
+	}
 	c.Position = Position{p.epoch, p.seq}
 	c.Shard = p.shard
 	c.stored = p.stored

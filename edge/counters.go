@@ -9,6 +9,7 @@ type counters struct {
 	publishers  atomic.Int64 // publishing now
 	sentBytes   atomic.Uint64
 	lag, gap    atomic.Uint64 // entries that a player missed
+	epochs      atomic.Uint64 // times that a stream went on in a new epoch
 	malformed   atomic.Uint64 // chunks that are not FLV tags
 	panics      atomic.Uint64 // sessions that ended in one
 }
@@ -30,6 +31,7 @@ type Stats struct {
 	SentBytes  uint64 // to clients that have left
 	SkippedLag uint64 // chunks that players missed because they were slow
 	SkippedGap uint64 // chunks that players missed because the bus had lost them
+	Epochs     uint64 // times that a stream went on in a new epoch
 	Malformed  uint64 // chunks that could not be read
 	Panics     uint64 // sessions that ended in one
 }
@@ -47,6 +49,7 @@ func (e *Edge) Stats() Stats {
 		SentBytes:   e.count.sentBytes.Load(),
 		SkippedLag:  e.count.lag.Load(),
 		SkippedGap:  e.count.gap.Load(),
+		Epochs:      e.count.epochs.Load(),
 		Malformed:   e.count.malformed.Load(),
 		Panics:      e.count.panics.Load(),
 	}

@@ -10,6 +10,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/media"
+	"natscast/internal/timeline"
 	"natscast/kv"
 )
 
@@ -21,8 +22,9 @@ const (
 	silence = 2 * time.Second
 	// watchInterval is how often that is looked at.
 	watchInterval = 250 * time.Millisecond
-	// directoryTimeout bounds one question to the directory.
-	directoryTimeout = 2 * time.Second
+	// directoryTimeout bounds one question to the directory. A player that joins does not wait
+	// longer for it: the first chunk of the tail says the same.
+	directoryTimeout = 300 * time.Millisecond
 	// retryInterval is how soon a failed subscription is tried again.
 	retryInterval = time.Second
 )
@@ -42,15 +44,17 @@ type hub struct {
 	players int         // guarded by edge.mu
 	idle    *time.Timer // runs while there are no players; guarded by edge.mu
 
-	mu     sync.Mutex   // guards what follows; the log has one writer at a time
-	last   bus.Position // of the newest chunk
-	heard  time.Time    // when the newest media came
-	live   bool         // the log's newest entry is not an end
-	absent bool         // there is no publisher since heard
+	mu     sync.Mutex        // guards what follows; the log has one writer at a time
+	last   bus.Position      // of the newest chunk
+	line   timeline.Timeline // of its epoch
+	newest uint32            // the newest DTS in the log
+	heard  time.Time         // when the newest media came
+	live   bool              // the log's newest entry is not an end
+	absent bool              // there is no publisher since heard
 }
 
 func newHub(e *Edge, name media.Name) *hub {
-	h := &hub{edge: e, name: name, log: e.log.With("stream", name)}
+	h := &hub{edge: e, name: name, log: e.log.With("stream", name), line: timeline.New()}
 	for _, w := range e.workers {
 		h.audience = append(h.audience, &audience{worker: w, clients: map[*outbox]int{}})
 	}
@@ -94,16 +98,20 @@ func (h *hub) lookUp(ctx context.Context) (kv.Stream, error) {
 
 // deliver appends a chunk to the log.
 func (h *hub) deliver(c bus.Chunk) {
-	e, err := newEntry(c, time.Now())
-	if err != nil {
-		h.edge.count.malformed.Add(1)
-		h.log.Warn("malformed chunk", "err", err)
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.last.Less(c.Position) {
 		return // a new subscription tells the GOP anew
+	}
+	now := time.Now()
+	if c.Epoch != h.last.Epoch {
+		h.begin(c, now)
+	}
+	e, err := newEntry(c, h.shift(c, now), now)
+	if err != nil {
+		h.edge.count.malformed.Add(1)
+		h.log.Warn("malformed chunk", "err", err)
+		return
 	}
 	e.broken = e.broken || c.Epoch == h.last.Epoch && c.Seq != h.last.Seq+1
 	if e.broken {
@@ -114,9 +122,30 @@ func (h *hub) deliver(c bus.Chunk) {
 	case c.End:
 		h.miss()
 	default:
-		h.absent = false
+		h.absent, h.newest = false, e.newest
 		h.append(e)
 	}
+}
+
+// begin notes that a new epoch begins. When the stream goes on in it, what the old one had after
+// its last chunk here, if anything, is not to be had any more. The caller holds mu.
+func (h *hub) begin(c bus.Chunk, now time.Time) {
+	h.line = timeline.New()
+	if !h.live {
+		return
+	}
+	h.edge.count.epochs.Add(1)
+	h.line = timeline.After(h.newest, h.heard, now)
+	h.log.Info("the stream goes on in a new epoch", "epoch", c.Epoch, "after", h.last, "pause", now.Sub(h.heard))
+}
+
+// shift is what to add to the timestamps of a chunk: nothing, unless its epoch steps back
+// from what players have got, for its origin could not know that. The caller holds mu.
+func (h *hub) shift(c bus.Chunk, now time.Time) uint32 {
+	if c.End {
+		return 0
+	}
+	return h.line.Set(c.DTS, now)
 }
 
 // miss notes that the publisher has gone. Players are not told before the grace time is

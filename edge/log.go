@@ -36,10 +36,11 @@ type entry struct {
 	head    int    // the leading bytes that are codec headers, for those who join here
 	spans   []span // the messages in wire
 	epoch   uint64
-	dts     uint32
-	key     bool // a player can join here
-	broken  bool // chunks are missing just before this one
-	end     bool // the publisher has gone; no media
+	dts     uint32 // of its first frame
+	newest  uint32 // the latest DTS of its frames
+	key     bool   // a player can join here
+	broken  bool   // chunks are missing just before this one
+	end     bool   // the publisher has gone; no media
 	arrived time.Time
 }
 
@@ -49,13 +50,21 @@ type span struct {
 	kind media.Kind
 }
 
-func newEntry(c bus.Chunk, now time.Time) (*entry, error) {
-	e := &entry{epoch: c.Epoch, dts: c.DTS, key: c.Key, broken: c.Lost > 0, end: c.End, arrived: now}
+// newEntry frames a chunk, with shift added to its timestamps.
+func newEntry(c bus.Chunk, shift uint32, now time.Time) (*entry, error) {
+	dts := c.DTS + shift
+	e := &entry{epoch: c.Epoch, dts: dts, newest: dts, key: c.Key, broken: c.Lost > 0, end: c.End, arrived: now}
 	e.wire = make([]byte, 0, len(c.Payload)+len(c.Payload)/chunkSize*8+16)
 	for rest := c.Payload; len(rest) > 0; {
 		f, next, err := flv.Next(rest)
 		if err != nil {
 			return nil, fmt.Errorf("chunk %v: %w", c.Position, err)
+		}
+		if f.Kind != media.Data || !f.Header { // onMetaData has no time
+			f.DTS += shift
+		}
+		if !f.Header && media.Since(e.newest, f.DTS) > 0 {
+			e.newest = f.DTS
 		}
 		e.wire = chunk.Append(e.wire, message.Media(f, sharedStream), chunkSize)
 		e.spans = append(e.spans, span{len(e.wire), f.Kind})

@@ -18,7 +18,7 @@ import (
 
 // testChunk makes a chunk of frames, the first headers of which are codec headers.
 func testChunk(epoch, seq uint64, headers int, frames ...media.Frame) bus.Chunk {
-	c := bus.Chunk{Position: bus.Position{Epoch: epoch, Seq: seq}, Key: headers > 0}
+	c := bus.Chunk{Position: bus.Position{Epoch: epoch, Seq: seq}, Key: headers > 0, DTS: frames[headers].DTS}
 	for i, f := range frames {
 		c.Payload = flv.AppendTag(c.Payload, f)
 		if i+1 == headers {
@@ -177,6 +177,27 @@ func TestPlayer(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An epoch that steps back goes on where the one before it stopped.
+func TestEpochStepsBack(t *testing.T) {
+	t.Parallel()
+	h := testHub(t)
+	p := newPlayer(h, sharedStream)
+	h.deliver(keyChunk(1, 1, 5000))
+	h.deliver(keyChunk(2, 1, 0))
+	h.deliver(deltaChunk(2, 2, 40))
+	var header, key, delta int
+	got := describe(t, sharedStream, p.gather(nil, maxBatch))
+	if _, err := fmt.Sscanf(got, "V%d A%d v%d a%d", &header, new(int), &key, &delta); err != nil {
+		t.Fatal(got, err)
+	}
+	if key <= 5000 || key > 15000 || header != key || delta != key+40 {
+		t.Errorf("got %q behind a frame at 5000", got)
+	}
+	if n := h.edge.count.epochs.Load(); n != 1 {
+		t.Errorf("%d epochs counted, want 1", n)
 	}
 }
 

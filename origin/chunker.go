@@ -80,14 +80,14 @@ func (c *chunker) beginsGOP(f media.Frame) bool {
 	case c.video:
 		return false
 	default:
-		return !c.open || since(c.rapDTS, f.DTS) >= rapInterval
+		return !c.open || media.Since(c.rapDTS, f.DTS) >= rapInterval
 	}
 }
 
 // videoTimeout lets a stream whose video has stopped fall back to random-access points
 // by time. Its video begins anew with its next keyframe.
 func (c *chunker) videoTimeout(f media.Frame) {
-	if c.video && since(c.videoDTS, f.DTS) > videoGone {
+	if c.video && media.Since(c.videoDTS, f.DTS) > videoGone {
 		c.video = false
 	}
 }
@@ -113,7 +113,7 @@ func (c *chunker) add(f media.Frame) {
 
 // held says that what is pending spans more time than it may wait.
 func (c *chunker) held() bool {
-	return !c.empty && since(c.pending.DTS, c.lastDTS) >= int32(maxHold.Milliseconds())
+	return !c.empty && media.Since(c.pending.DTS, c.lastDTS) >= int32(maxHold.Milliseconds())
 }
 
 // flush emits what is pending.
@@ -125,6 +125,3 @@ func (c *chunker) flush(emit func(bus.Chunk)) {
 	c.pending, c.empty = bus.Chunk{}, true
 	emit(chunk)
 }
-
-// since is the time from one timestamp to another in milliseconds, on a circle of 2^32.
-func since(from, to uint32) int32 { return int32(to - from) }

@@ -8,6 +8,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/media"
+	"natscast/internal/timeline"
 	"natscast/kv"
 )
 
@@ -46,9 +47,9 @@ func (in *Ingest) Publish(ctx context.Context, name media.Name, client string) (
 	if err != nil {
 		return nil, fmt.Errorf("publish %s: %w", name, err)
 	}
-	line := timeline{set: true}
+	line := timeline.New()
 	if last, stored, ok := in.bus.Latest(ctx, name); ok {
-		line = after(last, stored, time.Now())
+		line = timeline.After(last, stored, time.Now())
 	}
 	p := newPublication(in, name, shard, lease, line)
 	p.log.Info("publish began", "shard", shard, "epoch", lease.Epoch(), "client", client)

@@ -9,6 +9,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/media"
+	"natscast/internal/timeline"
 	"natscast/kv"
 )
 
@@ -34,7 +35,7 @@ type publication struct {
 	moving sync.WaitGroup     // watchStore
 
 	mu       sync.Mutex // guards what follows
-	timeline timeline
+	timeline timeline.Timeline
 	chunker  *chunker
 	bus      *bus.Publisher
 	shard    string         // where bus stores
@@ -46,7 +47,7 @@ type publication struct {
 
 var errEnded = errors.New("the publication has ended")
 
-func newPublication(in *Ingest, name media.Name, shard string, lease *kv.Lease, line timeline) *publication {
+func newPublication(in *Ingest, name media.Name, shard string, lease *kv.Lease, line timeline.Timeline) *publication {
 	p := &publication{
 		ingest:   in,
 		name:     name,
@@ -144,7 +145,7 @@ func (p *publication) Write(f media.Frame) error {
 	if p.closed {
 		return errEnded
 	}
-	p.chunker.write(p.timeline.place(f, time.Now()), p.emit)
+	p.chunker.write(p.timeline.Place(f, time.Now()), p.emit)
 	p.arm()
 	return nil
 }

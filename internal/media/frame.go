@@ -57,6 +57,10 @@ func NewFrame(kind Kind, dts uint32, payload []byte) Frame {
 	return f
 }
 
+// Since is the time from one DTS to another in milliseconds, negative when that is before
+// it, on the circle of 2^32 (RTMP 1.0, 5.3.1.3).
+func Since(from, to uint32) int32 { return int32(to - from) }
+
 // Sink takes the frames of one publication, in order, from one goroutine.
 type Sink interface {
 	// Write takes ownership of the frame's payload. It never waits for
