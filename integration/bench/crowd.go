@@ -26,7 +26,7 @@ const (
 // crowd is all players of a run.
 type crowd struct {
 	server *server
-	sweep  sweeper
+	sweep  *sweeper
 
 	running sync.WaitGroup
 	mu      sync.Mutex // guards what follows while players join

@@ -51,7 +51,11 @@ func runFanout(ctx context.Context, w *workshop, r row, o options) (result fanou
 	if err != nil {
 		return result, err
 	}
-	c := &crowd{server: s}
+	sweep, err := newSweeper(o.prompt)
+	if err != nil {
+		return result, err
+	}
+	c := &crowd{server: s, sweep: sweep}
 	running.Go(func() { p.run(ctx) })
 	running.Go(func() { c.sweep.run(ctx) })
 	defer c.leave()

@@ -33,7 +33,8 @@ type options struct {
 	settle   time.Duration // before the first player, and after the last one has joined
 	ramp     time.Duration // from the first player to the last
 	rows     []row
-	streams  int // the second table, if not 0
+	streams  int  // the second table, if not 0
+	prompt   bool // players wait for what comes
 	markdown bool
 }
 
@@ -66,6 +67,7 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.bitrate, "bitrate", 1_000_000, "of audio and video, in bits per second")
 	fs.DurationVar(&o.duration, "duration", 20*time.Second, "how long each row is measured")
 	fs.IntVar(&o.streams, "streams", 0, "measure so many streams of one viewer each instead")
+	fs.BoolVar(&o.prompt, "prompt", false, "players wait for what comes, and the server pays for waking them")
 	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown")
 	var names []string
 	for _, r := range rows {
@@ -114,8 +116,8 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 }
 
 func reportFanout(ctx context.Context, out io.Writer, w *workshop, o options) error {
-	fmt.Fprintf(out, "One stream of %.3g Mbit/s, H.264 with %d pictures and one keyframe a second, and AAC, to %d players:\n\n",
-		float64(o.bitrate)/1e6, fanoutFPS, o.players)
+	fmt.Fprintf(out, "One stream of %.3g Mbit/s, H.264 with %d pictures and one keyframe a second, and AAC, to %d players%s:\n\n",
+		float64(o.bitrate)/1e6, fanoutFPS, o.players, map[bool]string{true: " that wait for it"}[o.prompt])
 	t := newTable("server", "CPU s/GB", "of nginx-rtmp's", "video p50", "p99", "all p50", "p99 ms", "first keyframe p50", "p99 ms", "KB RSS/player", "delivered", "gaps")
 	var notes []string
 	var unit float64 // CPU s/GB of the baseline

@@ -78,7 +78,7 @@ func runStreams(ctx context.Context, w *workshop, o options) (result streams, er
 	if err != nil {
 		return result, err
 	}
-	c := &crowd{server: edge}
+	c := &crowd{server: edge, sweep: &sweeper{epoll: -1}} // all players are parsed
 	running.Go(func() { p.run(ctx) })
 	defer c.leave()
 	sleepUntil(ctx, time.Now().Add(o.settle))
