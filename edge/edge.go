@@ -39,6 +39,9 @@ type Config struct {
 const (
 	defaultPlayWait = 15 * time.Second
 	maxCoalesce     = time.Second
+	// busyWorker is how many clients a worker gets before another one begins: a pass over
+	// them takes some 8 ms.
+	busyWorker = 1000
 )
 
 // Edge serves the clients of one node.
@@ -167,14 +170,21 @@ func (e *Edge) dropIdle(h *hub) {
 	}
 }
 
-// worker returns the worker with the fewest clients.
+// worker returns the worker for a client: the first one that is not busy, else the one with the
+// fewest clients. A pass that one worker makes alone is cheaper than one of several at once, as
+// long as it takes a small part of a frame's time.
 func (e *Edge) worker() int {
-	least := 0
+	best := 0
 	for i, w := range e.workers {
-		if w.clients.Load() < e.workers[least].clients.Load() {
-			least = i
+		n := w.clients.Load()
+		if n < busyWorker {
+			best = i
+			break
+		}
+		if n < e.workers[best].clients.Load() {
+			best = i
 		}
 	}
-	e.workers[least].clients.Add(1)
-	return least
+	e.workers[best].clients.Add(1)
+	return best
 }
