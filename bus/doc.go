@@ -14,7 +14,7 @@
 // The files: bus.go (connections), server.go (the embedded server), shards.go
 // (provisioning, the choice of a shard), message.go and parts.go (the wire),
 // publisher.go, window.go and acks.go (the way in), subscription.go, order.go,
-// backfill.go and direct.go (the way out).
+// backfill.go and direct.go (the way out), latest.go (where a stream stopped).
 //
 // Decisions:
 //

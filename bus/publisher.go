@@ -224,7 +224,7 @@ func (p *Publisher) refillDue(now, lost time.Time, budget int) int {
 }
 
 // Close publishes the end of the epoch and waits until everything is stored or
-// given up; that takes at most ten seconds. It returns an error when ctx ends
+// given up; that takes at most fifteen seconds. It returns an error when ctx ends
 // before.
 func (p *Publisher) Close(ctx context.Context) error {
 	p.end()
