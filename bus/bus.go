@@ -3,9 +3,11 @@ package bus
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -245,10 +247,19 @@ func (b *Bus) dial(ctx context.Context, role string, reconnected func(), extra .
 	switch {
 	case err == nil:
 		return nc, nil
-	case errors.Is(err, nats.ErrAuthorization):
+	case errors.Is(err, nats.ErrAuthorization), isTLS(err):
 		return nil, fmt.Errorf("connect to NATS at %s: %w", b.options.where(), err)
 	}
 	return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, b.options.where(), err)
+}
+
+// isTLS says that there is a server, but not one to speak with: whom to trust differs, or
+// whether to use TLS at all.
+func isTLS(err error) bool {
+	var alert *net.OpError // as package tls wraps what the server said
+	return errors.As(err, new(*tls.CertificateVerificationError)) ||
+		errors.As(err, &alert) && alert.Op == "remote error" ||
+		errors.Is(err, nats.ErrSecureConnRequired) || errors.Is(err, nats.ErrSecureConnWanted)
 }
 
 func (b *Bus) onError(log *slog.Logger, sub *nats.Subscription, err error) {
