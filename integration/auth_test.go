@@ -85,6 +85,9 @@ func TestAccess(t *testing.T) {
 				if refused.status != 1 || !isOneLine(refused.stderr) || !strings.Contains(refused.stderr, hostPort(s.url)) {
 					t.Errorf("%s: %+v; want one line about %s", what, refused, s.url)
 				}
+				if what == "wrong" && strings.Contains(refused.stderr, "unreachable") {
+					t.Errorf("a server that refuses is not unreachable: %s", refused.stderr)
+				}
 				t.Logf("%s: %s", what, strings.TrimSpace(refused.stderr))
 			}
 		})
