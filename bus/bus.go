@@ -3,7 +3,6 @@ package bus
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -254,10 +253,11 @@ func (b *Bus) dial(ctx context.Context, role string, reconnected func(), extra .
 }
 
 // isTLS says that there is a server, but not one to speak with: whom to trust differs, or
-// whether to use TLS at all.
+// whether to use TLS at all. Which side of the connection notices first decides whether that
+// arrives as an alert or as a connection that is closed.
 func isTLS(err error) bool {
 	var alert *net.OpError // as package tls wraps what the server said
-	return errors.As(err, new(*tls.CertificateVerificationError)) ||
+	return errors.Is(err, nats.ErrTLS) ||
 		errors.As(err, &alert) && alert.Op == "remote error" ||
 		errors.Is(err, nats.ErrSecureConnRequired) || errors.Is(err, nats.ErrSecureConnWanted)
 }
