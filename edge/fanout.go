@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,19 +22,26 @@ type worker struct {
 // audience is the clients of one stream that belong to one worker.
 type audience struct {
 	worker *worker
+	marked bool // it is among the worker's dirty ones; guarded by worker.mu
 
-	mu      sync.Mutex
-	marked  bool // it is among the worker's dirty ones; guarded by worker.mu
-	clients map[*outbox]int
-	pass    []*outbox // clients as the worker walks over them; rebuilt when nil
+	mu sync.Mutex
+	// clients in the order in which they came, which is about how they and their sockets
+	// lie in memory: a pass in any other order waits for memory far longer. A client
+	// that plays the stream twice is there twice.
+	clients []*outbox
+	shared  bool // a snapshot has the array of clients
 }
 
 func newWorker(coalesce time.Duration) *worker {
 	return &worker{coalesce: coalesce, wake: make(chan struct{}, 1)}
 }
 
-// mark asks for a pass over the audience. It never blocks.
-func (w *worker) mark(a *audience) {
+// mark asks the worker for a pass over the audience. It never blocks.
+func (a *audience) mark() {
+	if a.empty() {
+		return
+	}
+	w := a.worker
 	w.mu.Lock()
 	marked := a.marked
 	if !marked {
@@ -103,33 +111,33 @@ func (w *worker) take(spare []*audience) []*audience {
 	return taken
 }
 
-// join and leave count, because a client may play a stream more than once.
 func (a *audience) join(o *outbox) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.clients[o]++
-	a.pass = nil
+	a.clients = append(a.clients, o)
 }
 
 func (a *audience) leave(o *outbox) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.clients[o]--
-	if a.clients[o] == 0 {
-		delete(a.clients, o)
+	if a.shared {
+		a.clients, a.shared = slices.Clone(a.clients), false
 	}
-	a.pass = nil
+	i := slices.Index(a.clients, o)
+	a.clients = slices.Delete(a.clients, i, i+1)
 }
 
-// snapshot returns the clients to pass over; nobody changes the slice later.
+func (a *audience) empty() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.clients) == 0
+}
+
+// snapshot returns the clients to pass over. Nobody changes them later: those who come are
+// appended, and who goes is taken out of a copy.
 func (a *audience) snapshot() []*outbox {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.pass == nil {
-		a.pass = make([]*outbox, 0, len(a.clients))
-		for o := range a.clients {
-			a.pass = append(a.pass, o)
-		}
-	}
-	return a.pass
+	a.shared = true
+	return a.clients
 }

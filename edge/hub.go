@@ -56,7 +56,7 @@ type hub struct {
 func newHub(e *Edge, name media.Name) *hub {
 	h := &hub{edge: e, name: name, log: e.log.With("stream", name), line: timeline.New()}
 	for _, w := range e.workers {
-		h.audience = append(h.audience, &audience{worker: w, clients: map[*outbox]int{}})
+		h.audience = append(h.audience, &audience{worker: w})
 	}
 	h.view.Store(&view{})
 	return h
@@ -172,7 +172,7 @@ func (h *hub) append(e *entry) {
 	}
 	h.view.Store(h.view.Load().add(e))
 	for _, a := range h.audience {
-		a.worker.mark(a)
+		a.mark()
 	}
 }
 

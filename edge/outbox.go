@@ -30,53 +30,50 @@ var (
 // control messages first, then what its players' cursors find. Any goroutine may flush
 // it; nobody waits for a slow client but one goroutine of the outbox's own: without TLS
 // that awaits the full socket, with TLS it does all the writing.
+//
+// A pass over thousands of clients waits for memory more than it computes, so what a flush
+// needs comes first, and lies together.
 type outbox struct {
-	conn net.Conn // below TLS, where there is TLS
-	// Without TLS:
-	raw   syscall.RawConn
-	write func(fd uintptr) bool // made once, so that a flush allocates nothing
-	// With TLS:
-	tls     *tls.Conn // otherwise nil
-	records *sync.Pool
-
-	mu      sync.Mutex // guards what follows
-	control []byte     // messages to go before any media
+	mu      sync.Mutex // guards what follows, down to sent
+	busy    bool       // awaitSocket or writeTLS runs, and will flush
+	err     error      // why the connection was closed; fd is invalid from then on
+	fd      uintptr    // the socket, without TLS
 	players []*player
+	control []byte   // messages to go before any media
 	batch   [][]byte // begun and not yet taken by the kernel; aliases immutable bytes
 	store   [][]byte // the array behind batch
-	vector  vector
-	n       int // result of write
-	errno   syscall.Errno
-	busy    bool // awaitSocket or writeTLS runs, and will flush
-	err     error
-	sent    uint64         // bytes, before encryption
-	waiting sync.WaitGroup // awaitSocket or writeTLS
+	sent    uint64   // bytes, before encryption
+
+	onePlayer [1]*player // the first array of players
+	onePiece  [1][]byte  // the first array of store
+
+	conn    net.Conn        // below TLS, where there is TLS
+	raw     syscall.RawConn // of conn, without TLS
+	tls     *tls.Conn       // otherwise nil
+	records *sync.Pool      // with TLS
+	waiting sync.WaitGroup  // awaitSocket or writeTLS
 }
 
-// newOutbox returns the outbox of a TCP connection, or of one that a [NewTLSListener] has accepted.
+// newOutbox returns the outbox of a TCP connection, or of one that a [NewTLSListener] has
+// accepted. From now on nobody else may close the connection.
 func newOutbox(c net.Conn) (*outbox, error) {
+	o := &outbox{conn: c}
+	o.players, o.store = o.onePlayer[:0], o.onePiece[:0]
 	switch c := c.(type) {
 	case *net.TCPConn:
-		return newPlainOutbox(c)
+		raw, err := c.SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		o.raw = raw
+		return o, raw.Control(func(fd uintptr) { o.fd = fd })
 	case *tls.Conn:
 		if socket, ok := c.NetConn().(tlsSocket); ok {
-			return &outbox{conn: socket.Conn, tls: c, records: socket.records}, nil
+			o.conn, o.tls, o.records = socket.Conn, c, socket.records
+			return o, nil
 		}
 	}
 	return nil, fmt.Errorf("%T is neither a TCP connection nor one of a TLS listener", c)
-}
-
-func newPlainOutbox(conn *net.TCPConn) (*outbox, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	o := &outbox{conn: conn, raw: raw}
-	o.write = func(fd uintptr) bool {
-		o.n, o.errno = o.vector.write(fd, o.batch)
-		return true
-	}
-	return o, nil
 }
 
 // send queues control messages and flushes.
@@ -107,20 +104,17 @@ func (o *outbox) flushLocked() {
 		if len(o.batch) == 0 && !o.gather() {
 			return
 		}
-		if err := o.raw.Write(o.write); err != nil {
-			o.fail(err)
-			return
-		}
-		switch o.errno {
+		n, errno := offer(o.fd, o.batch)
+		switch errno {
 		case 0:
-			o.consume(o.n)
+			o.consume(n)
 		case syscall.EAGAIN:
 			o.busy = true
 			o.waiting.Add(1)
 			go o.awaitSocket()
 		case syscall.EINTR:
 		default:
-			o.fail(o.errno)
+			o.fail(errno)
 		}
 	}
 }
@@ -175,7 +169,14 @@ func (o *outbox) awaitSocket() {
 	}
 }
 
-// fail ends the connection: the client's reader wakes with an error.
+// abort ends the connection for the given reason.
+func (o *outbox) abort(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fail(err)
+}
+
+// fail ends the connection: the client's reader wakes with an error. The caller holds mu.
 func (o *outbox) fail(err error) {
 	if o.err == nil {
 		o.err = err
@@ -190,12 +191,9 @@ func (o *outbox) close(err error) error {
 	if o.tls != nil {
 		o.closeTLS(err)
 	}
-	o.mu.Lock()
-	o.fail(err)
-	err = o.err
-	o.mu.Unlock()
+	o.abort(err)
 	o.waiting.Wait()
-	return err
+	return o.err
 }
 
 func (o *outbox) add(p *player) {

@@ -57,7 +57,6 @@ type session struct {
 var errBye = errors.New("closed by the client")
 
 func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
-	defer c.Close()
 	log := e.log.With("conn", e.sessions.Add(1), "client", c.RemoteAddr().String())
 	defer func() {
 		if r := recover(); r != nil {
@@ -67,13 +66,16 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
 	}()
 	e.count.connections.Add(1)
 	defer e.count.connections.Add(-1)
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	defer stop()
-
-	s, err := newSession(ctx, e, c, log)
-	if err == nil {
-		err = s.run()
+	out, err := newOutbox(c)
+	if err != nil {
+		log.Error("connection refused", "err", err)
+		c.Close()
+		return
 	}
+	defer out.abort(net.ErrClosed)
+	stop := context.AfterFunc(ctx, func() { out.abort(net.ErrClosed) })
+	defer stop()
+	err = newSession(ctx, e, c, out, log).run()
 	switch {
 	case ctx.Err() != nil:
 		log.Debug("session ended: the node stops")
@@ -84,17 +86,13 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
 	}
 }
 
-func newSession(ctx context.Context, e *Edge, c net.Conn, log *slog.Logger) (*session, error) {
-	out, err := newOutbox(c)
-	if err != nil {
-		return nil, err
-	}
+func newSession(ctx context.Context, e *Edge, c net.Conn, out *outbox, log *slog.Logger) *session {
 	return &session{
 		edge: e, log: log, ctx: ctx, conn: c, out: out,
 		streams:   map[uint32]*stream{},
 		worker:    -1,
 		ackWindow: window,
-	}, nil
+	}
 }
 
 // run serves the client until it leaves. The error says why it ended.

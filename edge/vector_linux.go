@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -10,24 +11,28 @@ import (
 // maxVector is how many pieces one sendmsg takes (IOV_MAX).
 const maxVector = 1024
 
-// vector keeps the array that sendmsg needs from one call to the next.
+// vector is what sendmsg needs.
 type vector struct {
 	iov []unix.Iovec
 	msg unix.Msghdr
 }
 
-// write offers pieces, none of them empty, to a non-blocking socket, once.
+var vectors = sync.Pool{New: func() any { return new(vector) }}
+
+// offer gives pieces, none of them empty, to a non-blocking socket, once.
 //
 // The raw system call does not tell the scheduler: it returns within microseconds, and a
 // scheduler that is told hands the worker's processor to another thread now and then, which
 // costs more than the call. Sending is cheaper than writing, too: it goes past the file layer.
-func (v *vector) write(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
+func offer(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
 	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
 	if len(pieces) == 1 {
 		b := pieces[0]
 		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
 		return int(n), errno
 	}
+	v := vectors.Get().(*vector)
+	defer vectors.Put(v)
 	v.iov = v.iov[:0]
 	for _, b := range pieces[:min(len(pieces), maxVector)] {
 		iov := unix.Iovec{Base: &b[0]}

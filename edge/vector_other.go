@@ -7,11 +7,8 @@ import (
 	"syscall"
 )
 
-// vector has no state where pieces are written one at a time.
-type vector struct{}
-
-// write offers the first piece, which is not empty, to a non-blocking socket, once.
-func (*vector) write(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
+// offer gives the first piece, which is not empty, to a non-blocking socket, once.
+func offer(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
 	n, err := syscall.Write(int(fd), pieces[0])
 	var errno syscall.Errno
 	errors.As(err, &errno)
