@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// relaxTimers is for Linux only.
+func relaxTimers() {}
