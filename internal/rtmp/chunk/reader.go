@@ -10,7 +10,7 @@ import (
 const (
 	// bufferSize is small because an idle connection keeps it. Parts of a
 	// message that are larger are read past it, straight into the message.
-	bufferSize = 3 << 10
+	bufferSize = 1 << 10
 	// minRoom is what a message may get before any of its bytes arrived.
 	minRoom = 4 << 10
 	// extendedMark in the timestamp field says that an extended one follows.
