@@ -196,10 +196,14 @@ func (o *outbox) close(err error) error {
 	return o.err
 }
 
-func (o *outbox) add(p *player) {
+// play sends what announces a player, then what its cursor finds: a client that has read the
+// announcement misses nothing that comes later.
+func (o *outbox) play(p *player, announcement []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.control = append(o.control, announcement...)
 	o.players = append(o.players, p)
+	o.flushLocked()
 }
 
 func (o *outbox) remove(p *player) {

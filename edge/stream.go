@@ -135,13 +135,11 @@ func (s *session) play(c message.Command) error {
 	s.edge.count.players.Add(1)
 	s.log.Info("play began", "stream", st.name)
 
-	s.send(userControl(message.StreamBegin, st.id),
+	h.audience[s.worker].join(s.out)
+	s.out.play(p, frame(userControl(message.StreamBegin, st.id),
 		onStatus(st.id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
 		onStatus(st.id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
-		encode(message.Data{StreamID: st.id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}}))
-	s.out.add(p)
-	h.audience[s.worker].join(s.out)
-	s.out.flush()
+		encode(message.Data{StreamID: st.id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}})))
 	st.wait = time.AfterFunc(s.edge.config.PlayWait, func() { s.giveUp(p) })
 	return nil
 }

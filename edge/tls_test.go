@@ -455,7 +455,7 @@ func benchmarkOutbox(b *testing.B, ln net.Listener, secure func(net.Conn) net.Co
 	c := testChunk(1, 1, 1, avcHeader(), media.NewFrame(media.Video, 0, make([]byte, 12<<10)))
 	h.deliver(c)
 	p := newPlayer(h, sharedStream)
-	o.add(p)
+	o.play(p, nil)
 	again := func() { p.joined = false }
 	received := make([]byte, len(h.view.Load().at(0).wire))
 	b.ReportAllocs()
