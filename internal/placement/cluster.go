@@ -1,0 +1,215 @@
+package placement
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// Edge is what is known of an edge.
+type Edge struct {
+	ID       string
+	Region   string
+	Capacity float64 // bit/s
+	Load     float64 // egress, bit/s
+	Draining bool    // it takes no new clients
+	Silent   bool    // it has not been heard of for too long
+}
+
+// Hotness is the demand for a stream on one edge.
+type Hotness struct {
+	Viewers int
+	Joins   float64 // per second, decayed over a few seconds
+	Leaves  float64 // the same
+	Egress  float64 // bit/s
+}
+
+// Cluster is the reported state: edges, and what they carry. The caller keeps it up to date,
+// and any number of routers read it. It is not safe for concurrent use.
+type Cluster struct {
+	byID    map[string]*edge
+	edges   []*edge // by slot, nil where one was removed
+	regions map[string]*region
+	streams map[string]*stream
+	reports uint64
+}
+
+type edge struct {
+	Edge
+	slot   int
+	hash   uint64
+	region *region
+	report uint64 // number of its last report, unique in the cluster
+}
+
+func (e *edge) usable() bool { return !e.Draining && !e.Silent && e.Capacity > 0 }
+
+// region sums up its usable edges. Loads and capacities are whole numbers, so that the sums do
+// not depend on the order of the reports.
+type region struct {
+	index          int
+	load, capacity float64
+}
+
+func (g *region) add(e Edge, sign float64) {
+	if e.Draining || e.Silent {
+		return
+	}
+	g.load += sign * e.Load
+	g.capacity += sign * e.Capacity
+}
+
+type stream struct {
+	hash     uint64
+	carriers []carrier // most viewers first
+}
+
+type carrier struct {
+	edge *edge
+	Hotness
+}
+
+// NewCluster returns a cluster without streams.
+func NewCluster(edges ...Edge) *Cluster {
+	c := &Cluster{byID: map[string]*edge{}, regions: map[string]*region{}, streams: map[string]*stream{}}
+	for _, e := range edges {
+		c.SetEdge(e)
+	}
+	return c
+}
+
+// SetEdge adds an edge or replaces what is known of it. It is a report: what routers have placed on
+// the edge before counts as contained in its load.
+func (c *Cluster) SetEdge(report Edge) {
+	report.Capacity = whole(report.Capacity)
+	report.Load = whole(report.Load)
+	e := c.byID[report.ID]
+	if e == nil {
+		e = c.newEdge(report.ID)
+	} else {
+		e.region.add(e.Edge, -1)
+	}
+	e.Edge = report
+	e.region = c.regionOf(report.Region)
+	e.region.add(report, 1)
+	c.reports++
+	e.report = c.reports
+}
+
+// whole makes a rate fit for sums: garbage counts as nothing.
+func whole(rate float64) float64 {
+	if math.IsNaN(rate) || rate < 0 {
+		return 0
+	}
+	return math.Round(min(rate, 1e15))
+}
+
+func (c *Cluster) newEdge(id string) *edge {
+	slot := slices.Index(c.edges, nil)
+	if slot < 0 {
+		slot = len(c.edges)
+		c.edges = append(c.edges, nil)
+	}
+	e := &edge{slot: slot, hash: hashOf(id)}
+	c.edges[slot] = e
+	c.byID[id] = e
+	return e
+}
+
+func (c *Cluster) regionOf(name string) *region {
+	g := c.regions[name]
+	if g == nil {
+		g = &region{index: len(c.regions)}
+		c.regions[name] = g
+	}
+	return g
+}
+
+// RemoveEdge forgets an edge and its copies. It looks through all streams.
+func (c *Cluster) RemoveEdge(id string) {
+	e := c.byID[id]
+	if e == nil {
+		return
+	}
+	e.region.add(e.Edge, -1)
+	e.report = 0
+	delete(c.byID, id)
+	c.edges[e.slot] = nil
+	for name, s := range c.streams {
+		if i := s.find(e); i >= 0 {
+			c.drop(name, s, i)
+		}
+	}
+}
+
+// SetStream sets what an edge reports of a stream. Without viewers the edge does not carry it.
+// An edge that is not known is passed over.
+func (c *Cluster) SetStream(name, edgeID string, h Hotness) {
+	e := c.byID[edgeID]
+	if e == nil {
+		return
+	}
+	s := c.streams[name]
+	if h.Viewers <= 0 {
+		if s == nil {
+			return
+		}
+		if i := s.find(e); i >= 0 {
+			c.drop(name, s, i)
+		}
+		return
+	}
+	if s == nil {
+		s = &stream{hash: hashOf(name)}
+		c.streams[name] = s
+	}
+	h.Joins, h.Leaves, h.Egress = finite(h.Joins), finite(h.Leaves), whole(h.Egress)
+	s.set(carrier{e, h})
+}
+
+func finite(rate float64) float64 {
+	if math.IsNaN(rate) || rate < 0 {
+		return 0
+	}
+	return min(rate, 1e9)
+}
+
+func (c *Cluster) drop(name string, s *stream, i int) {
+	s.carriers = slices.Delete(s.carriers, i, i+1)
+	if len(s.carriers) == 0 {
+		delete(c.streams, name)
+	}
+}
+
+func (s *stream) find(e *edge) int {
+	for i := range s.carriers {
+		if s.carriers[i].edge == e {
+			return i
+		}
+	}
+	return -1
+}
+
+// set keeps the order, in which a carrier seldom moves far.
+func (s *stream) set(next carrier) {
+	i := s.find(next.edge)
+	if i < 0 {
+		i = len(s.carriers)
+		s.carriers = append(s.carriers, next)
+	}
+	s.carriers[i] = next
+	for ; i > 0 && byViewers(s.carriers[i-1], next) > 0; i-- {
+		s.carriers[i] = s.carriers[i-1]
+	}
+	for ; i+1 < len(s.carriers) && byViewers(s.carriers[i+1], next) < 0; i++ {
+		s.carriers[i] = s.carriers[i+1]
+	}
+	s.carriers[i] = next
+}
+
+func byViewers(a, b carrier) int {
+	if d := cmp.Compare(b.Viewers, a.Viewers); d != 0 {
+		return d
+	}
+	return cmp.Compare(a.edge.ID, b.edge.ID)
+}
