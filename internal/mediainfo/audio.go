@@ -1,0 +1,186 @@
+package mediainfo
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/ac3"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/eac3"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/flac"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg1audio"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
+)
+
+var (
+	mp4a     = fourCC{'m', 'p', '4', 'a'}
+	opusCode = fourCC{'O', 'p', 'u', 's'}
+	flacCode = fourCC{'f', 'L', 'a', 'C'}
+	mp3      = fourCC{'.', 'm', 'p', '3'}
+	ac3Code  = fourCC{'a', 'c', '-', '3'}
+	eac3Code = fourCC{'e', 'c', '-', '3'}
+
+	// Legacy FLV only.
+	lpcm       = fourCC{'l', 'p', 'c', 'm'}
+	adpcm      = fourCC{'a', 'd', 'p', 'c'}
+	nellymoser = fourCC{'n', 'e', 'l', 'l'}
+	alaw       = fourCC{'a', 'l', 'a', 'w'}
+	ulaw       = fourCC{'u', 'l', 'a', 'w'}
+	speex      = fourCC{'s', 'p', 'e', 'e'}
+)
+
+// audio is what the header of an audio track, or its first frame, says.
+type audio struct {
+	codec    fourCC
+	name     string
+	rate     int // Hz
+	channels int
+}
+
+func newAudio(codec fourCC) audio {
+	a := audio{codec: codec, name: codec.name()}
+	switch codec {
+	case opusCode:
+		a.name = "opus"
+		a.rate = 48000 // whatever was encoded (RFC 7845, 5.1)
+	case flacCode:
+		a.name = "flac"
+	case mp3:
+		a.name = "mp3"
+	case adpcm:
+		a.name = "adpcm"
+	case nellymoser:
+		a.name = "nellymoser"
+	case speex:
+		a.name = "speex"
+	}
+	return a
+}
+
+// readAudioHeader reads the body of a sequence header.
+func readAudioHeader(m message) audio {
+	a := newAudio(m.codec)
+	switch m.codec {
+	case mp4a:
+		a.readAAC(m.body)
+	case opusCode:
+		var head opus.IDHeader
+		if head.Unmarshal(m.body) == nil {
+			a.channels = int(head.ChannelCount)
+		}
+	case flacCode:
+		a.readFLAC(m.body)
+	}
+	return a
+}
+
+// readAAC reads an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1).
+func (a *audio) readAAC(b []byte) {
+	if len(b) < 2 {
+		return
+	}
+	objectType := b[0] >> 3
+	if objectType == 31 { // escape
+		objectType = 32 + (b[0]&7<<3 | b[1]>>5)
+	}
+	a.name += fmt.Sprintf(".40.%d", objectType)
+
+	var config mpeg4audio.AudioSpecificConfig
+	if config.Unmarshal(b) != nil {
+		return
+	}
+	a.rate = max(config.SampleRate, config.ExtensionSampleRate)
+	a.channels = int(config.ChannelConfig)
+	switch {
+	case config.ChannelConfig == 7:
+		a.channels = 8
+	case config.ChannelConfig == 1 && config.ExtensionType == mpeg4audio.ObjectTypePS:
+		a.channels = 2
+	}
+	if config.ExtensionType == 0 && signalsSBR(b) {
+		a.name = mp4a.name() + ".40.5"
+		a.rate *= 2
+	}
+}
+
+// signalsSBR says whether the extension that old decoders do not see (1.6.6.1)
+// turns AAC-LC into HE-AAC: 11 bits of sync, the object type 5, sbrPresentFlag.
+func signalsSBR(b []byte) bool {
+	return len(b) >= 5 && b[2] == 0x56 && b[3] == 0xe5 && b[4]&0x80 != 0
+}
+
+// readFLAC reads STREAMINFO (RFC 9639, 8.2), which may follow the marker of the
+// stream and the header of its block.
+func (a *audio) readFLAC(b []byte) {
+	const blockHeader, streamInfo = 4, 34
+	b = bytes.TrimPrefix(b, []byte("fLaC"))
+	if len(b) >= blockHeader+streamInfo {
+		b = b[blockHeader:]
+	}
+	var info flac.StreamInfo
+	if info.Unmarshal(b) == nil {
+		a.rate, a.channels = int(info.SampleRate), int(info.ChannelCount)
+	}
+}
+
+// isToldByFrames says that rate and channels are in every frame and in no header.
+func (a *audio) isToldByFrames() bool {
+	return a.codec == mp3 || a.codec == ac3Code || a.codec == eac3Code
+}
+
+// readAudioFrame reads the first frame of a codec that has had no header.
+func readAudioFrame(m message) audio {
+	a := newAudio(m.codec)
+	switch m.codec {
+	case ac3Code:
+		a.readAC3(m.body)
+	case eac3Code:
+		var info eac3.SyncInfo
+		if info.Unmarshal(m.body) == nil {
+			a.rate, a.channels = info.SampleRate(), info.ChannelCount()
+		}
+	case mp3:
+		var header mpeg1audio.FrameHeader
+		if header.Unmarshal(m.body) != nil {
+			a.readSound(m.sound)
+			break
+		}
+		a.rate, a.channels = header.SampleRate, 2
+		if header.ChannelMode == mpeg1audio.ChannelModeMono {
+			a.channels = 1
+		}
+	case lpcm, adpcm, nellymoser, alaw, ulaw, speex:
+		a.readSound(m.sound)
+	}
+	return a
+}
+
+func (a *audio) readAC3(b []byte) {
+	const header = 5 // syncinfo
+	var (
+		sync ac3.SyncInfo
+		info ac3.BSI
+	)
+	if sync.Unmarshal(b) == nil && info.Unmarshal(b[header:]) == nil {
+		a.rate, a.channels = sync.SampleRate(), info.ChannelCount()
+	}
+}
+
+// readSound reads the first byte of a legacy message (FLV 10.1, E.4.2.1): a codec,
+// a rate that some codecs do not heed, and whether there are two channels.
+func (a *audio) readSound(sound byte) {
+	if sound == 0 && a.codec == mp3 {
+		return // an enhanced message
+	}
+	rates := [...]int{5512, 11025, 22050, 44100}
+	a.rate, a.channels = rates[sound>>2&3], 1+int(sound&1)
+	const nellymoser16, nellymoser8, alaw, ulaw, speex, mp3At8 = 4, 5, 7, 8, 11, 14
+	switch sound >> 4 {
+	case nellymoser16, speex:
+		a.rate, a.channels = 16000, 1
+	case nellymoser8:
+		a.rate, a.channels = 8000, 1
+	case alaw, ulaw, mp3At8:
+		a.rate = 8000
+	}
+}

@@ -1,0 +1,217 @@
+package mediainfo
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/vp9"
+)
+
+var (
+	avc1 = fourCC{'a', 'v', 'c', '1'}
+	hvc1 = fourCC{'h', 'v', 'c', '1'}
+	av01 = fourCC{'a', 'v', '0', '1'}
+	vp09 = fourCC{'v', 'p', '0', '9'}
+	vp08 = fourCC{'v', 'p', '0', '8'}
+)
+
+const (
+	// maxHeader bounds what is parsed, in bytes: honest headers are far shorter.
+	maxHeader = 64 << 10
+	// maxSide bounds the width and the height of a picture.
+	maxSide = 1 << 16
+)
+
+// video is what the header of a video track says.
+type video struct {
+	codec         fourCC
+	name          string
+	width, height int
+}
+
+func newVideo(codec fourCC) video { return video{codec: codec, name: codec.name()} }
+
+// readVideoHeader reads the body of a sequence header.
+func readVideoHeader(m message) video {
+	v := newVideo(m.codec)
+	if len(m.body) > maxHeader {
+		return v
+	}
+	switch m.codec {
+	case avc1:
+		v.readAVC(m.body)
+	case hvc1:
+		v.readHEVC(m.body)
+	case av01:
+		v.readAV1(m.body)
+	case vp09:
+		v.readVP9(m.body)
+	}
+	return v
+}
+
+// readAVC reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1).
+func (v *video) readAVC(b []byte) {
+	const profile, spsCount, units = 1, 5, 6
+	if len(b) < units {
+		return
+	}
+	v.name += "." + hex.EncodeToString(b[profile:profile+3])
+	if b[spsCount]&0x1f == 0 {
+		return
+	}
+	unit, _, ok := nextUnit(b[units:])
+	var sps h264.SPS
+	if ok && sps.Unmarshal(unit) == nil {
+		v.setSize(sps.Width(), sps.Height())
+	}
+}
+
+// readHEVC reads an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1).
+func (v *video) readHEVC(b []byte) {
+	const level, arrays = 12, 22
+	if len(b) <= arrays {
+		return
+	}
+	v.name += hevcProfile(b[1 : level+1])
+	unit, ok := hevcSPS(b[arrays:])
+	var sps h265.SPS
+	if ok && sps.Unmarshal(unit) == nil {
+		v.setSize(sps.Width(), sps.Height())
+	}
+}
+
+// hevcProfile writes the 12 bytes of general_profile_space to general_level_idc as
+// ISO/IEC 14496-15, E.3 says: ".1.6.L120.90".
+func hevcProfile(b []byte) string {
+	const space, tier, level = 6, 0x20, 11
+	spaces := [...]string{"", "A", "B", "C"}
+	tierName := "L"
+	if b[0]&tier != 0 {
+		tierName = "H"
+	}
+	name := fmt.Sprintf(".%s%d.%X.%s%d", spaces[b[0]>>space], b[0]&0x1f,
+		bits.Reverse32(binary.BigEndian.Uint32(b[1:])), tierName, b[level])
+	for _, constraint := range bytes.TrimRight(b[5:level], "\x00") {
+		name += "." + strings.ToUpper(strconv.FormatUint(uint64(constraint), 16))
+	}
+	return name
+}
+
+// hevcSPS finds the first sequence parameter set in the arrays of units, which
+// begin with their number.
+func hevcSPS(b []byte) (unit []byte, ok bool) {
+	const typeMask, typeSPS, header = 0x3f, 33, 3
+	arrays, b := int(b[0]), b[1:]
+	for range arrays {
+		if len(b) < header {
+			return nil, false
+		}
+		isSPS, units := b[0]&typeMask == typeSPS, int(b[1])<<8|int(b[2])
+		b = b[header:]
+		for range units {
+			if unit, b, ok = nextUnit(b); !ok || isSPS {
+				return unit, ok
+			}
+		}
+	}
+	return nil, false
+}
+
+// nextUnit cuts off a NAL unit that follows 16 bits of length.
+func nextUnit(b []byte) (unit, rest []byte, ok bool) {
+	if len(b) < 2 {
+		return nil, nil, false
+	}
+	size := int(b[0])<<8 | int(b[1])
+	if b = b[2:]; len(b) < size {
+		return nil, nil, false
+	}
+	return b[:size], b[size:], true
+}
+
+// readAV1 reads an AV1CodecConfigurationRecord (AV1-ISOBMFF, 2.3.3; the string: 5).
+func (v *video) readAV1(b []byte) {
+	const units = 4
+	if len(b) < units {
+		return
+	}
+	tier := 'M'
+	if b[2]&0x80 != 0 {
+		tier = 'H'
+	}
+	depth := 8
+	switch {
+	case b[2]&0x60 == 0x60: // high_bitdepth and twelve_bit
+		depth = 12
+	case b[2]&0x40 != 0:
+		depth = 10
+	}
+	v.name += fmt.Sprintf(".%d.%02d%c.%02d", b[1]>>5, b[1]&0x1f, tier, depth)
+
+	var obus av1.Bitstream
+	if obus.Unmarshal(b[units:]) != nil {
+		return
+	}
+	for _, obu := range obus {
+		var sequence av1.SequenceHeader
+		if isSequenceHeader(obu) && sequence.Unmarshal(obu) == nil {
+			v.setSize(sequence.Width(), sequence.Height())
+			return
+		}
+	}
+}
+
+func isSequenceHeader(obu []byte) bool {
+	var header av1.OBUHeader
+	return header.Unmarshal(obu) == nil && header.Type == av1.OBUTypeSequenceHeader
+}
+
+// readVP9 reads a VPCodecConfigurationRecord (VP-ISOBMFF), with or without the
+// version and flags of the box that it has in a file. The size is not in it.
+func (v *video) readVP9(b []byte) {
+	b = bytes.TrimPrefix(b, []byte{1, 0, 0, 0})
+	if len(b) < 3 {
+		return
+	}
+	v.name += fmt.Sprintf(".%02d.%02d.%02d", b[0], b[1], b[2]>>4)
+}
+
+// hasSizeInKeyframes says that the size is in keyframes and in no header.
+func (v *video) hasSizeInKeyframes() bool { return v.codec == vp09 || v.codec == vp08 }
+
+// readKeyframe takes the size from a coded keyframe.
+func (v *video) readKeyframe(b []byte) {
+	switch v.codec {
+	case vp09:
+		var header vp9.Header
+		if header.Unmarshal(b) == nil {
+			v.setSize(header.Width(), header.Height())
+		}
+	case vp08:
+		// RFC 6386, 9.1: a frame tag, a start code, 14 bits each and a scale.
+		const startCode, size, end = 3, 6, 10
+		if len(b) >= end && bytes.HasPrefix(b[startCode:], []byte{0x9d, 0x01, 0x2a}) {
+			w := binary.LittleEndian.Uint16(b[size:])
+			h := binary.LittleEndian.Uint16(b[size+2:])
+			v.setSize(int(w&0x3fff), int(h&0x3fff))
+		}
+	}
+}
+
+func (v *video) setSize(width, height int) {
+	if isSide(width) && isSide(height) {
+		v.width, v.height = width, height
+	}
+}
+
+// isSide says whether n can be the width or the height of a picture.
+func isSide[T int | float64](n T) bool { return n >= 1 && n <= maxSide }
