@@ -2,14 +2,12 @@ package kv
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -111,20 +109,14 @@ func (l *Lease) write(ctx context.Context, st Stream) error {
 }
 
 func (l *Lease) put(ctx context.Context, st Stream) error {
-	value, err := json.Marshal(st)
-	if err != nil {
-		return err
-	}
-	m := nats.NewMsg(streamsSubject(l.key))
-	m.Data = value
-	ack, err := l.streams.js.PublishMsg(ctx, m,
+	revision, err := l.streams.bucket.put(ctx, l.key, st,
 		jetstream.WithExpectLastSequencePerSubject(l.revision), jetstream.WithMsgTTL(l.streams.ttl))
 	if err != nil {
 		return err
 	}
-	l.revision, l.stream = ack.Sequence, st
+	l.revision, l.stream = revision, st
 	if st.Epoch == 0 {
-		l.stream.Epoch = ack.Sequence
+		l.stream.Epoch = revision
 	}
 	return nil
 }
@@ -132,7 +124,7 @@ func (l *Lease) put(ctx context.Context, st Stream) error {
 // reread learns the revision of our entry, or that the entry is gone. It fails with
 // [ErrLost] when the entry is another's.
 func (l *Lease) reread(ctx context.Context) (gone bool, err error) {
-	value, revision, err := l.streams.latest(ctx, l.key)
+	value, revision, err := l.streams.bucket.latest(ctx, l.key)
 	if err != nil {
 		return false, err
 	}
@@ -172,14 +164,5 @@ func (l *Lease) Release(ctx context.Context) error {
 
 // remove leaves a mark for those who watch, which expires.
 func (l *Lease) remove(ctx context.Context) error {
-	return l.streams.bucket.Purge(ctx, l.key, jetstream.LastRevision(l.revision), jetstream.PurgeTTL(markerTTL))
-}
-
-// isMismatch says that a write came at a revision that is not the latest.
-func isMismatch(err error) bool {
-	// The second code is that of replicated streams.
-	const wrongLastSequence, wrongLastSequenceReplicated = 10071, 10164
-	var api *jetstream.APIError
-	return errors.As(err, &api) &&
-		(api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceReplicated)
+	return l.streams.bucket.kv.Purge(ctx, l.key, jetstream.LastRevision(l.revision), jetstream.PurgeTTL(markerTTL))
 }

@@ -30,7 +30,7 @@ func runMoving(t *testing.T, l *Lease, moved func(uint64)) (stop context.CancelF
 // revision is the revision of an entry now, 0 when there is none.
 func revision(t *testing.T, s *Streams, l *Lease) uint64 {
 	t.Helper()
-	e, err := s.bucket.Get(t.Context(), l.key)
+	e, err := s.bucket.kv.Get(t.Context(), l.key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return 0
 	}
@@ -125,7 +125,7 @@ func TestLost(t *testing.T) {
 			t.Parallel()
 			s, _ := open(t)
 			l := acquire(t, s, entry("live/a"))
-			if _, err := s.bucket.Put(t.Context(), l.key, []byte(value)); err != nil {
+			if _, err := s.bucket.kv.Put(t.Context(), l.key, []byte(value)); err != nil {
 				t.Fatal(err)
 			}
 			_, done := run(t, l)
@@ -146,10 +146,10 @@ func TestLost(t *testing.T) {
 func TestGone(t *testing.T) {
 	t.Parallel()
 	remove := map[string]func(context.Context, *Lease) error{
-		"deleted": func(ctx context.Context, l *Lease) error { return l.streams.bucket.Delete(ctx, l.key) },
-		"purged":  func(ctx context.Context, l *Lease) error { return l.streams.bucket.Purge(ctx, l.key) },
+		"deleted": func(ctx context.Context, l *Lease) error { return l.streams.bucket.kv.Delete(ctx, l.key) },
+		"purged":  func(ctx context.Context, l *Lease) error { return l.streams.bucket.kv.Purge(ctx, l.key) },
 		"emptied": func(ctx context.Context, l *Lease) error {
-			_, err := l.streams.bucket.PutString(ctx, l.key, "")
+			_, err := l.streams.bucket.kv.PutString(ctx, l.key, "")
 			return err
 		},
 	}

@@ -11,8 +11,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// connect starts a server for the time of the test and connects to it.
-func connect(t *testing.T) *nats.Conn {
+// startServer starts a server for the time of the test.
+func startServer(t *testing.T) *server.Server {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{
 		DontListen: true, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
@@ -28,6 +28,17 @@ func connect(t *testing.T) *nats.Conn {
 	if !s.ReadyForConnections(10 * time.Second) {
 		t.Fatal("the server is not ready")
 	}
+	return s
+}
+
+// connect starts a server for the time of the test and connects to it.
+func connect(t *testing.T) *nats.Conn {
+	t.Helper()
+	return connectTo(t, startServer(t))
+}
+
+func connectTo(t *testing.T, s *server.Server) *nats.Conn {
+	t.Helper()
 	nc, err := nats.Connect("", nats.InProcessServer(s))
 	if err != nil {
 		t.Fatal(err)

@@ -11,8 +11,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrOptions says that the options contradict themselves.
-var ErrOptions = errors.New("bad kv options")
+// Errors of the store.
+var (
+	// ErrOptions says that the options contradict themselves.
+	ErrOptions = errors.New("bad kv options")
+	// ErrNoCluster says that no node has been on this NATS.
+	ErrNoCluster = errors.New("there is no natscast cluster")
+)
 
 // Options configure a [Store]. Zero values mean the defaults in parentheses.
 type Options struct {
@@ -50,12 +55,21 @@ const (
 	acquireTries = 5
 	// markerTTL is how long watchers that were away can learn of an expired key.
 	markerTTL = time.Minute
+	// nodeTTL is after how long a node is gone that is not heard of; it says that it is there
+	// three times as often.
+	nodeTTL = 3 * time.Second
 )
 
 // Store holds the buckets.
 type Store struct {
 	// Streams is the directory of the streams.
 	Streams *Streams
+	// Nodes is the membership of the cluster.
+	Nodes *Nodes
+	// Connections are those of all clients to all nodes.
+	Connections *Connections
+	// Hotness is the load of the nodes, and of the streams on them.
+	Hotness *Hotness
 }
 
 // Open provisions the buckets. Any number of nodes may do it at once, while the
@@ -66,17 +80,51 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
+	defer cancel()
+	return newStore(nc, o, func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
+		return openBucket(ctx, js, o, name, description)
+	})
+}
+
+// Attach returns the buckets that a cluster has provisioned, to read them. It fails with
+// [ErrNoCluster] when there are none.
+func Attach(ctx context.Context, nc *nats.Conn) (*Store, error) {
+	o, err := Options{}.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return newStore(nc, o, func(js jetstream.JetStream, name, _ string) (jetstream.KeyValue, error) {
+		bucket, err := js.KeyValue(ctx, name)
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			return nil, fmt.Errorf("%w: no bucket %q", ErrNoCluster, name)
+		}
+		return bucket, err
+	})
+}
+
+func newStore(nc *nats.Conn, o Options, open func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error)) (*Store, error) {
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("open kv: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
-	defer cancel()
-	bucket, err := openBucket(ctx, js, o, streamsBucket, "natscast: who publishes what")
-	if err != nil {
-		return nil, err
+	buckets := map[string]jetstream.KeyValue{}
+	for _, b := range []struct{ name, description string }{
+		{streamsBucket, "natscast: who publishes what"},
+		{nodesBucket, "natscast: the nodes of the cluster"},
+		{connectionsBucket, "natscast: the clients of all nodes"},
+		{hotnessBucket, "natscast: how busy nodes and streams are"},
+	} {
+		if buckets[b.name], err = open(js, b.name, b.description); err != nil {
+			return nil, fmt.Errorf("open kv: %w", err)
+		}
 	}
-	return &Store{Streams: &Streams{js: js, bucket: bucket, ttl: o.LeaseTTL}}, nil
+	return &Store{
+		Streams:     &Streams{bucket: newBucket(js, buckets[streamsBucket], decodeStream), ttl: o.LeaseTTL},
+		Nodes:       &Nodes{bucket: newBucket(js, buckets[nodesBucket], decodeNode), ttl: nodeTTL},
+		Connections: &Connections{bucket: newBucket(js, buckets[connectionsBucket], decodeConnection)},
+		Hotness:     &Hotness{bucket: newBucket(js, buckets[hotnessBucket], decodeHeat)},
+	}, nil
 }
 
 func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, description string) (jetstream.KeyValue, error) {
@@ -86,6 +134,7 @@ func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, de
 		Replicas:       o.Replicas,
 		Storage:        jetstream.FileStorage,
 		LimitMarkerTTL: markerTTL, // allows a TTL for each key, too
+		RePublish:      &jetstream.RePublish{Source: "$KV." + name + ".>", Destination: tailSubject(name)},
 	}
 	if o.Storage == "memory" {
 		c.Storage = jetstream.MemoryStorage
@@ -96,11 +145,11 @@ func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, de
 			return bucket, nil
 		}
 		if permanent(err) {
-			return nil, fmt.Errorf("open bucket %s: %w", name, err)
+			return nil, fmt.Errorf("bucket %s: %w", name, err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("open bucket %s: %w (%w)", name, err, ctx.Err())
+			return nil, fmt.Errorf("bucket %s: %w (%w)", name, err, ctx.Err())
 		case <-time.After(provisionRetry):
 		}
 	}

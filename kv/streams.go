@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -23,13 +22,9 @@ var (
 	ErrTaken = errors.New("stream is taken")
 	// ErrLost says that a lease is no longer ours.
 	ErrLost = errors.New("lease lost")
-	// ErrValue says that an entry of a bucket cannot be read.
-	ErrValue = errors.New("malformed entry")
 )
 
 const streamsBucket = "streams"
-
-func streamsSubject(key string) string { return "$KV." + streamsBucket + "." + key }
 
 // Live is the kind of a stream with a publisher.
 const Live = "live"
@@ -62,10 +57,13 @@ func (e *TakenError) Unwrap() error { return ErrTaken }
 
 // Streams is the directory of the streams that are published now.
 type Streams struct {
-	js     jetstream.JetStream
-	bucket jetstream.KeyValue
+	bucket *bucket[Stream]
 	ttl    time.Duration
 }
+
+// View returns a copy of the directory that its Run keeps up to date, calling handle with
+// what changes.
+func (s *Streams) View(handle func([]Change[Stream])) *View[Stream] { return newView(s.bucket, handle) }
 
 // decodeStream reads the value that key has at a revision.
 func decodeStream(key string, value []byte, revision uint64) (Stream, error) {
@@ -101,7 +99,7 @@ func (l *Lease) acquire(ctx context.Context, takeOver bool) error {
 		if !isMismatch(err) {
 			return err
 		}
-		value, revision, err := l.streams.latest(ctx, l.key)
+		value, revision, err := l.streams.bucket.latest(ctx, l.key)
 		if err != nil {
 			return err
 		}
@@ -127,7 +125,7 @@ func (s *Streams) taken(ctx context.Context, name media.Name) error {
 // come from a replica that lags a little.
 func (s *Streams) Get(ctx context.Context, name media.Name) (Stream, error) {
 	key := name.Subject()
-	entry, err := s.bucket.Get(ctx, key)
+	entry, err := s.bucket.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return Stream{}, fmt.Errorf("get %s: %w", name, ErrNotFound)
 	}
@@ -144,65 +142,7 @@ func (s *Streams) Get(ctx context.Context, name media.Name) (Stream, error) {
 // List returns all entries, ordered by name. Those that cannot be read are logged
 // and left out.
 func (s *Streams) List(ctx context.Context) ([]Stream, error) {
-	watcher, err := s.bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, fmt.Errorf("list streams: %w", err)
-	}
-	// Its error says that the watch has ended already.
-	defer func() { _ = watcher.Stop() }()
-	var list []Stream
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("list streams: %w", ctx.Err())
-		case entry, ok := <-watcher.Updates():
-			if !ok {
-				return nil, errors.New("list streams: the watch has ended")
-			}
-			if entry == nil { // the present state is complete
-				slices.SortFunc(list, func(a, b Stream) int { return strings.Compare(string(a.Name), string(b.Name)) })
-				return list, nil
-			}
-			st, err := decodeStream(entry.Key(), entry.Value(), entry.Revision())
-			if err != nil {
-				slog.Warn("kv: list streams", "err", err)
-				continue
-			}
-			list = append(list, st)
-		}
-	}
-}
-
-// latest reads an entry from the bucket's leader, which no write has escaped: a
-// replica, which answers [Streams.Get], may lag. Where the key is free, the value
-// is empty.
-func (s *Streams) latest(ctx context.Context, key string) (value []byte, revision uint64, err error) {
-	request, err := json.Marshal(map[string]string{"last_by_subj": streamsSubject(key)})
-	if err != nil {
-		return nil, 0, err
-	}
-	answer, err := s.js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.KV_"+streamsBucket, request)
-	if err != nil {
-		return nil, 0, err
-	}
-	return decodeLatest(answer.Data)
-}
-
-// decodeLatest reads JetStream's answer to a request for a message.
-func decodeLatest(answer []byte) (value []byte, revision uint64, err error) {
-	const notFound = 10037
-	var a struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Sequence uint64 `json:"seq"`
-			Data     []byte `json:"data"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(answer, &a); err != nil {
-		return nil, 0, fmt.Errorf("%w: answer of the store: %w", ErrValue, err)
-	}
-	if a.Error != nil && a.Error.ErrorCode != notFound {
-		return nil, 0, a.Error
-	}
-	return a.Message.Data, a.Message.Sequence, nil
+	list, err := s.bucket.list(ctx)
+	slices.SortFunc(list, func(a, b Stream) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return list, err
 }

@@ -84,7 +84,7 @@ func TestDirectory(t *testing.T) {
 		t.Errorf("get: %+v, %v", got, err)
 	}
 	for _, garbage := range []string{"live.c", "live.d"} {
-		if err := nc.Publish(streamsSubject(garbage), []byte(`{"name":7}`)); err != nil {
+		if err := nc.Publish(s.bucket.subject(garbage), []byte(`{"name":7}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
