@@ -63,27 +63,38 @@ func (b *bucket[T]) read(key string, raw []byte, revision uint64, was stored[T])
 // snapshot reads all keys that have a value, and the newest revision that it has seen. What is known
 // already is not decoded anew.
 func (b *bucket[T]) snapshot(ctx context.Context, known map[string]stored[T]) (entries map[string]stored[T], head uint64, err error) {
-	watcher, err := b.kv.WatchAll(ctx)
+	entries = map[string]stored[T]{}
+	err = b.each(ctx, func(e jetstream.KeyValueEntry) {
+		head = max(head, e.Revision())
+		if len(e.Value()) > 0 {
+			entries[e.Key()] = b.read(e.Key(), e.Value(), e.Revision(), known[e.Key()])
+		}
+	})
+	return entries, head, err
+}
+
+// each visits what is stored now: entries, and the marks of those that were removed lately.
+func (b *bucket[T]) each(ctx context.Context, visit func(jetstream.KeyValueEntry), options ...jetstream.WatchOpt) error {
+	ctx, cancel := context.WithCancel(ctx) // the watch lives as long
+	defer cancel()
+	watcher, err := b.kv.WatchAll(ctx, options...)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read bucket %s: %w", b.name, err)
+		return fmt.Errorf("read bucket %s: %w", b.name, err)
 	}
 	// Its error says that the watch has ended already.
 	defer func() { _ = watcher.Stop() }()
-	entries = map[string]stored[T]{}
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, 0, fmt.Errorf("read bucket %s: %w", b.name, ctx.Err())
+			return fmt.Errorf("read bucket %s: %w", b.name, ctx.Err())
 		case e, ok := <-watcher.Updates():
 			switch {
 			case !ok:
-				return nil, 0, fmt.Errorf("read bucket %s: the watch has ended", b.name)
+				return fmt.Errorf("read bucket %s: the watch has ended", b.name)
 			case e == nil: // the present state is complete
-				return entries, head, nil
-			case e.Operation() == jetstream.KeyValuePut && len(e.Value()) > 0:
-				entries[e.Key()] = b.read(e.Key(), e.Value(), e.Revision(), known[e.Key()])
+				return nil
 			}
-			head = max(head, e.Revision())
+			visit(e)
 		}
 	}
 }

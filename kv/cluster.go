@@ -152,6 +152,8 @@ func (c *Cluster) heirs(dead string) []string {
 
 // buryStrangers removes what nodes have left that died while nobody was there to see it.
 func (c *Cluster) buryStrangers(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	defer cancel()
 	prefixes, err := c.store.prefixes(ctx)
 	if err != nil {
 		return // another node that comes will
@@ -179,16 +181,13 @@ func (s *Store) bury(ctx context.Context, prefix string) error {
 // prefixes are all below which there is something, of living and dead nodes.
 func (s *Store) prefixes(ctx context.Context) (map[string]bool, error) {
 	prefixes := map[string]bool{}
-	for _, bucket := range []jetstream.KeyValue{s.Connections.bucket.kv, s.Hotness.bucket.kv} {
-		keys, err := bucket.ListKeys(ctx, jetstream.IgnoreDeletes(), jetstream.MetaOnly())
-		if err != nil {
-			return nil, err
-		}
-		for key := range keys.Keys() {
-			if tokens := strings.SplitN(key, ".", 3); len(tokens) == 3 {
-				prefixes[tokens[0]+"."+tokens[1]] = true
-			}
+	note := func(e jetstream.KeyValueEntry) {
+		if tokens := strings.SplitN(e.Key(), ".", 3); len(tokens) == 3 {
+			prefixes[tokens[0]+"."+tokens[1]] = true
 		}
 	}
-	return prefixes, nil
+	err := errors.Join(
+		s.Connections.bucket.each(ctx, note, jetstream.IgnoreDeletes(), jetstream.MetaOnly()),
+		s.Hotness.bucket.each(ctx, note, jetstream.IgnoreDeletes(), jetstream.MetaOnly()))
+	return prefixes, err
 }

@@ -208,8 +208,8 @@ func TestRejoin(t *testing.T) {
 		n, ok := a.Nodes.Get("b")
 		return ok && n.Incarnation > before.Incarnation
 	})
-	b.Report(map[media.Name]Heat{"": {Egress: 1}})
 	eventually.True(t, "so is what it has written", func() bool {
+		b.Report(map[media.Name]Heat{"": {Egress: 1}})
 		nodes, err := s.Nodes.List(t.Context())
 		if err != nil {
 			t.Fatal(err)

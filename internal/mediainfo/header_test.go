@@ -80,6 +80,7 @@ var cases = []struct {
 	{"HDR metadata", []string{"video 90" + exHEVC + hevcMain, "video d4" + exHEVC + "020009636f6c6f72496e666f"}, Info{Video: "hvc1.1.6.L120.90", Width: 1920, Height: 1080}},
 	{"AV1", []string{"video 90" + exAV1 + av1Main}, Info{Video: "av01.0.05M.08", Width: 1280, Height: 720}},
 	{"AV1 of 10 bits", []string{"video 90" + exAV1 + av1Main10}, Info{Video: "av01.0.01M.10", Width: 642, Height: 362}},
+	{"AV1 with metadata", []string{"video 90" + exAV1 + av1Main + "2a0100"}, Info{Video: "av01.0.05M.08", Width: 1280, Height: 720}},
 	{"AV1 of 12 bits, high tier", []string{"video 90" + exAV1 + "8148e000"}, Info{Video: "av01.2.08H.12"}},
 	{"VP9", []string{"video 90" + exVP9 + vp9Config, "video 91" + exVP9 + vp9Key}, Info{Video: "vp09.00.30.08", Width: 854, Height: 480}},
 	{"VP9 of 10 bits", []string{"video 90" + exVP9 + vp9Config10, "video 91" + exVP9 + vp9Key10}, Info{Video: "vp09.02.30.10", Width: 854, Height: 480}},

@@ -157,22 +157,28 @@ func (v *video) readAV1(b []byte) {
 	}
 	v.name += fmt.Sprintf(".%d.%02d%c.%02d", b[1]>>5, b[1]&0x1f, tier, depth)
 
-	var obus av1.Bitstream
-	if obus.Unmarshal(b[units:]) != nil {
-		return
-	}
-	for _, obu := range obus {
-		var sequence av1.SequenceHeader
-		if isSequenceHeader(obu) && sequence.Unmarshal(obu) == nil {
-			v.setSize(sequence.Width(), sequence.Height())
-			return
-		}
+	var sequence av1.SequenceHeader
+	if obu, ok := firstOBU(b[units:]); ok && sequence.Unmarshal(obu) == nil {
+		v.setSize(sequence.Width(), sequence.Height())
 	}
 }
 
-func isSequenceHeader(obu []byte) bool {
-	var header av1.OBUHeader
-	return header.Unmarshal(obu) == nil && header.Type == av1.OBUTypeSequenceHeader
+// firstOBU cuts off the first unit, which is the sequence header if there is one
+// (AV1-ISOBMFF, 2.3.4).
+func firstOBU(b []byte) (obu []byte, ok bool) {
+	var (
+		header av1.OBUHeader
+		size   av1.LEB128
+	)
+	if header.Unmarshal(b) != nil || header.Type != av1.OBUTypeSequenceHeader || !header.HasSize {
+		return nil, false
+	}
+	n, err := size.Unmarshal(b[1:])
+	end := 1 + n + int(size)
+	if err != nil || end > len(b) {
+		return nil, false
+	}
+	return b[:end], true
 }
 
 // readVP9 reads a VPCodecConfigurationRecord (VP-ISOBMFF), with or without the

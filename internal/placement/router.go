@@ -13,10 +13,10 @@ var ErrNoEdge = errors.New("placement: no edge takes clients")
 const (
 	// hotTolerance is how far over the mean an edge still takes viewers of a stream that
 	// fills a whole edge, and how far over it a new copy opens.
-	hotTolerance = 0.02
+	hotTolerance = 0.03
 	// coldTolerance is the same for a stream that hardly anyone watches: moving its viewers
 	// costs a copy each, so it yields last.
-	coldTolerance = 0.07
+	coldTolerance = 0.08
 	// idle is the share of its capacity up to which an edge is never called loaded: there
 	// is no sense in spreading what little there is.
 	idle = 0.02
