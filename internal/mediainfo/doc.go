@@ -19,4 +19,8 @@
 //   - The bitrate is that of everything in the stream: all tracks, headers,
 //     onMetaData. The window is as long as encoders' usual distance of keyframes,
 //     which evens out what a keyframe weighs.
+//   - Where a size cannot be read, that of onMetaData is taken: mediacommon refuses
+//     HEVC with levels for its sub-layers and AV1 with a decoder model.
+//   - A stream that keeps changing makes an Info that keeps changing: whoever
+//     publishes it decides how often.
 package mediainfo

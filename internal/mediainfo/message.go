@@ -20,7 +20,6 @@ const (
 	packetSequenceStart = 0
 	packetCodedFrames   = 1
 	packetCodedFramesX  = 3 // video only
-	packetDetails       = 4 // video: Metadata
 	packetAudioTracks   = 5 // audio Multitrack
 	packetVideoTracks   = 6 // video Multitrack
 	packetModEx         = 7
@@ -29,6 +28,7 @@ const (
 // oneTrack is the "AvMultitrackType" of a message that carries a single track.
 const oneTrack = 0
 
+// frameTypeCommand marks commands to the player, and HDR metadata.
 const frameTypeCommand = 5
 
 // message is a payload taken apart: of several tracks, the first one.
@@ -53,16 +53,11 @@ var legacyVideo = [16]fourCC{
 }
 
 func parseVideo(p []byte) (m message, ok bool) {
-	if len(p) == 0 {
+	if len(p) == 0 || p[0]>>4&7 == frameTypeCommand {
 		return m, false
 	}
-	isCommand := p[0]>>4&7 == frameTypeCommand
 	if p[0]&0x80 != 0 {
-		m, ok = parseEx(p[1:], p[0]&0x0f, packetVideoTracks)
-		return m, ok && (!isCommand || m.packet == packetDetails)
-	}
-	if isCommand {
-		return m, false
+		return parseEx(p[1:], p[0]&0x0f, packetVideoTracks)
 	}
 	m.codec = legacyVideo[p[0]&0x0f]
 	switch m.codec {
