@@ -60,45 +60,6 @@ func (b *bucket[T]) read(key string, raw []byte, revision uint64, was stored[T])
 	return e
 }
 
-// snapshot reads all keys that have a value, and the newest revision that it has seen. What is known
-// already is not decoded anew.
-func (b *bucket[T]) snapshot(ctx context.Context, known map[string]stored[T]) (entries map[string]stored[T], head uint64, err error) {
-	entries = map[string]stored[T]{}
-	err = b.each(ctx, func(e jetstream.KeyValueEntry) {
-		head = max(head, e.Revision())
-		if len(e.Value()) > 0 {
-			entries[e.Key()] = b.read(e.Key(), e.Value(), e.Revision(), known[e.Key()])
-		}
-	})
-	return entries, head, err
-}
-
-// each visits what is stored now: entries, and the marks of those that were removed lately.
-func (b *bucket[T]) each(ctx context.Context, visit func(jetstream.KeyValueEntry), options ...jetstream.WatchOpt) error {
-	ctx, cancel := context.WithCancel(ctx) // the watch lives as long
-	defer cancel()
-	watcher, err := b.kv.WatchAll(ctx, options...)
-	if err != nil {
-		return fmt.Errorf("read bucket %s: %w", b.name, err)
-	}
-	// Its error says that the watch has ended already.
-	defer func() { _ = watcher.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("read bucket %s: %w", b.name, ctx.Err())
-		case e, ok := <-watcher.Updates():
-			switch {
-			case !ok:
-				return fmt.Errorf("read bucket %s: the watch has ended", b.name)
-			case e == nil: // the present state is complete
-				return nil
-			}
-			visit(e)
-		}
-	}
-}
-
 // list returns the values of all keys that match, in no order.
 func (b *bucket[T]) list(ctx context.Context) ([]T, error) {
 	entries, _, err := b.snapshot(ctx, nil)
@@ -112,39 +73,6 @@ func (b *bucket[T]) list(ctx context.Context) ([]T, error) {
 		}
 	}
 	return list, nil
-}
-
-// latest reads an entry from the bucket's leader, which no write has escaped: a replica,
-// which answers other reads, may lag. Where the key is free, the value is empty.
-func (b *bucket[T]) latest(ctx context.Context, key string) (value []byte, revision uint64, err error) {
-	request, err := json.Marshal(map[string]string{"last_by_subj": b.subject(key)})
-	if err != nil {
-		return nil, 0, err
-	}
-	answer, err := b.js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.KV_"+b.name, request)
-	if err != nil {
-		return nil, 0, err
-	}
-	return decodeLatest(answer.Data)
-}
-
-// decodeLatest reads JetStream's answer to a request for a message.
-func decodeLatest(answer []byte) (value []byte, revision uint64, err error) {
-	const notFound = 10037
-	var a struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Sequence uint64 `json:"seq"`
-			Data     []byte `json:"data"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(answer, &a); err != nil {
-		return nil, 0, fmt.Errorf("%w: answer of the store: %w", ErrValue, err)
-	}
-	if a.Error != nil && a.Error.ErrorCode != notFound {
-		return nil, 0, a.Error
-	}
-	return a.Message.Data, a.Message.Sequence, nil
 }
 
 // put writes a value as JSON, when the revision is the key's latest (0: it is free). A TTL of 0

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"natscast/internal/media"
 )
 
@@ -90,11 +88,14 @@ func (c *Cluster) Run(ctx context.Context) {
 	c.leave()
 }
 
-func (c *Cluster) rejoined(node Node) {
-	c.Connections.Rejoined(node)
+// rejoined writes all anew. What was on its way below the old incarnation may come after the others have
+// buried that, so the node does it too.
+func (c *Cluster) rejoined(before, now Node) {
+	c.Connections.Rejoined(now)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reporter.Rejoined(node)
+	c.reporter.Rejoined(now)
+	c.mu.Unlock()
+	c.running.Go(func() { c.buryAfter(heirInterval, before) })
 }
 
 func (c *Cluster) leave() {
@@ -123,10 +124,14 @@ func (c *Cluster) inherit(dead Node) {
 	if turn < 0 || turn >= heirs {
 		return
 	}
+	c.buryAfter(time.Duration(turn)*heirInterval, dead)
+}
+
+func (c *Cluster) buryAfter(wait time.Duration, dead Node) {
 	select {
 	case <-c.ctx.Done():
 		return
-	case <-time.After(time.Duration(turn) * heirInterval):
+	case <-time.After(wait):
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, leaveTimeout)
 	defer cancel()
@@ -181,13 +186,11 @@ func (s *Store) bury(ctx context.Context, prefix string) error {
 // prefixes are all below which there is something, of living and dead nodes.
 func (s *Store) prefixes(ctx context.Context) (map[string]bool, error) {
 	prefixes := map[string]bool{}
-	note := func(e jetstream.KeyValueEntry) {
-		if tokens := strings.SplitN(e.Key(), ".", 3); len(tokens) == 3 {
+	note := func(key string, value []byte, _ uint64) {
+		if tokens := strings.SplitN(key, ".", 3); len(tokens) == 3 && len(value) > 0 {
 			prefixes[tokens[0]+"."+tokens[1]] = true
 		}
 	}
-	err := errors.Join(
-		s.Connections.bucket.each(ctx, note, jetstream.IgnoreDeletes(), jetstream.MetaOnly()),
-		s.Hotness.bucket.each(ctx, note, jetstream.IgnoreDeletes(), jetstream.MetaOnly()))
+	err := errors.Join(s.Connections.bucket.each(ctx, note), s.Hotness.bucket.each(ctx, note))
 	return prefixes, err
 }

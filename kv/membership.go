@@ -28,7 +28,7 @@ func (m *Membership) Node() Node {
 
 // Run says three times per TTL that the node lives, until ctx ends. When the entry has expired,
 // because NATS was away, the node joins anew, as another incarnation, and rejoined is called.
-func (m *Membership) Run(ctx context.Context, rejoined func(Node)) {
+func (m *Membership) Run(ctx context.Context, rejoined func(before, now Node)) {
 	tick := time.NewTicker(m.nodes.ttl / 3)
 	defer tick.Stop()
 	for {
@@ -37,16 +37,16 @@ func (m *Membership) Run(ctx context.Context, rejoined func(Node)) {
 			return
 		case <-tick.C:
 		}
-		before := m.Node().Incarnation
+		before := m.Node()
 		if err := m.beat(ctx); err != nil {
 			if ctx.Err() == nil {
 				slog.Warn("kv: the cluster does not hear from this node", "node", m.node.ID, "err", err)
 			}
 			continue
 		}
-		if now := m.Node(); now.Incarnation != before {
+		if now := m.Node(); now.Incarnation != before.Incarnation {
 			slog.Warn("kv: the node was gone for the cluster and has joined anew", "node", now.ID, "incarnation", now.Incarnation)
-			rejoined(now)
+			rejoined(before, now)
 		}
 	}
 }

@@ -39,7 +39,8 @@ type edge struct {
 	slot   int
 	hash   uint64
 	region *region
-	report uint64 // number of its last report, unique in the cluster
+	report uint64              // number of its last report, unique in the cluster
+	copies map[string]*carrier // what it carries, by stream
 }
 
 func (e *edge) usable() bool { return !e.Draining && !e.Silent && e.Capacity > 0 }
@@ -60,12 +61,16 @@ func (g *region) add(e Edge, sign float64) {
 }
 
 type stream struct {
+	name     string
 	hash     uint64
-	carriers []carrier // most viewers first
+	carriers []*carrier // most viewers first
 }
 
+// carrier is a copy of a stream: an edge that has viewers of it.
 type carrier struct {
-	edge *edge
+	stream *stream
+	index  int // among the stream's carriers
+	edge   *edge
 	Hotness
 }
 
@@ -110,7 +115,7 @@ func (c *Cluster) newEdge(id string) *edge {
 		slot = len(c.edges)
 		c.edges = append(c.edges, nil)
 	}
-	e := &edge{slot: slot, hash: hashOf(id)}
+	e := &edge{slot: slot, hash: hashOf(id), copies: map[string]*carrier{}}
 	c.edges[slot] = e
 	c.byID[id] = e
 	return e
@@ -125,7 +130,7 @@ func (c *Cluster) regionOf(name string) *region {
 	return g
 }
 
-// RemoveEdge forgets an edge and its copies. It looks through all streams.
+// RemoveEdge forgets an edge and its copies.
 func (c *Cluster) RemoveEdge(id string) {
 	e := c.byID[id]
 	if e == nil {
@@ -135,10 +140,8 @@ func (c *Cluster) RemoveEdge(id string) {
 	e.report = 0
 	delete(c.byID, id)
 	c.edges[e.slot] = nil
-	for name, s := range c.streams {
-		if i := s.find(e); i >= 0 {
-			c.drop(name, s, i)
-		}
+	for _, copied := range e.copies {
+		c.drop(copied)
 	}
 }
 
@@ -149,22 +152,19 @@ func (c *Cluster) SetStream(name, edgeID string, h Hotness) {
 	if e == nil {
 		return
 	}
-	s := c.streams[name]
-	if h.Viewers <= 0 {
-		if s == nil {
-			return
-		}
-		if i := s.find(e); i >= 0 {
-			c.drop(name, s, i)
-		}
+	copied := e.copies[name]
+	switch {
+	case h.Viewers <= 0 && copied == nil:
 		return
-	}
-	if s == nil {
-		s = &stream{hash: hashOf(name)}
-		c.streams[name] = s
+	case h.Viewers <= 0:
+		c.drop(copied)
+		return
+	case copied == nil:
+		copied = c.newCarrier(name, e)
 	}
 	h.Joins, h.Leaves, h.Egress = finite(h.Joins), finite(h.Leaves), whole(h.Egress)
-	s.set(carrier{e, h})
+	copied.Hotness = h
+	copied.sort()
 }
 
 func finite(rate float64) float64 {
@@ -174,40 +174,47 @@ func finite(rate float64) float64 {
 	return min(rate, 1e9)
 }
 
-func (c *Cluster) drop(name string, s *stream, i int) {
-	s.carriers = slices.Delete(s.carriers, i, i+1)
+func (c *Cluster) newCarrier(name string, e *edge) *carrier {
+	s := c.streams[name]
+	if s == nil {
+		s = &stream{name: name, hash: hashOf(name)}
+		c.streams[name] = s
+	}
+	copied := &carrier{stream: s, index: len(s.carriers), edge: e}
+	s.carriers = append(s.carriers, copied)
+	e.copies[name] = copied
+	return copied
+}
+
+func (c *Cluster) drop(copied *carrier) {
+	s := copied.stream
+	delete(copied.edge.copies, s.name)
+	s.carriers = slices.Delete(s.carriers, copied.index, copied.index+1)
+	for i := copied.index; i < len(s.carriers); i++ {
+		s.carriers[i].index = i
+	}
 	if len(s.carriers) == 0 {
-		delete(c.streams, name)
+		delete(c.streams, s.name)
 	}
 }
 
-func (s *stream) find(e *edge) int {
-	for i := range s.carriers {
-		if s.carriers[i].edge == e {
-			return i
-		}
+// sort moves a carrier to its place, which is seldom far.
+func (c *carrier) sort() {
+	all := c.stream.carriers
+	i := c.index
+	for ; i > 0 && byViewers(all[i-1], c) > 0; i-- {
+		all[i] = all[i-1]
+		all[i].index = i
 	}
-	return -1
+	for ; i+1 < len(all) && byViewers(all[i+1], c) < 0; i++ {
+		all[i] = all[i+1]
+		all[i].index = i
+	}
+	all[i] = c
+	c.index = i
 }
 
-// set keeps the order, in which a carrier seldom moves far.
-func (s *stream) set(next carrier) {
-	i := s.find(next.edge)
-	if i < 0 {
-		i = len(s.carriers)
-		s.carriers = append(s.carriers, next)
-	}
-	s.carriers[i] = next
-	for ; i > 0 && byViewers(s.carriers[i-1], next) > 0; i-- {
-		s.carriers[i] = s.carriers[i-1]
-	}
-	for ; i+1 < len(s.carriers) && byViewers(s.carriers[i+1], next) < 0; i++ {
-		s.carriers[i] = s.carriers[i+1]
-	}
-	s.carriers[i] = next
-}
-
-func byViewers(a, b carrier) int {
+func byViewers(a, b *carrier) int {
 	if d := cmp.Compare(b.Viewers, a.Viewers); d != 0 {
 		return d
 	}

@@ -34,7 +34,7 @@ func (r *Router) Explain(q Request) (Explanation, error) {
 	if err == nil {
 		x.Choice = Choice{Edge: d.edge.ID, Carries: d.carries, Full: d.full}
 	}
-	var carriers []carrier
+	var carriers []*carrier
 	if s := r.cluster.streams[q.Stream]; s != nil {
 		carriers = s.carriers
 	}

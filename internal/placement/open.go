@@ -9,8 +9,8 @@ func (r *Router) markCarriers(s *stream) {
 		r.rooms = make([]float64, n)
 	}
 	r.mark++
-	for i := range s.carriers {
-		r.marks[s.carriers[i].edge.slot] = r.mark
+	for _, c := range s.carriers {
+		r.marks[c.edge.slot] = r.mark
 	}
 }
 

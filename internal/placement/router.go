@@ -154,8 +154,8 @@ func (r *Router) try(p pass, s *stream, q Request) (_ *edge, carries bool) {
 func (r *Router) gather(p pass, s *stream, q Request) (need, room float64) {
 	var joins, egress float64
 	found := false
-	for i := range s.carriers {
-		if c := &s.carriers[i]; p.covers(c.edge) {
+	for _, c := range s.carriers {
+		if p.covers(c.edge) {
 			found = true
 			joins += c.Joins
 			egress += c.Egress
@@ -163,8 +163,7 @@ func (r *Router) gather(p pass, s *stream, q Request) (need, room float64) {
 	}
 	need = q.Bits * r.expected(joins, q.Stream, found)
 	r.pool = r.pool[:0]
-	for i := range s.carriers {
-		c := &s.carriers[i]
+	for _, c := range s.carriers {
 		if room >= spare*need {
 			break
 		}
