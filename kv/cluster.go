@@ -114,7 +114,12 @@ func (c *Cluster) bury(changes []Change[Node]) {
 			continue
 		}
 		c.Hotness.drop(dead.prefix())
-		c.running.Go(func() { c.inherit(dead) })
+		c.running.Go(func() {
+			c.inherit(dead)
+			if c.rest(heirs * heirInterval) { // for what was still on its way
+				c.Hotness.drop(dead.prefix())
+			}
+		})
 	}
 }
 
@@ -128,15 +133,23 @@ func (c *Cluster) inherit(dead Node) {
 }
 
 func (c *Cluster) buryAfter(wait time.Duration, dead Node) {
-	select {
-	case <-c.ctx.Done():
+	if !c.rest(wait) {
 		return
-	case <-time.After(wait):
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, leaveTimeout)
 	defer cancel()
 	if err := c.store.bury(ctx, dead.prefix()); err != nil && c.ctx.Err() == nil {
 		slog.Warn("kv: a node that has died has left something", "err", err)
+	}
+}
+
+// rest waits, and reports false when the node leaves meanwhile.
+func (c *Cluster) rest(wait time.Duration) bool {
+	select {
+	case <-c.ctx.Done():
+		return false
+	case <-time.After(wait):
+		return true
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 	hotTolerance = 0.03
 	// coldTolerance is the same for a stream that hardly anyone watches: moving its viewers
 	// costs a copy each, so it yields last.
-	coldTolerance = 0.08
+	coldTolerance = 0.07
 	// idle is the share of its capacity up to which an edge is never called loaded: there
 	// is no sense in spreading what little there is.
 	idle = 0.02
