@@ -28,7 +28,8 @@ type Heat struct {
 	Stream      media.Name `json:"stream,omitempty"` // empty: the node as a whole
 	Egress      float64    `json:"egress"`           // bit/s to players
 	Viewers     int        `json:"viewers"`
-	Joins       float64    `json:"joins"` // players that come, per second
+	Joins       float64    `json:"joins"`  // players that come, per second
+	Leaves      float64    `json:"leaves"` // and go
 
 	// Of a node only:
 	Connections int     `json:"connections,omitempty"`
@@ -60,6 +61,7 @@ func (h Heat) differs(old Heat) bool {
 	return changed(float64(h.Viewers), float64(old.Viewers), 0.5) ||
 		changed(h.Egress, old.Egress, 10_000) ||
 		changed(h.Joins, old.Joins, 0.5) ||
+		changed(h.Leaves, old.Leaves, 0.5) ||
 		changed(float64(h.Connections), float64(old.Connections), 0.5) ||
 		changed(h.CPU, old.CPU, 0.05) ||
 		changed(float64(h.Memory), float64(old.Memory), 1<<20)

@@ -1,0 +1,116 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"natscast/internal/media"
+	"natscast/internal/placement"
+	"natscast/kv"
+)
+
+// ErrNoEdge says that no node takes players.
+var ErrNoEdge = errors.New("no node takes players")
+
+// usualBitrate is what a player is taken for whose stream nobody watches yet, in bit/s.
+const usualBitrate = 2_000_000
+
+// Router places players, by what the cluster tells of its nodes and by what it has placed itself. Its methods may be
+// called from any goroutine.
+type Router struct {
+	mu      sync.Mutex
+	cluster *placement.Cluster
+	router  *placement.Router
+	nodes   map[string]kv.Node
+	loads   map[string]float64 // egress by node
+}
+
+// NewRouter returns a router that knows of no nodes.
+func NewRouter() *Router {
+	cluster := placement.NewCluster()
+	return &Router{
+		cluster: cluster, router: placement.NewRouter(cluster),
+		nodes: map[string]kv.Node{}, loads: map[string]float64{},
+	}
+}
+
+// SetNodes takes changes of the membership.
+func (r *Router) SetNodes(changes []kv.Change[kv.Node]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range changes {
+		if c.Gone {
+			delete(r.nodes, c.Before.ID)
+			delete(r.loads, c.Before.ID)
+			r.cluster.RemoveEdge(c.Before.ID)
+			continue
+		}
+		r.nodes[c.Now.ID] = c.Now
+		r.setEdge(c.Now.ID)
+	}
+}
+
+// SetHotness takes changes of what nodes report.
+func (r *Router) SetHotness(changes []kv.Change[kv.Heat]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range changes {
+		heat := c.Now
+		if c.Gone {
+			heat = kv.Heat{Node: c.Before.Node, Incarnation: c.Before.Incarnation, Stream: c.Before.Stream}
+		}
+		if heat.Stream == "" {
+			r.loads[heat.Node] = heat.Egress
+			r.setEdge(heat.Node)
+			continue
+		}
+		r.cluster.SetStream(string(heat.Stream), heat.Node, placement.Hotness{
+			Viewers: heat.Viewers, Joins: heat.Joins, Leaves: heat.Leaves, Egress: heat.Egress,
+		})
+	}
+}
+
+// setEdge tells the cluster what is known of a node; which of the two buckets is heard of first does not matter.
+// The caller holds mu.
+func (r *Router) setEdge(id string) {
+	n, ok := r.nodes[id]
+	if !ok || n.RTMP == "" && n.RTMPS == "" {
+		return
+	}
+	r.cluster.SetEdge(placement.Edge{
+		ID: id, Region: n.Region, Capacity: float64(n.Capacity), Load: r.loads[id], Draining: n.Draining,
+	})
+}
+
+// Route returns the node on which a client should play a stream, and counts on it that the client goes there. client is
+// whatever tells clients apart. The error is [ErrNoEdge].
+func (r *Router) Route(stream media.Name, region, client string) (kv.Node, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := r.request(stream, region, client)
+	choice, err := r.router.Choose(q)
+	if err != nil {
+		return kv.Node{}, fmt.Errorf("%w: %w", ErrNoEdge, err)
+	}
+	r.router.Placed(q, choice.Edge)
+	return r.nodes[choice.Edge], nil
+}
+
+// Explain tells what Route would answer, and why.
+func (r *Router) Explain(stream media.Name, region, client string) (placement.Explanation, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	x, err := r.router.Explain(r.request(stream, region, client))
+	if err != nil {
+		return x, fmt.Errorf("%w: %w", ErrNoEdge, err)
+	}
+	return x, nil
+}
+
+func (r *Router) request(stream media.Name, region, client string) placement.Request {
+	return placement.Request{
+		Stream: string(stream), Region: region, Key: client, Bits: usualBitrate, Now: time.Now(),
+	}
+}

@@ -1,0 +1,131 @@
+package kv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// One page of what is stored.
+const (
+	pageMessages = 1000
+	pageBytes    = 4 << 20
+)
+
+// errRead says that a bucket could not be read.
+var errRead = errors.New("read")
+
+// snapshot reads all keys that have a value, and the newest revision that it has seen. What is known
+// already is not decoded anew.
+func (b *bucket[T]) snapshot(ctx context.Context, known map[string]stored[T]) (entries map[string]stored[T], head uint64, err error) {
+	entries = map[string]stored[T]{}
+	err = b.each(ctx, func(key string, value []byte, revision uint64) {
+		head = max(head, revision)
+		if len(value) > 0 {
+			entries[key] = b.read(key, value, revision, known[key])
+		} else {
+			delete(entries, key)
+		}
+	})
+	return entries, head, err
+}
+
+// each visits what is stored, in the order in which it was written: entries, and the marks, without a
+// value, of those that were removed lately. What changes meanwhile is visited too, or is yet to come as an event.
+// It reads page by page, from any replica: a KV watch never completes when something is purged while it begins.
+func (b *bucket[T]) each(ctx context.Context, visit func(key string, value []byte, revision uint64)) error {
+	next := uint64(1)
+	for more := true; more; {
+		page, pending, err := b.page(ctx, next)
+		if err != nil {
+			return fmt.Errorf("%w bucket %s: %w", errRead, b.name, err)
+		}
+		for _, m := range page {
+			revision, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+			if err != nil {
+				return fmt.Errorf("%w bucket %s: revision: %w", errRead, b.name, err)
+			}
+			visit(b.key(m.Header.Get(jetstream.SubjectHeader)), m.Data, revision)
+			next = revision + 1
+		}
+		more = pending && len(page) > 0
+	}
+	return nil
+}
+
+// page reads what is stored from a revision on, and says whether that is all.
+func (b *bucket[T]) page(ctx context.Context, from uint64) (page []*nats.Msg, pending bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	request, err := json.Marshal(map[string]any{
+		"seq": from, "next_by_subj": b.subject(">"), "batch": pageMessages, "max_bytes": pageBytes,
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	nc := b.js.Conn()
+	inbox := nc.NewInbox()
+	answers, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, false, err
+	}
+	// Its error says that the connection was closed, and the subscription with it.
+	defer func() { _ = answers.Unsubscribe() }()
+	if err := nc.PublishRequest("$JS.API.DIRECT.GET.KV_"+b.name, inbox, request); err != nil {
+		return nil, false, err
+	}
+	for {
+		m, err := answers.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		switch status := m.Header.Get("Status"); status {
+		case "":
+			page = append(page, m)
+		case "204": // the end of the page
+			return page, m.Header.Get("Nats-Num-Pending") != "0", nil
+		case "404": // nothing from there on
+			return nil, false, nil
+		default:
+			return nil, false, fmt.Errorf("%s %s", status, m.Header.Get("Description"))
+		}
+	}
+}
+
+// latest reads an entry from the bucket's leader, which no write has escaped: a replica,
+// which answers other reads, may lag. Where the key is free, the value is empty.
+func (b *bucket[T]) latest(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+	request, err := json.Marshal(map[string]string{"last_by_subj": b.subject(key)})
+	if err != nil {
+		return nil, 0, err
+	}
+	answer, err := b.js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.KV_"+b.name, request)
+	if err != nil {
+		return nil, 0, err
+	}
+	return decodeLatest(answer.Data)
+}
+
+// decodeLatest reads JetStream's answer to a request for a message.
+func decodeLatest(answer []byte) (value []byte, revision uint64, err error) {
+	const notFound = 10037
+	var a struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Sequence uint64 `json:"seq"`
+			Data     []byte `json:"data"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return nil, 0, fmt.Errorf("%w: answer of the store: %w", ErrValue, err)
+	}
+	if a.Error != nil && a.Error.ErrorCode != notFound {
+		return nil, 0, a.Error
+	}
+	return a.Message.Data, a.Message.Sequence, nil
+}
