@@ -1,9 +1,13 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
+
+// ErrConfig is wrapped by the errors for which the configuration is to blame.
+var ErrConfig = errors.New("nothing to simulate")
 
 // Config is what is simulated. The zero value of a number stands for its default.
 type Config struct {
@@ -64,12 +68,12 @@ func (c Config) filled() (Config, error) {
 		value, most int
 	}{{"edges", c.Edges, MaxEdges}, {"viewers", c.Viewers, MaxViewers}, {"streams", c.Streams, MaxStreams}} {
 		if limit.value < 1 || limit.value > limit.most {
-			return c, fmt.Errorf("sim: %d %s: want 1 to %d", limit.value, limit.name, limit.most)
+			return c, fmt.Errorf("%w: %d %s, want 1 to %d", ErrConfig, limit.value, limit.name, limit.most)
 		}
 	}
 	for _, name := range c.Policies {
 		if find(name) == nil {
-			return c, fmt.Errorf("sim: there is no policy %q", name)
+			return c, fmt.Errorf("%w: there is no policy %q", ErrConfig, name)
 		}
 	}
 	return c, nil

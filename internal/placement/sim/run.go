@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"math"
 	"time"
 )
@@ -31,38 +32,43 @@ type Phase struct {
 	Refused int     `json:"refused"`
 }
 
-// Run simulates each policy with the same seed and tells each result as it comes.
-func Run(c Config, tell func(Result)) error {
+// Run simulates each policy with the same seed, one after the other.
+func Run(ctx context.Context, c Config) ([]Result, error) {
 	c, err := c.filled()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var results []Result
 	for _, name := range c.Policies {
-		tell(simulate(c, find(name)))
+		result, err := simulate(ctx, c, find(name))
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, result)
 	}
-	return nil
+	return results, nil
 }
 
-func simulate(c Config, p *policy) Result {
+func simulate(ctx context.Context, c Config, p *policy) (Result, error) {
 	w := newWorld(c, p)
 	begun := time.Duration(settle + measure)
-	w.run(begun)
+	w.run(ctx, begun)
 	result := Result{Policy: p.name, Steady: w.phase(settle, begun)}
 	if c.Crowd {
 		w.crowding, w.crowdAt = true, w.now
 		end := begun + ramp + hold
-		w.run(end)
+		w.run(ctx, end)
 		crowd := w.phase(begun, end)
 		result.Crowd, result.Absorbed = &crowd, w.absorbed(begun, end)
 		w.crowding, w.guests.session = false, crowdLeaves
-		w.run(end + fold)
+		w.run(ctx, end+fold)
 		folded := w.phase(w.now-10*time.Second, w.now)
 		result.Folded = &folded
 	}
 	if c.Failures {
 		at := w.now
 		w.kill()
-		w.run(at + outage)
+		w.run(ctx, at+outage)
 		deaths := w.phase(at, w.now)
 		result.Deaths = &deaths
 	}
@@ -70,7 +76,7 @@ func simulate(c Config, p *policy) Result {
 	for i := range result.Samples {
 		result.Samples[i].Seconds = math.Round((result.Samples[i].At - begun).Seconds())
 	}
-	return result
+	return result, ctx.Err()
 }
 
 // after returns the samples from a time on.

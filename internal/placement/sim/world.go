@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -123,9 +124,9 @@ func (w *world) makeEdges() {
 }
 
 // run goes from event to event up to the end: arrivals and departures are Poisson processes, all
-// else stands in the calendar.
-func (w *world) run(end time.Duration) {
-	for {
+// else stands in the calendar. It stops early with ctx.
+func (w *world) run(ctx context.Context, end time.Duration) {
+	for ctx.Err() == nil {
 		arriving, crowding := w.arrivals()
 		leaving, ending := w.regular.leaving(), w.guests.leaving()
 		total := arriving + crowding + leaving + ending
