@@ -33,6 +33,7 @@ func (s *session) command(c message.Command) error {
 		s.event("onFCSubscribe", "NetStream.Play.Start", argString(c, 1))
 	case "FCUnpublish":
 		s.closeNamed(argString(c, 1))
+		s.tell()
 		s.result(c, amf.Undefined{})
 		s.event("onFCUnpublish", "NetStream.Unpublish.Success", argString(c, 1))
 	case "publish":
@@ -51,8 +52,10 @@ func (s *session) command(c message.Command) error {
 		s.receiveVideo(streamID, argBool(c, 1))
 	case "closeStream":
 		s.closeStream(streamID)
+		s.tell()
 	case "deleteStream":
 		s.deleteStream(c)
+		s.tell()
 	case "close":
 		return errBye
 	case "_result", "_error", "onStatus":
@@ -108,15 +111,17 @@ func userControl(event message.Event, streamID uint32) chunk.Message {
 // if the client speaks it: all codecs are forwarded as they are.
 func (s *session) connect(c message.Command) error {
 	object := amf.Fields(c.Arg(0))
-	app := strings.Trim(object.String("app"), "/")
+	app, routed := splitApp(object.String("app"))
 	if s.app != "" || app == "" {
 		s.refuse(c, "NetConnection.Connect.Rejected", "connect once, with an app")
 		return nil
 	}
-	s.app = app
+	s.app, s.routed = app, routed
+	s.learnAbilities(c)
 	s.client = clip(object.String("flashVer"))
 	s.log = s.log.With("app", clip(app), "software", s.client)
 	s.log.Debug("connect")
+	s.tell()
 
 	info := message.Status("status", "NetConnection.Connect.Success", "Connection succeeded.",
 		amf.Member{Key: "objectEncoding", Value: object.Number("objectEncoding")})
@@ -152,10 +157,10 @@ func speaksEnhanced(object amf.Members) bool {
 // Command"): it forwards every codec, and passes multitrack, ModEx and nanosecond offsets.
 func enhanced() amf.Members {
 	const canForward = 4.0
-	const multitrack, modEx, nanoOffset = 2, 4, 8
+	const reconnect, multitrack, modEx, nanoOffset = 1, 2, 4, 8
 	any := &amf.Object{Members: amf.Members{{Key: "*", Value: canForward}}}
 	return amf.Members{
-		{Key: "capsEx", Value: float64(multitrack | modEx | nanoOffset)},
+		{Key: "capsEx", Value: float64(reconnect | multitrack | modEx | nanoOffset)},
 		{Key: "videoFourCcInfoMap", Value: any},
 		{Key: "audioFourCcInfoMap", Value: any},
 		{Key: "fourCcList", Value: amf.StrictArray{"*"}},

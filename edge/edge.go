@@ -31,6 +31,9 @@ type Config struct {
 	// Grace is how long players wait for a publisher that has gone to come back, before they
 	// are told that the stream has ended; 0 tells them at once.
 	Grace time.Duration
+	// Redirect says which players are sent to the node that is best for their stream; empty means
+	// [RedirectAuto].
+	Redirect Redirect
 	// PlayWait is how long a player waits for a stream that nobody publishes before it is
 	// told that there is none; 0 means 15 s.
 	PlayWait time.Duration
@@ -50,30 +53,44 @@ type Edge struct {
 	config  Config
 	bus     *bus.Bus
 	streams *kv.Streams
+	cluster *kv.Cluster
+	router  *Router
 	ingest  Ingester
 	log     *slog.Logger
 	workers []*worker
 	count   counters
 
-	mu   sync.Mutex // guards what follows, and the players of each hub
-	hubs map[media.Name]*hub
+	mu        sync.Mutex // guards what follows, and the players of each hub
+	hubs      map[media.Name]*hub
+	clients   map[uint64]*session // by number, from connect on
+	draining  bool
+	listeners []net.Listener
+	quiet     chan struct{} // closed when draining and the last client has gone
 
 	running  sync.WaitGroup // hubs and workers
 	hubCtx   context.Context
 	sessions atomic.Uint64 // numbers the connections
 }
 
-// New returns an edge whose clients publish through ingest.
-func New(config Config, b *bus.Bus, streams *kv.Streams, ingest Ingester, log *slog.Logger) (*Edge, error) {
+// New returns an edge whose clients publish through ingest. It tells of them in the cluster, where router
+// places players.
+func New(config Config, b *bus.Bus, streams *kv.Streams, cluster *kv.Cluster, router *Router, ingest Ingester, log *slog.Logger) (*Edge, error) {
 	if config.Coalesce < 0 || config.Coalesce > maxCoalesce {
 		return nil, fmt.Errorf("coalesce %v: want 0 to %v", config.Coalesce, maxCoalesce)
+	}
+	switch config.Redirect {
+	case "":
+		config.Redirect = RedirectAuto
+	case RedirectAuto, RedirectAlways, RedirectOff:
+	default:
+		return nil, fmt.Errorf("redirect %q: want %s, %s or %s", config.Redirect, RedirectAuto, RedirectAlways, RedirectOff)
 	}
 	if config.PlayWait == 0 {
 		config.PlayWait = defaultPlayWait
 	}
 	e := &Edge{
-		config: config, bus: b, streams: streams, ingest: ingest, log: log,
-		hubs: map[media.Name]*hub{},
+		config: config, bus: b, streams: streams, cluster: cluster, router: router, ingest: ingest, log: log,
+		hubs: map[media.Name]*hub{}, clients: map[uint64]*session{}, quiet: make(chan struct{}),
 	}
 	for range runtime.GOMAXPROCS(0) {
 		e.workers = append(e.workers, newWorker(config.Coalesce))
@@ -87,9 +104,13 @@ func New(config Config, b *bus.Bus, streams *kv.Streams, ingest Ingester, log *s
 func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	hubCtx, stopHubs := context.WithCancel(context.Background())
 	e.hubCtx = hubCtx
+	e.mu.Lock()
+	e.listeners = listeners
+	e.mu.Unlock()
 	for _, w := range e.workers {
 		e.running.Go(func() { w.run(hubCtx) })
 	}
+	e.running.Go(func() { e.reportHeat(hubCtx) })
 	// The hubs outlive the sessions, which say goodbye through them.
 	defer e.running.Wait()
 	defer stopHubs()
@@ -121,6 +142,9 @@ func (e *Edge) accept(ctx context.Context, ln net.Listener, sessions *sync.WaitG
 			sessions.Go(func() { e.serveConn(ctx, conn) })
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, net.ErrClosed) && e.isDraining():
+			<-ctx.Done()
+			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("serve %v: %w", ln.Addr(), err)
 		default:
@@ -144,6 +168,7 @@ func (e *Edge) join(name media.Name) *hub {
 		e.running.Go(func() { h.run(ctx) })
 	}
 	h.players++
+	h.joins++
 	if h.idle != nil {
 		h.idle.Stop()
 		h.idle = nil
@@ -156,6 +181,7 @@ func (e *Edge) leave(h *hub) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h.players--
+	h.leaves++
 	if h.players == 0 {
 		h.idle = time.AfterFunc(linger, func() { e.dropIdle(h) })
 	}

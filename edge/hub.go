@@ -39,10 +39,14 @@ type hub struct {
 	cancel   context.CancelFunc
 	audience []*audience // one per worker
 
-	view atomic.Pointer[view]
+	view  atomic.Pointer[view]
+	bytes atomic.Uint64 // appended to the log, as each player gets them
 
-	players int         // guarded by edge.mu
-	idle    *time.Timer // runs while there are no players; guarded by edge.mu
+	// Guarded by edge.mu.
+	players       int
+	joins, leaves uint64
+	idle          *time.Timer // runs while there are no players
+	heat          heat
 
 	mu     sync.Mutex        // guards what follows; the log has one writer at a time
 	last   bus.Position      // of the newest chunk
@@ -171,6 +175,7 @@ func (h *hub) append(e *entry) {
 		h.heard = e.arrived
 	}
 	h.view.Store(h.view.Load().add(e))
+	h.bytes.Add(uint64(len(e.wire) - e.head))
 	for _, a := range h.audience {
 		a.mark()
 	}

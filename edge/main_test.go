@@ -2,10 +2,12 @@ package edge
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +43,8 @@ func serverOf(t testing.TB) *bus.Server {
 	return s
 }
 
+var lastNode atomic.Int64
+
 // node is an edge with an ingest, serving on loopback, and where else it is told, until the test ends.
 type node struct {
 	*Edge
@@ -64,7 +68,14 @@ func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	e, err := New(config, b, store.Streams, origin.NewIngest(origin.Config{Node: "node"}, b, store.Streams, log), log)
+	router := NewRouter()
+	cluster, err := store.Join(t.Context(), kv.Node{
+		ID: fmt.Sprintf("node-%d", lastNode.Add(1)), RTMP: "rtmp://nowhere", Capacity: 1e9,
+	}, router.SetNodes, router.SetHotness)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(config, b, store.Streams, cluster, router, origin.NewIngest(origin.Config{Node: "node"}, b, store.Streams, log), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +85,10 @@ func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
+	clusterCtx, leave := context.WithCancel(context.Background())
+	serving.Go(func() { cluster.Run(clusterCtx) })
 	serving.Go(func() {
+		defer leave()
 		if err := e.Serve(ctx, append(more, ln)...); err != nil {
 			t.Errorf("serve: %v", err)
 		}

@@ -212,6 +212,16 @@ func (o *outbox) remove(p *player) {
 	o.players = slices.DeleteFunc(o.players, func(q *player) bool { return p == q })
 }
 
+// stats returns the bytes sent, and the figures of each player.
+func (o *outbox) stats() (sent uint64, players []PlayerStats) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range o.players {
+		players = append(players, p.stats())
+	}
+	return o.sent, players
+}
+
 // with changes a player's state under the lock that guards it, then flushes.
 func (o *outbox) with(change func()) {
 	o.mu.Lock()

@@ -1,6 +1,10 @@
 package edge
 
-import "natscast/internal/media"
+import (
+	"maps"
+
+	"natscast/internal/media"
+)
 
 // Reasons for which a player misses media, as they are counted and logged.
 const (
@@ -31,6 +35,14 @@ type player struct {
 
 func newPlayer(h *hub, streamID uint32) *player {
 	return &player{hub: h, streamID: streamID, told: true, skipped: map[string]uint64{}}
+}
+
+func (p *player) stats() PlayerStats {
+	s := PlayerStats{Stream: p.hub.name, Sent: p.sent, Skipped: maps.Clone(p.skipped)}
+	if head := p.hub.view.Load().head(); p.joined && head > p.next {
+		s.Behind = head - p.next
+	}
+	return s
 }
 
 // gather appends to dst what the player should get next, at most about limit

@@ -14,6 +14,7 @@ import (
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/handshake"
 	"natscast/internal/rtmp/message"
+	"natscast/kv"
 )
 
 // How long a client may be silent.
@@ -35,29 +36,37 @@ const (
 // sends goes through the outbox.
 type session struct {
 	// Static after construction.
-	edge *Edge
-	log  *slog.Logger
-	ctx  context.Context // ends when the node stops
-	conn net.Conn
-	in   *chunk.Reader
-	out  *outbox
+	edge   *Edge
+	number uint64 // of the connection on this node
+	log    *slog.Logger
+	ctx    context.Context // ends when the node stops
+	conn   net.Conn
+	in     *chunk.Reader
+	out    *outbox
+	since  time.Time
 
 	// Owned by the session's goroutine.
 	app       string // "" before connect
 	client    string // what the client calls itself
+	moves     bool   // the client follows a ReconnectRequest
+	isSRS     bool   // the client is an SRS edge
+	routed    bool   // the client was placed here
 	streams   map[uint32]*stream
 	worker    int           // index among the edge's workers; -1 before the first play
 	ackWindow uint64        // the client wants an Acknowledgement that often
 	acked     uint64        // bytes acknowledged
 	deadline  time.Time     // of reading
 	frames    []media.Frame // scratch
+
+	told kv.Connection // to the cluster; guarded by edge.mu
 }
 
 // errBye ends a session whose client said goodbye.
 var errBye = errors.New("closed by the client")
 
 func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
-	log := e.log.With("conn", e.sessions.Add(1), "client", c.RemoteAddr().String())
+	number := e.sessions.Add(1)
+	log := e.log.With("conn", number, "client", c.RemoteAddr().String())
 	defer func() {
 		if r := recover(); r != nil {
 			e.count.panics.Add(1)
@@ -75,7 +84,7 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
 	defer out.abort(net.ErrClosed)
 	stop := context.AfterFunc(ctx, func() { out.abort(net.ErrClosed) })
 	defer stop()
-	err = newSession(ctx, e, c, out, log).run()
+	err = newSession(ctx, e, number, c, out, log).run()
 	switch {
 	case ctx.Err() != nil:
 		log.Debug("session ended: the node stops")
@@ -86,9 +95,9 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
 	}
 }
 
-func newSession(ctx context.Context, e *Edge, c net.Conn, out *outbox, log *slog.Logger) *session {
+func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *outbox, log *slog.Logger) *session {
 	return &session{
-		edge: e, log: log, ctx: ctx, conn: c, out: out,
+		edge: e, number: number, log: log, ctx: ctx, conn: c, out: out, since: time.Now().UTC(),
 		streams:   map[uint32]*stream{},
 		worker:    -1,
 		ackWindow: window,
@@ -122,6 +131,7 @@ func (s *session) close(err error) error {
 	for id := range s.streams {
 		s.closeStream(id)
 	}
+	s.edge.forget(s)
 	err = s.out.close(err)
 	if s.worker >= 0 {
 		s.edge.workers[s.worker].clients.Add(-1)

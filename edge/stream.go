@@ -83,6 +83,7 @@ func (s *session) publish(c message.Command) error {
 	}
 	st.sink = sink
 	s.edge.count.publishers.Add(1)
+	s.tell()
 	s.send(userControl(message.StreamBegin, st.id),
 		onStatus(st.id, message.LevelStatus, "NetStream.Publish.Start", string(st.name)+" is now published."))
 	return nil
@@ -126,6 +127,9 @@ func (s *session) play(c message.Command) error {
 	if st == nil {
 		return err
 	}
+	if s.redirect(st) {
+		return nil
+	}
 	if s.worker < 0 {
 		s.worker = s.edge.worker()
 	}
@@ -134,6 +138,7 @@ func (s *session) play(c message.Command) error {
 	st.player = p
 	s.edge.count.players.Add(1)
 	s.log.Info("play began", "stream", st.name)
+	s.tell()
 
 	h.audience[s.worker].join(s.out)
 	s.out.play(p, frame(userControl(message.StreamBegin, st.id),
@@ -251,7 +256,11 @@ func (s *session) stopPlay(st *stream) {
 }
 
 func (s *session) stopPublish(st *stream) {
-	if err := st.sink.Close(); err != nil {
+	end := st.sink.Close
+	if s.edge.isDraining() {
+		end = st.sink.Leave // the encoder comes back elsewhere
+	}
+	if err := end(); err != nil {
 		s.log.Warn("the end of a publication", "stream", st.name, "err", err)
 	}
 	st.sink = nil

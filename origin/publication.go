@@ -186,7 +186,17 @@ func (p *publication) emit(c bus.Chunk) {
 
 // Close tells the viewers that the stream has ended, then frees its name. When another
 // publisher has taken the stream over, neither is ours to do.
-func (p *publication) Close() error {
+func (p *publication) Close() error { return p.finish(p.end) }
+
+// Leave frees the name of the stream, for the publisher comes back elsewhere.
+func (p *publication) Leave() error {
+	return p.finish(func(context.Context) error {
+		p.bus.Leave()
+		return nil
+	})
+}
+
+func (p *publication) finish(end func(context.Context) error) error {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -203,7 +213,7 @@ func (p *publication) Close() error {
 
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	err := p.end(ctx)
+	err := end(ctx)
 	p.stop()
 	<-p.ended
 	p.moving.Wait()

@@ -60,6 +60,7 @@ func dev(c *cli.Context) error {
 
 	config := nodeFrom(c)
 	config.bus.Server = server
+	config.place.roles = []string{"edge", "origin"}
 	var nodes []*node
 	for i, addr := range c.StringSlice("rtmp") {
 		config.id, config.rtmp = fmt.Sprintf("edge-%d", i+1), addr
@@ -79,7 +80,7 @@ func dev(c *cli.Context) error {
 	failed := make(chan error, len(nodes))
 	for _, n := range nodes {
 		running.Go(func() {
-			if err := n.run(ctx); err != nil {
+			if err := n.run(ctx, c.Duration("drain")); err != nil {
 				failed <- err
 				cancel()
 			}

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 )
@@ -32,6 +37,7 @@ func originCommand() *cli.Command {
 func serveFlags() []cli.Flag {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "rtmp", Value: ":1935", Usage: "`ADDR` to take RTMP clients on", EnvVars: env("rtmp")},
+		&cli.StringFlag{Name: "advertise", Usage: "RTMP `URL` at which clients and other nodes reach the node (default: of the address it listens on, or of the host)", EnvVars: env("advertise")},
 		&cli.StringFlag{Name: "id", Usage: "the node's name in the cluster (default: host and port)", EnvVars: env("id")},
 	}
 	flags = append(flags, nodeFlags()...)
@@ -46,6 +52,8 @@ func serve(c *cli.Context) error {
 	}
 	config := nodeFrom(c)
 	config.id, config.rtmp = c.String("id"), c.String("rtmp")
+	config.place.roles = []string{c.Command.Name}
+	config.place.advertise = strings.TrimSuffix(c.String("advertise"), "/")
 	config.bus.URLs = c.String("nats")
 	var err error
 	if config.rtmps, err = rtmpsFrom(c); err != nil {
@@ -64,7 +72,24 @@ func serve(c *cli.Context) error {
 	if err := writeReady(c.String("ready-file"), config.bus.URLs, n); err != nil {
 		return err
 	}
-	err = n.run(c.Context)
+	// Who ends the node for good interrupts it, or terminates it twice.
+	ctx, cancel := context.WithCancel(c.Context)
+	defer cancel()
+	terminate := make(chan os.Signal, 2)
+	signal.Reset(syscall.SIGTERM)
+	signal.Notify(terminate, syscall.SIGTERM)
+	defer signal.Stop(terminate)
+	go func() {
+		for _, act := range []func(){n.beginDrain, cancel} {
+			select {
+			case <-ctx.Done():
+				return
+			case <-terminate:
+				act()
+			}
+		}
+	}()
+	err = n.run(ctx, c.Duration("drain"))
 	log.Info("stopped", "stats", n.edge.Stats())
 	return err
 }

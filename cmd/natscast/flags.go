@@ -144,6 +144,10 @@ func nodeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "rtmps", Usage: "`ADDR` to take RTMP clients with TLS on; natscast dev: at its first node", EnvVars: env("rtmps")},
 		&cli.StringFlag{Name: "rtmps-cert", Usage: "PEM `FILE` with the certificate for that, its chain behind it; read again when it changes", EnvVars: env("rtmps-cert")},
 		&cli.StringFlag{Name: "rtmps-key", Usage: "PEM `FILE` with the key of the certificate", EnvVars: env("rtmps-key")},
+		&cli.StringFlag{Name: "region", Usage: "where the node is: players of the same region are placed here first", EnvVars: env("region")},
+		&cli.Int64Flag{Name: "capacity", Value: 1000, Usage: "how much the node can send, in `MBIT/S`", EnvVars: env("capacity")},
+		&cli.StringFlag{Name: "redirect", Value: string(edge.RedirectAuto), Usage: "which players are sent to the best node for their stream: auto (those known to follow), always or off", EnvVars: env("redirect")},
+		&cli.DurationFlag{Name: "drain", Value: 30 * time.Second, Usage: "how long a node that is told to end, or to drain, waits for its clients to leave", EnvVars: env("drain")},
 		&cli.StringFlag{Name: "ready-file", Usage: "write the chosen addresses to `FILE` as JSON once all is listening", EnvVars: env("ready-file")},
 		&cli.BoolFlag{Name: "verbose", Usage: "log more", EnvVars: env("verbose")},
 	}
@@ -165,7 +169,8 @@ func nodeFrom(c *cli.Context) nodeConfig {
 		bus:    busOptions(c),
 		kv:     kvOptions(c),
 		origin: origin.Config{TakeOver: c.Bool("takeover")},
-		edge:   edge.Config{Coalesce: c.Duration("coalesce"), Grace: c.Duration("grace")},
+		place:  placeConfig{region: c.String("region"), capacity: c.Int64("capacity") * 1_000_000},
+		edge:   edge.Config{Coalesce: c.Duration("coalesce"), Grace: c.Duration("grace"), Redirect: edge.Redirect(c.String("redirect"))},
 	}
 }
 

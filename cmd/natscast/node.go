@@ -9,6 +9,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
 
 	"natscast/bus"
 	"natscast/edge"
@@ -18,11 +21,14 @@ import (
 
 // node is one edge with the ingest of an origin behind it, on NATS connections of its own.
 type node struct {
-	id   string
-	bus  *bus.Bus
-	edge *edge.Edge
-	rtmp net.Listener
-	tls  net.Listener // for RTMPS; nil for none
+	id      string
+	bus     *bus.Bus
+	store   *kv.Store
+	cluster *kv.Cluster
+	edge    *edge.Edge
+	rtmp    net.Listener
+	tls     net.Listener  // for RTMPS; nil for none
+	drain   chan struct{} // holds a token when the node was asked to drain
 }
 
 // nodeConfig is what a node is made of.
@@ -30,6 +36,7 @@ type nodeConfig struct {
 	id     string // "" for one of the host and the port
 	rtmp   string // address to listen on
 	rtmps  rtmpsConfig
+	place  placeConfig
 	bus    bus.Options
 	kv     kv.Options
 	origin origin.Config
@@ -38,6 +45,14 @@ type nodeConfig struct {
 
 // rtmpsConfig is where to listen for RTMPS, if anywhere, and the PEM files for that.
 type rtmpsConfig struct{ addr, certFile, keyFile string }
+
+// placeConfig is what the cluster is told of a node, to place clients.
+type placeConfig struct {
+	roles     []string
+	advertise string // RTMP URL for clients elsewhere; "" for one of the address listened on
+	region    string
+	capacity  int64 // bit/s
+}
 
 // startNode listens, connects and provisions. Clients are taken when it runs.
 func startNode(ctx context.Context, config nodeConfig, log *slog.Logger) (*node, error) {
@@ -48,7 +63,7 @@ func startNode(ctx context.Context, config nodeConfig, log *slog.Logger) (*node,
 	if config.id == "" {
 		config.id = defaultID(ln.Addr())
 	}
-	n := &node{id: config.id, rtmp: ln}
+	n := &node{id: config.id, rtmp: ln, drain: make(chan struct{}, 1)}
 	log = log.With("node", n.id)
 	if err = n.listenTLS(ctx, config.rtmps, log); err == nil {
 		err = n.connect(ctx, config, log)
@@ -83,22 +98,99 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 	if err := n.bus.Provision(ctx); err != nil {
 		return err
 	}
-	store, err := kv.Open(ctx, n.bus.Control(), config.kv)
-	if err != nil {
+	if n.store, err = kv.Open(ctx, n.bus.Control(), config.kv); err != nil {
 		return err
 	}
-	ingest := origin.NewIngest(config.origin, n.bus, store.Streams, log)
-	n.edge, err = edge.New(config.edge, n.bus, store.Streams, ingest, log)
+	router := edge.NewRouter()
+	if n.cluster, err = n.store.Join(ctx, n.entry(config.place), router.SetNodes, router.SetHotness); err != nil {
+		return err
+	}
+	ingest := origin.NewIngest(config.origin, n.bus, n.store.Streams, log)
+	n.edge, err = edge.New(config.edge, n.bus, n.store.Streams, n.cluster, router, ingest, log)
 	return err
 }
 
-// run serves clients until ctx ends.
-func (n *node) run(ctx context.Context) error {
+// entry is what the cluster is told of the node.
+func (n *node) entry(place placeConfig) kv.Node {
+	entry := kv.Node{
+		ID: n.id, Roles: place.roles, RTMP: place.advertise, Region: place.region, Capacity: place.capacity,
+		Version: version(), Started: time.Now().UTC(),
+	}
+	if entry.RTMP == "" {
+		entry.RTMP = "rtmp://" + reachable(n.rtmp.Addr())
+	}
+	if n.tls != nil {
+		entry.RTMPS = "rtmps://" + reachable(n.tls.Addr())
+	}
+	return entry
+}
+
+// run serves clients until ctx ends, or until the node is drained, which it may take as long as patience.
+func (n *node) run(ctx context.Context, patience time.Duration) error {
+	stop, err := n.store.Serve(n.cluster.Self(), map[string]kv.Answer{
+		"stats": n.answerStats, "kick": n.answerKick, "drain": n.answerDrain,
+	})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	// The sessions, as they end, still tell the cluster so.
+	clusterCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
+	var clustering sync.WaitGroup
+	clustering.Go(func() { n.cluster.Run(clusterCtx) })
+	defer clustering.Wait()
+	defer leave()
+
 	listeners := []net.Listener{n.rtmp}
 	if n.tls != nil {
 		listeners = append(listeners, n.tls)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	clustering.Go(func() { n.awaitDrain(ctx, patience, cancel) })
 	return n.edge.Serve(ctx, listeners...)
+}
+
+// awaitDrain drains the node when it is asked to, then ends it.
+func (n *node) awaitDrain(ctx context.Context, patience time.Duration, end func()) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-n.drain:
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := n.edge.Drain(ctx); err != nil {
+		slog.Warn("not all clients have left", "node", n.id, "err", err)
+	}
+	end()
+}
+
+func (n *node) answerStats(context.Context, []byte) ([]byte, error) {
+	return json.Marshal(map[string]any{"node": n.cluster.Self(), "edge": n.edge.Stats(), "bus": n.bus.Stats(), "connections": n.edge.Clients()})
+}
+
+func (n *node) answerKick(_ context.Context, body []byte) ([]byte, error) {
+	id, number, err := kv.ParseConnectionID(string(body))
+	if err == nil && id != n.id {
+		err = fmt.Errorf("%s is a connection of another node", body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, n.edge.Kick(number)
+}
+
+func (n *node) answerDrain(context.Context, []byte) ([]byte, error) {
+	n.beginDrain()
+	return nil, nil
+}
+
+func (n *node) beginDrain() {
+	select {
+	case n.drain <- struct{}{}:
+	default:
+	}
 }
 
 func (n *node) close() {
@@ -138,14 +230,30 @@ func unwrapListen(err error) error {
 	return err
 }
 
+// notInID is what a node id cannot contain, and a host name can.
+var notInID = regexp.MustCompile(`[^A-Za-z0-9_-]`)
+
 // defaultID is the same after a restart, and different for two nodes of one host.
 func defaultID(addr net.Addr) string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "node"
-	}
 	_, port, _ := net.SplitHostPort(addr.String())
-	return host + "-" + port
+	host := notInID.ReplaceAllString(hostname(), "-")
+	return host[:min(len(host), 50)] + "-" + port
+}
+
+func hostname() string {
+	if host, err := os.Hostname(); err == nil {
+		return host
+	}
+	return "localhost"
+}
+
+// reachable is the address under which others reach what listens on all of the host's.
+func reachable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort(hostname(), port)
+	}
+	return addr.String()
 }
 
 // ready is what --ready-file holds.

@@ -72,4 +72,7 @@ type Sink interface {
 	// Close ends the publication and tells the stream's viewers. It may wait
 	// for the bus, for a bounded time.
 	Close() error
+	// Leave is Close for a publisher that comes back elsewhere at once: the stream is free, and
+	// its viewers are told nothing.
+	Leave() error
 }

@@ -1,0 +1,78 @@
+package edge
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+const (
+	// heatInterval is about how often the edge tells how busy it is.
+	heatInterval = time.Second
+	// heatHalfLife is after how long half of a rate is forgotten.
+	heatHalfLife = 2 * time.Second
+)
+
+// heat is the rates of a stream, decayed, and the counts that they are reckoned from.
+type heat struct {
+	bytes, joins, leaves           uint64
+	bitrate, joinsPerS, leavesPerS float64
+}
+
+// update takes the counts of now, which were those in h some time ago.
+func (h *heat) update(bytes, joins, leaves uint64, elapsed time.Duration) {
+	weight := 1 - math.Exp2(-float64(elapsed)/float64(heatHalfLife))
+	rate := func(average *float64, last *uint64, now uint64, scale float64) {
+		*average += (float64(now-*last)*scale/elapsed.Seconds() - *average) * weight
+		*last = now
+	}
+	rate(&h.bitrate, &h.bytes, bytes, 8)
+	rate(&h.joinsPerS, &h.joins, joins, 1)
+	rate(&h.leavesPerS, &h.leaves, leaves, 1)
+}
+
+// reportHeat tells the cluster about once a second how busy the edge is, until ctx ends.
+func (e *Edge) reportHeat(ctx context.Context) {
+	last, used := time.Now(), cpuTime()
+	for {
+		sleep(ctx, heatInterval*3/4+rand.N(heatInterval/2))
+		if ctx.Err() != nil {
+			return
+		}
+		now := time.Now()
+		report := e.measure(now.Sub(last))
+		node := report[""]
+		cpu := cpuTime()
+		node.CPU, node.Memory = (cpu-used).Seconds()/now.Sub(last).Seconds(), residentMemory()
+		report[""] = node
+		e.cluster.Report(report)
+		last, used = now, cpu
+	}
+}
+
+// measure reckons the heat of the node, under the empty name, and of each stream.
+func (e *Edge) measure(elapsed time.Duration) map[media.Name]kv.Heat {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	report := map[media.Name]kv.Heat{}
+	var node kv.Heat
+	for name, h := range e.hubs {
+		h.heat.update(h.bytes.Load(), h.joins, h.leaves, elapsed)
+		stream := kv.Heat{
+			Egress: h.heat.bitrate * float64(h.players), Viewers: h.players,
+			Joins: h.heat.joinsPerS, Leaves: h.heat.leavesPerS,
+		}
+		report[name] = stream
+		node.Egress += stream.Egress
+		node.Viewers += stream.Viewers
+		node.Joins += stream.Joins
+		node.Leaves += stream.Leaves
+	}
+	node.Connections = int(e.count.connections.Load())
+	report[""] = node
+	return report
+}

@@ -1,0 +1,99 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+// Errors that end a client's connection.
+var (
+	errKicked   = errors.New("kicked")
+	errDraining = errors.New("the node drains")
+)
+
+// ErrNoConnection says that there is no such connection on the node.
+var ErrNoConnection = errors.New("no such connection")
+
+// tell enters the client into the cluster's connections, or tells what it does now.
+func (s *session) tell() {
+	c := kv.Connection{Client: s.conn.RemoteAddr().String(), Software: s.client, App: s.app, Since: s.since}
+	for _, st := range s.streams {
+		switch {
+		case st.sink != nil:
+			c.Role, c.Stream = kv.RolePublish, st.name
+		case st.player != nil && c.Role == "":
+			c.Role, c.Stream = kv.RolePlay, st.name
+		}
+	}
+	s.edge.mu.Lock()
+	s.edge.clients[s.number] = s
+	s.told = c
+	drains := s.edge.draining
+	s.edge.mu.Unlock()
+	s.edge.cluster.Connections.Set(s.number, c)
+	if drains {
+		s.askToLeave()
+	}
+}
+
+// forget takes a client out that has left.
+func (e *Edge) forget(s *session) {
+	e.mu.Lock()
+	_, told := e.clients[s.number]
+	delete(e.clients, s.number)
+	if e.draining && len(e.clients) == 0 {
+		e.becomeQuiet()
+	}
+	e.mu.Unlock()
+	if told {
+		e.cluster.Connections.Remove(s.number)
+	}
+}
+
+// Kick closes a connection of this node. It fails with [ErrNoConnection].
+func (e *Edge) Kick(number uint64) error {
+	e.mu.Lock()
+	s := e.clients[number]
+	e.mu.Unlock()
+	if s == nil {
+		return fmt.Errorf("%w: %d", ErrNoConnection, number)
+	}
+	s.log.Info("kicked")
+	s.out.abort(errKicked)
+	return nil
+}
+
+// ClientStats is what a connection has got so far.
+type ClientStats struct {
+	ID        string        `json:"id"`
+	SentBytes uint64        `json:"sent_bytes"`
+	Players   []PlayerStats `json:"players,omitempty"`
+}
+
+// PlayerStats count chunks of a stream.
+type PlayerStats struct {
+	Stream  media.Name        `json:"stream"`
+	Sent    uint64            `json:"sent"`
+	Skipped map[string]uint64 `json:"skipped,omitempty"` // by reason
+	Behind  uint64            `json:"behind"`            // chunks in the log that are still to be sent
+}
+
+// Clients returns the figures of all connections, in no order.
+func (e *Edge) Clients() []ClientStats {
+	e.mu.Lock()
+	sessions := make([]*session, 0, len(e.clients))
+	for _, s := range e.clients {
+		sessions = append(sessions, s)
+	}
+	e.mu.Unlock()
+	list := make([]ClientStats, 0, len(sessions))
+	node := e.cluster.Self().ID
+	for _, s := range sessions {
+		sent, players := s.out.stats()
+		list = append(list, ClientStats{ID: kv.ConnectionID(node, s.number), SentBytes: sent, Players: players})
+	}
+	return list
+}
