@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/internal/mediainfo"
 )
 
 // Lease is the right to publish a stream.
@@ -77,6 +79,14 @@ func (l *Lease) Move(ctx context.Context, shard string) (epoch uint64, err error
 		return 0, fmt.Errorf("move %s to shard %s: %w", st.Name, shard, err)
 	}
 	return l.stream.Epoch, nil
+}
+
+// Describe tells in the directory what the stream consists of.
+func (l *Lease) Describe(ctx context.Context, info mediainfo.Info) error {
+	l.mu.Lock()
+	l.stream.Info = info
+	l.mu.Unlock()
+	return l.renew(ctx)
 }
 
 func (l *Lease) renew(ctx context.Context) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natscast/internal/media"
+	"natscast/internal/mediainfo"
 )
 
 // Errors of the directory of streams.
@@ -41,6 +42,8 @@ type Stream struct {
 	// [Streams.Acquire] sets it.
 	Epoch uint64    `json:"epoch,omitempty"`
 	Since time.Time `json:"since"`
+	// Info is what the stream consists of, as far as its origin knows.
+	mediainfo.Info
 }
 
 // TakenError says who holds a stream. It is an [ErrTaken].

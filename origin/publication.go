@@ -9,6 +9,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/media"
+	"natscast/internal/mediainfo"
 	"natscast/internal/timeline"
 	"natscast/kv"
 )
@@ -21,6 +22,8 @@ const (
 	// how long they may be missing before the stream moves to another shard.
 	storeCheck    = 500 * time.Millisecond
 	storePatience = 3 * time.Second
+	// describeInterval is the least time between two descriptions in the directory.
+	describeInterval = time.Second
 )
 
 // publication is one publish session of a stream: it satisfies media.Sink.
@@ -32,10 +35,11 @@ type publication struct {
 	lease  *kv.Lease
 	stop   context.CancelFunc // ends the goroutines
 	ended  chan struct{}      // closed when the lease is lost or no longer kept
-	moving sync.WaitGroup     // watchStore
+	moving sync.WaitGroup     // watchStore and describe
 
 	mu       sync.Mutex // guards what follows
 	timeline timeline.Timeline
+	meter    mediainfo.Meter
 	chunker  *chunker
 	bus      *bus.Publisher
 	shard    string         // where bus stores
@@ -65,6 +69,7 @@ func newPublication(in *Ingest, name media.Name, shard string, lease *kv.Lease, 
 	p.stop = cancel
 	go p.keepLease(ctx)
 	p.moving.Go(func() { p.watchStore(ctx) })
+	p.moving.Go(func() { p.describe(ctx) })
 	return p
 }
 
@@ -107,6 +112,31 @@ func (p *publication) watchStore(ctx context.Context) {
 	}
 }
 
+// describe tells the directory what the stream consists of, when that has changed.
+func (p *publication) describe(ctx context.Context) {
+	tick := time.NewTicker(describeInterval)
+	defer tick.Stop()
+	var told mediainfo.Info
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		p.mu.Lock()
+		info := p.meter.Info()
+		p.mu.Unlock()
+		if !told.Differs(info) {
+			continue
+		}
+		if err := p.lease.Describe(ctx, info); err != nil {
+			p.log.Debug("the directory does not know what the stream consists of", "err", err)
+			continue
+		}
+		told = info
+	}
+}
+
 func (p *publication) move(ctx context.Context, from string) error {
 	shard, err := p.ingest.bus.PickShard(ctx, p.name)
 	if err != nil || shard == from {
@@ -145,6 +175,7 @@ func (p *publication) Write(f media.Frame) error {
 	if p.closed {
 		return errEnded
 	}
+	p.meter.Add(f)
 	p.chunker.write(p.timeline.Place(f, time.Now()), p.emit)
 	p.arm()
 	return nil
