@@ -1,0 +1,59 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+func connectionsCommand() *cli.Command {
+	return listing[kv.Connection, kv.Connection]{
+		name: "connections", usage: "list the clients of all nodes",
+		examples: "natscast connections\n" +
+			"natscast connections --stream live/cam --watch\n" +
+			"natscast connections --node edge-1 --json\n\n" +
+			"'natscast kick CONNECTION' closes one.",
+		flags: []cli.Flag{
+			&cli.StringFlag{Name: "stream", Usage: "only clients of this `STREAM`", EnvVars: env("stream")},
+			&cli.StringFlag{Name: "node", Usage: "only clients of this `NODE`", EnvVars: env("node")},
+		},
+		empty: "no client is connected",
+		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Connection, error) {
+			return s.Connections.List(ctx, nodes)
+		},
+		view: func(s *kv.Store, handle func([]kv.Change[kv.Connection])) *kv.View[kv.Connection] {
+			return s.Connections.View(handle)
+		},
+		rows: func(c *cli.Context, nodes []kv.Node, connections []kv.Connection) []kv.Connection {
+			return chosenConnections(nodes, connections, c.String("node"), media.Name(c.String("stream")))
+		},
+		id: func(c kv.Connection) string { return c.ID },
+		columns: []column[kv.Connection]{
+			{title: "CONNECTION", cell: func(c kv.Connection) string { return c.ID }},
+			{title: "CLIENT", cell: func(c kv.Connection) string { return c.Client }},
+			{title: "SOFTWARE", cell: func(c kv.Connection) string { return c.Software }},
+			{title: "APP", cell: func(c kv.Connection) string { return c.App }},
+			{title: "STREAM", cell: func(c kv.Connection) string { return string(c.Stream) }},
+			{title: "ROLE", cell: func(c kv.Connection) string { return c.Role }},
+			{title: "SINCE", right: true, cell: func(c kv.Connection) string { return age(c.Since) }},
+		},
+	}.command()
+}
+
+// chosenConnections are those of a node and of a stream, or of all where these are empty. What nodes that have died
+// have left is not among them.
+func chosenConnections(nodes []kv.Node, connections []kv.Connection, node string, stream media.Name) []kv.Connection {
+	live := incarnations(nodes)
+	chosen := slices.DeleteFunc(connections, func(c kv.Connection) bool {
+		return live[c.Node] != c.Incarnation || node != "" && c.Node != node || stream != "" && c.Stream != stream
+	})
+	slices.SortFunc(chosen, func(a, b kv.Connection) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
+	})
+	return chosen
+}

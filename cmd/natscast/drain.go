@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/kv"
+)
+
+func drainCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "drain",
+		Usage:     "empty a node and end it",
+		ArgsUsage: "NODE",
+		Description: "natscast drain edge-1\n" +
+			"natscast drain --wait=false edge-1\n\n" +
+			"The node takes no more clients, sends its publishers away, asks those players to move that can, waits for the\n" +
+			"others as long as its own --drain says, and ends. The command waits until it has left the cluster.",
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "wait", Value: true, Usage: "wait until the node has left", EnvVars: env("wait")},
+			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait at most", EnvVars: env("timeout")},
+		}, natsFlags()...),
+		Action: drain,
+	}
+}
+
+func drain(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	timeout := c.Duration("timeout")
+	if timeout <= 0 {
+		return usageError("--timeout %v: want more than 0", timeout)
+	}
+	store, closeConn, err := openCluster(c)
+	if err != nil {
+		return err
+	}
+	defer closeConn()
+	node := args[0]
+	incarnation, err := askToDrain(c.Context, store, node)
+	if err != nil {
+		return err
+	}
+	if !c.Bool("wait") {
+		fmt.Fprintf(c.App.Writer, "%s drains\n", node)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.Context, timeout)
+	defer cancel()
+	d := followDrain(ctx, store, node, incarnation)
+	stopStatus := status(ctx, c, func() string { return fmt.Sprintf("%s drains, %d connections are left", node, d.connectionsLeft()) })
+	err = d.wait(ctx)
+	stopStatus()
+	cancel()
+	d.running.Wait()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.Writer, "%s has left\n", node)
+	return nil
+}
+
+// askToDrain tells the node, and returns which of its incarnations that is.
+func askToDrain(ctx context.Context, store *kv.Store, node string) (incarnation uint64, err error) {
+	nodes, err := store.Nodes.List(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := store.Ask(ctx, node, "drain", nil); err != nil {
+		return 0, explainNode(err)
+	}
+	return incarnations(nodes)[node], nil
+}
+
+// draining is a node that drains, as the cluster sees it.
+type draining struct {
+	node        string
+	incarnation uint64
+	nodes       *kv.View[kv.Node]
+	connections *kv.View[kv.Connection]
+	changed     chan struct{} // holds a token when the membership has changed
+	running     sync.WaitGroup
+}
+
+// followDrain follows the node until ctx ends.
+func followDrain(ctx context.Context, store *kv.Store, node string, incarnation uint64) *draining {
+	d := &draining{node: node, incarnation: incarnation, changed: make(chan struct{}, 1)}
+	d.nodes = store.Nodes.View(func([]kv.Change[kv.Node]) {
+		select {
+		case d.changed <- struct{}{}:
+		default:
+		}
+	})
+	d.connections = store.Connections.View(func([]kv.Change[kv.Connection]) {})
+	d.running.Go(func() { d.nodes.Run(ctx) })
+	d.running.Go(func() { d.connections.Run(ctx) })
+	return d
+}
+
+func (d *draining) connectionsLeft() int {
+	n := 0
+	for _, c := range d.connections.All() {
+		if c.Node == d.node && c.Incarnation == d.incarnation {
+			n++
+		}
+	}
+	return n
+}
+
+// wait waits until the node has left, whether or not it has come back.
+func (d *draining) wait(ctx context.Context) error {
+	select {
+	case <-d.nodes.Ready():
+	case <-ctx.Done():
+		return d.unfinished(ctx)
+	}
+	for {
+		if n, ok := d.nodes.Get(d.node); !ok || n.Incarnation != d.incarnation {
+			return nil
+		}
+		select {
+		case <-d.changed:
+		case <-ctx.Done():
+			return d.unfinished(ctx)
+		}
+	}
+}
+
+func (d *draining) unfinished(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%s has not left in time, %d connections are left: it goes on draining; see --timeout", d.node, d.connectionsLeft())
+	}
+	return fmt.Errorf("not waited for: %s goes on draining", d.node)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/internal/console"
+	"natscast/kv"
+)
+
+// heatEntry is how busy a node is, or a stream on it.
+type heatEntry struct {
+	kv.Heat
+	Capacity int64 `json:"capacity,omitempty"` // of a node, in bit/s
+}
+
+// load is the part of its capacity that a node sends.
+func (h heatEntry) load() float64 {
+	if h.Capacity <= 0 {
+		return 0
+	}
+	return h.Egress / float64(h.Capacity)
+}
+
+// ofNode is what a cell says of a node, and not of a stream.
+func (h heatEntry) ofNode(cell string) string {
+	if h.Stream != "" {
+		return ""
+	}
+	return cell
+}
+
+func hotnessCommand() *cli.Command {
+	return listing[kv.Heat, heatEntry]{
+		name: "hotness", usage: "list how busy the nodes are, and the streams on them",
+		examples: "natscast hotness\n" +
+			"natscast hotness --top 10 --watch\n" +
+			"natscast hotness --json\n\n" +
+			"Below each node are the streams that it sends to players; the hottest come first. CPU is in cores.",
+		flags: []cli.Flag{
+			&cli.UintFlag{Name: "top", Usage: "only the `N` hottest streams of each node (default: all)", EnvVars: env("top")},
+		},
+		empty: "no node has told how busy it is",
+		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Heat, error) {
+			return s.Hotness.List(ctx, nodes)
+		},
+		view: func(s *kv.Store, handle func([]kv.Change[kv.Heat])) *kv.View[kv.Heat] { return s.Hotness.View(handle) },
+		rows: func(c *cli.Context, nodes []kv.Node, heat []kv.Heat) []heatEntry {
+			return topStreams(heatEntries(nodes, heat), int(c.Uint("top")))
+		},
+		id: func(h heatEntry) string { return h.Node + " " + string(h.Stream) },
+		columns: []column[heatEntry]{
+			{title: "NODE", cell: func(h heatEntry) string { return h.Node }},
+			{title: "STREAM", cell: func(h heatEntry) string { return string(h.Stream) }},
+			{title: "VIEWERS", right: true, cell: func(h heatEntry) string { return count(h.Viewers) }},
+			{title: "JOINS/S", right: true, cell: func(h heatEntry) string { return perSecond(h.Joins) }},
+			{title: "EGRESS", right: true, cell: func(h heatEntry) string { return console.Bitrate(h.Egress) }},
+			{title: "LOAD", right: true, cell: func(h heatEntry) string { return percent(h.Egress, float64(h.Capacity)) }},
+			{title: "CPU", right: true, cell: func(h heatEntry) string { return h.ofNode(fmt.Sprintf("%.2f", h.CPU)) }},
+			{title: "MEMORY", right: true, cell: func(h heatEntry) string { return h.ofNode(megabytes(h.Memory)) }},
+		},
+	}.command()
+}
+
+// heatEntries are nodes that live with their streams behind them, the hottest first.
+func heatEntries(nodes []kv.Node, heat []kv.Heat) []heatEntry {
+	live := map[string]kv.Node{}
+	for _, n := range nodes {
+		live[n.ID] = n
+	}
+	ofNodes := map[string]heatEntry{}
+	var entries []heatEntry
+	for _, h := range heat {
+		n, ok := live[h.Node]
+		if !ok || n.Incarnation != h.Incarnation {
+			continue
+		}
+		e := heatEntry{Heat: h}
+		if h.Stream == "" {
+			e.Capacity = n.Capacity
+			ofNodes[h.Node] = e
+		}
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b heatEntry) int {
+		return cmp.Or(
+			cmp.Compare(ofNodes[b.Node].load(), ofNodes[a.Node].load()), cmp.Compare(a.Node, b.Node),
+			isStream(a)-isStream(b),
+			cmp.Compare(b.Egress, a.Egress), cmp.Compare(b.Viewers, a.Viewers), cmp.Compare(a.Stream, b.Stream),
+		)
+	})
+	return entries
+}
+
+func isStream(h heatEntry) int {
+	if h.Stream == "" {
+		return 0
+	}
+	return 1
+}
+
+// topStreams leaves the first streams of each node, all of them for 0.
+func topStreams(entries []heatEntry, most int) []heatEntry {
+	streams := map[string]int{}
+	return slices.DeleteFunc(entries, func(h heatEntry) bool {
+		if h.Stream == "" || most == 0 {
+			return false
+		}
+		streams[h.Node]++
+		return streams[h.Node] > most
+	})
+}
+
+func megabytes(bytes int64) string { return fmt.Sprintf("%.0f MB", float64(bytes)/1e6) }

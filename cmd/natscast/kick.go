@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/kv"
+)
+
+func kickCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "kick",
+		Usage:     "close a client's connection",
+		ArgsUsage: "CONNECTION",
+		Description: "natscast kick edge-1.42\n\n" +
+			"'natscast connections' lists them. The client may come back.",
+		Flags:  natsFlags(),
+		Action: kick,
+	}
+}
+
+func kick(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	id := args[0]
+	node, _, err := kv.ParseConnectionID(id)
+	if err != nil {
+		return usageError("%q is not the id of a connection, such as edge-1.42: 'natscast connections' lists them", id)
+	}
+	store, closeConn, err := openCluster(c)
+	if err != nil {
+		return err
+	}
+	defer closeConn()
+	if _, err := store.Ask(c.Context, node, "kick", []byte(id)); err != nil {
+		return explainNode(err)
+	}
+	fmt.Fprintf(c.App.Writer, "%s is closed\n", id)
+	return nil
+}
+
+// explainNode adds what to do when a node does not answer.
+func explainNode(err error) error {
+	if errors.Is(err, kv.ErrNoNode) {
+		return fmt.Errorf("%w: 'natscast nodes' lists those that are up", err)
+	}
+	return err
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/kv"
+)
+
+// listing is a command that lists what the cluster knows: entries of the type T, made of the
+// nodes and of what one bucket holds, of the type E.
+type listing[E, T any] struct {
+	name, usage string
+	examples    string     // and what more there is to say
+	flags       []cli.Flag // filters
+	empty       string     // said when there is nothing
+	columns     []column[T]
+
+	list func(context.Context, *kv.Store, []kv.Node) ([]E, error)
+	view func(*kv.Store, func([]kv.Change[E])) *kv.View[E]
+	// rows makes the entries, in the order in which they are shown, of the nodes and of what the bucket holds, in any
+	// order and with what nodes that have died have left.
+	rows func(c *cli.Context, nodes []kv.Node, held []E) []T
+	// id is what stays the same while an entry changes.
+	id func(T) string
+}
+
+func (l listing[E, T]) command() *cli.Command {
+	flags := append(l.flags[:len(l.flags):len(l.flags)],
+		&cli.BoolFlag{Name: "json", Usage: "print a JSON array; with --watch, a JSON object for each change", EnvVars: env("json")},
+		&cli.BoolFlag{Name: "watch", Usage: "go on with what changes, until Ctrl-C", EnvVars: env("watch")},
+	)
+	return &cli.Command{
+		Name: l.name, Usage: l.usage, Description: l.examples,
+		Flags:  append(flags, natsFlags()...),
+		Action: l.run,
+	}
+}
+
+func (l listing[E, T]) run(c *cli.Context) error {
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	store, closeConn, err := openCluster(c)
+	if err != nil {
+		return err
+	}
+	defer closeConn()
+	if c.Bool("watch") {
+		return l.watch(c, store)
+	}
+	nodes, err := store.Nodes.List(c.Context)
+	if err != nil {
+		return err
+	}
+	held, err := l.list(c.Context, store, nodes)
+	if err != nil {
+		return err
+	}
+	rows := l.rows(c, nodes, held)
+	if len(rows) == 0 {
+		fmt.Fprintln(c.App.ErrWriter, l.nothing(c))
+	}
+	if c.Bool("json") {
+		return json.NewEncoder(c.App.Writer).Encode(append([]T{}, rows...))
+	}
+	return writeTable(c.App.Writer, l.columns, rows)
+}
+
+// nothing says that there are no entries.
+func (l listing[E, T]) nothing(c *cli.Context) string {
+	for _, f := range l.flags {
+		if c.IsSet(f.Names()[0]) {
+			return "nothing matches"
+		}
+	}
+	return l.empty
+}

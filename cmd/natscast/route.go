@@ -1,0 +1,176 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/edge"
+	"natscast/internal/console"
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+// routeAnswer is where to play a stream.
+type routeAnswer struct {
+	Stream     media.Name       `json:"stream"`
+	Region     string           `json:"region,omitempty"`
+	Published  bool             `json:"published"`
+	URL        string           `json:"url,omitempty"` // empty when no node takes players
+	Node       *kv.Node         `json:"node,omitempty"`
+	Carries    bool             `json:"carries"` // the node sends the stream to others already
+	Full       bool             `json:"full"`    // no node has room
+	Candidates []routeCandidate `json:"candidates"`
+}
+
+// routeCandidate is what placement thinks of a node, in JSON. Rates are in bit/s.
+type routeCandidate struct {
+	Edge     string  `json:"node"`
+	Region   string  `json:"region,omitempty"`
+	Capacity float64 `json:"capacity"`
+	Load     float64 `json:"load"`
+	Bound    float64 `json:"bound"` // up to which it takes viewers of this stream
+	Carries  bool    `json:"carries"`
+	Viewers  int     `json:"viewers"` // of the stream
+	Chosen   bool    `json:"chosen"`
+	Reason   string  `json:"reason"`
+}
+
+func routeCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "route",
+		Usage:     "say where a stream is best played, as the nodes do",
+		ArgsUsage: "STREAM",
+		Description: "natscast route live/cam\n" +
+			"natscast route --region eu --client 203.0.113.7 --explain live/cam\n" +
+			"ffplay $(natscast route live/cam)\n\n" +
+			"Any node can play any stream; this is the one where that costs the cluster least. Viewers of a hot stream\n" +
+			"are spread by what tells clients apart, such as their addresses: see --client.",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "region", Usage: "the client's `REGION`", EnvVars: env("region")},
+			&cli.StringFlag{Name: "client", Usage: "what tells the client from others: any `KEY`", EnvVars: env("client")},
+			&cli.BoolFlag{Name: "explain", Usage: "tell of each node why it is chosen or not", EnvVars: env("explain")},
+			&cli.BoolFlag{Name: "json", Usage: "print all that as JSON", EnvVars: env("json")},
+		}, natsFlags()...),
+		Action: route,
+	}
+}
+
+func route(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	app, name, _ := strings.Cut(strings.TrimPrefix(args[0], "/"), "/")
+	stream, err := media.ParseName(app, name)
+	if err != nil {
+		return usageError("%q is not a stream, such as live/cam: %w", args[0], err)
+	}
+	store, closeConn, err := openCluster(c)
+	if err != nil {
+		return err
+	}
+	defer closeConn()
+	router, err := routerOf(c, store)
+	if err != nil {
+		return err
+	}
+	answer, routeErr := ask(router, stream, c.String("region"), c.String("client"))
+	switch _, err := store.Streams.Get(c.Context, stream); {
+	case errors.Is(err, kv.ErrNotFound):
+		fmt.Fprintf(c.App.ErrWriter, "nobody publishes %s now\n", stream)
+	case err != nil:
+		return err
+	default:
+		answer.Published = true
+	}
+	return errors.Join(printRoute(c, answer), routeErr)
+}
+
+// routerOf returns a router that knows what the cluster knows.
+func routerOf(c *cli.Context, store *kv.Store) (*edge.Router, error) {
+	nodes, err := store.Nodes.List(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	heat, err := store.Hotness.List(c.Context, nodes)
+	if err != nil {
+		return nil, err
+	}
+	router := edge.NewRouter()
+	router.SetNodes(asChanges(nodes))
+	router.SetHotness(asChanges(heat))
+	return router, nil
+}
+
+func asChanges[T any](values []T) []kv.Change[T] {
+	changes := make([]kv.Change[T], len(values))
+	for i, v := range values {
+		changes[i].Now = v
+	}
+	return changes
+}
+
+// ask asks for the reasons first, because a router counts the clients that it has sent somewhere.
+func ask(router *edge.Router, stream media.Name, region, client string) (routeAnswer, error) {
+	answer := routeAnswer{Stream: stream, Region: region, Candidates: []routeCandidate{}}
+	x, err := router.Explain(stream, region, client)
+	answer.Carries, answer.Full = x.Carries, x.Full
+	for _, candidate := range x.Candidates {
+		answer.Candidates = append(answer.Candidates, routeCandidate(candidate))
+	}
+	if err != nil {
+		return answer, err
+	}
+	n, err := router.Route(stream, region, client)
+	if err != nil {
+		return answer, err
+	}
+	answer.Node, answer.URL = &n, playURL(n, stream)
+	return answer, nil
+}
+
+// playURL is where a node plays a stream.
+func playURL(n kv.Node, stream media.Name) string {
+	base := n.RTMP
+	if base == "" {
+		base = n.RTMPS
+	}
+	return strings.TrimSuffix(base, "/") + "/" + string(stream)
+}
+
+func printRoute(c *cli.Context, answer routeAnswer) error {
+	w := c.App.Writer
+	if c.Bool("json") {
+		return json.NewEncoder(w).Encode(answer)
+	}
+	if answer.URL != "" {
+		if _, err := fmt.Fprintln(w, printable(answer.URL)); err != nil {
+			return err
+		}
+	}
+	if !c.Bool("explain") {
+		return nil
+	}
+	return writeCandidates(w, answer.Candidates)
+}
+
+func writeCandidates(w io.Writer, candidates []routeCandidate) error {
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return writeTable(w, []column[routeCandidate]{
+		{title: "NODE", cell: func(c routeCandidate) string { return c.Edge }},
+		{title: "CHOSEN", cell: func(c routeCandidate) string { return yes(c.Chosen) }},
+		{title: "REGION", cell: func(c routeCandidate) string { return c.Region }},
+		{title: "LOAD", right: true, cell: func(c routeCandidate) string { return percent(c.Load, c.Capacity) }},
+		{title: "BOUND", right: true, cell: func(c routeCandidate) string { return percent(c.Bound, c.Capacity) }},
+		{title: "CAPACITY", right: true, cell: func(c routeCandidate) string { return console.Bitrate(c.Capacity) }},
+		{title: "VIEWERS", right: true, cell: func(c routeCandidate) string { return count(c.Viewers) }},
+		{title: "REASON", cell: func(c routeCandidate) string { return c.Reason }},
+	}, candidates)
+}

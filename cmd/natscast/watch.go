@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/kv"
+)
+
+const (
+	// redrawInterval is how soon a terminal is drawn again when something changes, and
+	// ageInterval how often it is when nothing does.
+	redrawInterval = 500 * time.Millisecond
+	ageInterval    = time.Second
+	// changeInterval is for how long changes are gathered that go to anything else.
+	changeInterval = 100 * time.Millisecond
+)
+
+// What a line of --watch tells.
+const (
+	eventPut  = "put"
+	eventGone = "gone"
+)
+
+// watch shows the entries and what changes, until the context ends.
+func (l listing[E, T]) watch(c *cli.Context, store *kv.Store) error {
+	changed := make(chan struct{}, 1)
+	note := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	nodes := store.Nodes.View(func([]kv.Change[kv.Node]) { note() })
+	held := l.view(store, func([]kv.Change[E]) { note() })
+	ctx, cancel := context.WithCancel(c.Context)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { nodes.Run(ctx) })
+	running.Go(func() { held.Run(ctx) })
+	for _, ready := range []<-chan struct{}{nodes.Ready(), held.Ready()} {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+
+	show, interval, refresh, end := l.shower(c)
+	defer end()
+	for {
+		if err := show(l.rows(c, nodes.All(), held.All())); err != nil {
+			return err
+		}
+		if !pause(ctx, interval, nil, nil) || !pause(ctx, 0, changed, refresh) {
+			return nil
+		}
+	}
+}
+
+// pause waits for whichever comes first: a time, unless it is 0, a change, or a tick. It returns false when ctx has
+// ended.
+func pause(ctx context.Context, d time.Duration, changed <-chan struct{}, tick <-chan time.Time) bool {
+	var timeout <-chan time.Time
+	if d > 0 {
+		timeout = time.After(d)
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timeout:
+	case <-changed:
+	case <-tick:
+	}
+	return true
+}
+
+// shower returns what shows the entries, how often it may be called, and what makes it called when nothing changes;
+// end is called when there is nothing more to show.
+func (l listing[E, T]) shower(c *cli.Context) (show func([]T) error, interval time.Duration, refresh <-chan time.Time, end func()) {
+	if _, ok := terminalHeight(c.App.Writer); ok && !c.Bool("json") {
+		s := screen{w: c.App.Writer}
+		ticker := time.NewTicker(ageInterval)
+		show := func(rows []T) error {
+			lines := tableLines(l.columns, rows)
+			if len(rows) == 0 {
+				lines = append(lines, l.nothing(c))
+			}
+			height, _ := terminalHeight(c.App.Writer)
+			return s.draw(lines, height)
+		}
+		return show, redrawInterval, ticker.C, ticker.Stop
+	}
+	tell := l.tellLines(c.App.Writer)
+	if c.Bool("json") {
+		tell = tellJSON[T](c.App.Writer)
+	}
+	changes := changes[T]{id: l.id, tell: tell, shown: map[string]T{}}
+	first := true
+	show = func(rows []T) error {
+		if first && len(rows) == 0 {
+			fmt.Fprintln(c.App.ErrWriter, l.nothing(c))
+		}
+		first = false
+		return changes.show(rows)
+	}
+	return show, changeInterval, nil, func() {}
+}
+
+// changes tells how entries differ from those shown before.
+type changes[T any] struct {
+	id    func(T) string
+	tell  func(event string, entry T) error
+	shown map[string]T
+}
+
+func (s *changes[T]) show(rows []T) error {
+	now := make(map[string]T, len(rows))
+	for _, r := range rows {
+		now[s.id(r)] = r
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.shown)) {
+		if _, ok := now[id]; ok {
+			continue
+		}
+		if err := s.tell(eventGone, s.shown[id]); err != nil {
+			return err
+		}
+	}
+	for _, r := range rows {
+		if old, ok := s.shown[s.id(r)]; ok && reflect.DeepEqual(old, r) {
+			continue
+		}
+		if err := s.tell(eventPut, r); err != nil {
+			return err
+		}
+	}
+	s.shown = now
+	return nil
+}
+
+func tellJSON[T any](w io.Writer) func(string, T) error {
+	encoder := json.NewEncoder(w)
+	return func(event string, entry T) error {
+		return encoder.Encode(struct {
+			Event string `json:"event"`
+			Value T      `json:"value"`
+		}{event, entry})
+	}
+}
+
+// tellLines writes lines of a table, with the event before. The titles come first.
+func (l listing[E, T]) tellLines(w io.Writer) func(string, T) error {
+	t := newTable(l.columns)
+	titled := false
+	return func(event string, entry T) error {
+		cells := t.cells(entry)
+		if !titled {
+			titled = true
+			t.fit(cells)
+			if _, err := fmt.Fprintf(w, "%-5s  %s\n", "EVENT", t.line(t.titles())); err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintf(w, "%-5s  %s\n", event, t.line(cells))
+		return err
+	}
+}
+
+// screen is a terminal that is drawn again and again.
+type screen struct {
+	w     io.Writer
+	begun bool
+}
+
+// draw shows lines from the top of the screen, as many as its height holds, unless that is 0. What is wider than the
+// screen is cut off.
+func (s *screen) draw(lines []string, height int) error {
+	const (
+		home, clear      = "\x1b[H", "\x1b[2J"
+		clearLine        = "\x1b[K"
+		clearBelow       = "\x1b[J"
+		cutOff, wrapOver = "\x1b[?7l", "\x1b[?7h"
+	)
+	if most := height - 1; height > 1 && len(lines) > most { // the cursor stands below
+		lines = append(lines[:most-1:most-1], fmt.Sprintf("... and %d more", len(lines)-most+1))
+	}
+	var b strings.Builder
+	if !s.begun {
+		s.begun = true
+		b.WriteString(clear)
+	}
+	b.WriteString(home + cutOff)
+	for _, line := range lines {
+		b.WriteString(line + clearLine + "\n")
+	}
+	b.WriteString(clearBelow + wrapOver)
+	_, err := io.WriteString(s.w, b.String())
+	return err
+}
