@@ -47,8 +47,8 @@ func (a *api) ask(ctx context.Context, node, verb, body string) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	_, err := a.config.Store.Ask(ctx, node, verb, []byte(body))
-	if err != nil && errors.Unwrap(err) == nil {
-		// Nothing between here and there went wrong: it is the node's own error.
+	if err != nil && errors.Unwrap(err) == nil && !errors.Is(err, kv.ErrNoNode) {
+		// It has no cause between here and there, so it is what the node has answered.
 		return failure(http.StatusConflict, "%w", err)
 	}
 	return err

@@ -99,7 +99,7 @@ func New(config Config, log *slog.Logger) http.Handler {
 		mux.Handle(r.path, a.answer(notAllowed(r.method)))
 		// Without this, ServeMux would redirect to the same path with a slash.
 		if app, ok := strings.CutSuffix(r.path, "/{stream...}"); ok {
-			mux.Handle(app, a.answer(notFound))
+			mux.Handle(app, a.answer(noStream))
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -119,6 +119,10 @@ func canonical(p string) bool {
 
 func notFound(http.ResponseWriter, *http.Request) error {
 	return failure(http.StatusNotFound, "there is nothing here: see /api/v1/openapi.json")
+}
+
+func noStream(http.ResponseWriter, *http.Request) error {
+	return failure(http.StatusBadRequest, "%w: want APP/STREAM", media.ErrName)
 }
 
 func notCanonical(http.ResponseWriter, *http.Request) error {
