@@ -40,7 +40,8 @@ type View[T any] struct {
 	ready  chan struct{}
 
 	// Owned by Run.
-	head uint64 // the revision up to which all is known
+	head   uint64 // the revision up to which all is known
+	stored uint64 // what was stored when the view asked last
 
 	mu      sync.RWMutex
 	entries map[string]stored[T]
@@ -121,7 +122,7 @@ func (v *View[T]) resync(ctx context.Context) bool {
 		cancel()
 		if err == nil {
 			v.replace(entries)
-			v.head = head
+			v.head, v.stored = head, head
 			return true
 		}
 		if ctx.Err() == nil {
@@ -222,10 +223,14 @@ func (v *View[T]) drop(prefix string) {
 	}
 }
 
-// isComplete asks whether anything newer than the view is stored. Without an answer, nothing is.
+// isComplete says whether the view has everything that was stored when it asked last, some time ago, and asks
+// again. Without an answer, nothing is missing.
 func (v *View[T]) isComplete(ctx context.Context) bool {
+	complete := v.stored <= v.head
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	_, head, err := v.bucket.latest(ctx, ">")
-	return err != nil || head <= v.head
+	if _, head, err := v.bucket.latest(ctx, ">"); err == nil {
+		v.stored = head
+	}
+	return complete
 }

@@ -27,15 +27,16 @@ const (
 )
 
 type options struct {
-	players  int
-	bitrate  int // of audio and video, bits per second
-	duration time.Duration
-	settle   time.Duration // before the first player, and after the last one has joined
-	ramp     time.Duration // from the first player to the last
-	rows     []row
-	streams  int  // the second table, if not 0
-	prompt   bool // players wait for what comes
-	markdown bool
+	players            int
+	bitrate            int // of audio and video, bits per second
+	duration           time.Duration
+	settle             time.Duration // before the first player, and after the last one has joined
+	ramp               time.Duration // from the first player to the last
+	rows               []row
+	streams            int  // the second table, if not 0
+	nodes, connections int  // the third table, if not 0
+	prompt             bool // players wait for what comes
+	markdown           bool
 }
 
 func main() {
@@ -67,6 +68,8 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.bitrate, "bitrate", 1_000_000, "of audio and video, in bits per second")
 	fs.DurationVar(&o.duration, "duration", 20*time.Second, "how long each row is measured")
 	fs.IntVar(&o.streams, "streams", 0, "measure so many streams of one viewer each instead")
+	fs.IntVar(&o.nodes, "nodes", 0, "measure the state of a cluster of so many nodes instead")
+	fs.IntVar(&o.connections, "connections", 100, "clients of each of these nodes")
 	fs.BoolVar(&o.prompt, "prompt", false, "players wait for what comes, and the server pays for waking them")
 	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown")
 	var names []string
@@ -84,7 +87,7 @@ func parseOptions(args []string) (options, error) {
 		}
 		o.rows = append(o.rows, rows[i])
 	}
-	if o.players < 1 || o.streams < 0 || o.duration < time.Second || o.bitrate < 2*audioBitrate || fs.NArg() > 0 {
+	if o.players < 1 || o.streams < 0 || o.nodes < 0 || o.connections < 0 || o.duration < time.Second || o.bitrate < 2*audioBitrate || fs.NArg() > 0 {
 		return o, usage(fs, "at least one player, %d bit/s, one second; no arguments", 2*audioBitrate)
 	}
 	o.settle = settleTime
@@ -111,6 +114,9 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 		runtime.NumCPU(), runtime.Version(), loadAverage(), o.duration)
 	if o.streams > 0 {
 		return reportStreams(ctx, out, w, o)
+	}
+	if o.nodes > 0 {
+		return reportState(ctx, out, w, o)
 	}
 	return reportFanout(ctx, out, w, o)
 }
