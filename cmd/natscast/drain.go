@@ -55,7 +55,7 @@ func drain(c *cli.Context) error {
 	ctx, cancel := context.WithTimeout(c.Context, timeout)
 	defer cancel()
 	d := followDrain(ctx, store, node, incarnation)
-	stopStatus := status(ctx, c, func() string { return fmt.Sprintf("%s drains, %d connections are left", node, d.connectionsLeft()) })
+	stopStatus := status(ctx, c, func() string { return fmt.Sprintf("%s drains, connections left: %d", node, d.connectionsLeft()) })
 	err = d.wait(ctx)
 	stopStatus()
 	cancel()
@@ -135,7 +135,7 @@ func (d *draining) wait(ctx context.Context) error {
 
 func (d *draining) unfinished(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%s has not left in time, %d connections are left: it goes on draining; see --timeout", d.node, d.connectionsLeft())
+		return fmt.Errorf("%s has not left in time, connections left: %d; it goes on draining: see --timeout", d.node, d.connectionsLeft())
 	}
 	return fmt.Errorf("not waited for: %s goes on draining", d.node)
 }

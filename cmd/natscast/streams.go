@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/console"
 	"natscast/kv"
 )
 
@@ -34,8 +36,35 @@ func streamsCommand() *cli.Command {
 			{title: "STREAM", cell: func(s kv.Stream) string { return string(s.Name) }},
 			{title: "KIND", cell: func(s kv.Stream) string { return s.Kind }},
 			{title: "NODE", cell: func(s kv.Stream) string { return s.Node }},
+			{title: "VIDEO", cell: func(s kv.Stream) string { return s.Video }},
+			{title: "SIZE", cell: pictureSize},
+			{title: "FPS", right: true, cell: frameRate},
+			{title: "AUDIO", cell: func(s kv.Stream) string { return s.Audio }},
+			{title: "BITRATE", right: true, cell: bitrate},
 			{title: "SINCE", right: true, cell: func(s kv.Stream) string { return age(s.Since) }},
 			{title: "EPOCH", right: true, cell: func(s kv.Stream) string { return strconv.FormatUint(s.Epoch, 10) }},
 		},
 	}.command()
+}
+
+// pictureSize and what follows are empty where it is not known.
+func pictureSize(s kv.Stream) string {
+	if s.Width == 0 || s.Height == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%dx%d", s.Width, s.Height)
+}
+
+func frameRate(s kv.Stream) string {
+	if s.FrameRate == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(s.FrameRate, 'f', -1, 64)
+}
+
+func bitrate(s kv.Stream) string {
+	if s.Bitrate == 0 {
+		return ""
+	}
+	return console.Bitrate(float64(s.Bitrate))
 }
