@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -29,6 +31,7 @@ const (
 func devCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringSliceFlag{Name: "rtmp", Value: cli.NewStringSlice("127.0.0.1:1935", "127.0.0.1:1936"), Usage: "`ADDR` to take RTMP clients on; one node for each", EnvVars: env("rtmp")},
+		&cli.StringFlag{Name: "http", Value: "127.0.0.1:8080", Usage: "`ADDR` for the first node's API; the others take the next ports", EnvVars: env("http")},
 		&cli.IntFlag{Name: "nats-port", Value: 4222, Usage: "where NATS clients can connect, on 127.0.0.1; 0 for any free port", EnvVars: env("nats-port")},
 		&cli.StringFlag{Name: "data", Usage: "`DIR` for what JetStream keeps (default: natscast in the user's state directory)", EnvVars: env("data")},
 		&cli.BoolFlag{Name: "no-demo", Usage: "do not publish the test stream " + demoStream, EnvVars: env("no-demo")},
@@ -64,6 +67,9 @@ func dev(c *cli.Context) error {
 	var nodes []*node
 	for i, addr := range c.StringSlice("rtmp") {
 		config.id, config.rtmp = fmt.Sprintf("edge-%d", i+1), addr
+		if config.http, err = devHTTP(c, i); err != nil {
+			return err
+		}
 		config.rtmps = rtmps
 		n, err := startNode(c.Context, config, log)
 		if err != nil {
@@ -103,6 +109,28 @@ func dev(c *cli.Context) error {
 	default:
 		return nil
 	}
+}
+
+// devHTTP is the address for the i-th node: a port further for each. When it is taken and the user has not
+// chosen it, any free one will do.
+func devHTTP(c *cli.Context, i int) (string, error) {
+	host, port, err := net.SplitHostPort(c.String("http"))
+	number, badPort := strconv.Atoi(port)
+	if err != nil || badPort != nil {
+		return "", usageError("--http %s: want HOST:PORT", c.String("http"))
+	}
+	if number != 0 {
+		number += i
+	}
+	addr := net.JoinHostPort(host, strconv.Itoa(number))
+	if !c.IsSet("http") {
+		ln, err := listen(c.Context, "http", addr)
+		if err != nil {
+			return net.JoinHostPort(host, "0"), nil
+		}
+		ln.Close()
+	}
+	return addr, nil
 }
 
 // devServer starts the embedded NATS server. When its port is taken and the user has not
@@ -165,7 +193,7 @@ func greet(w io.Writer, natsURL, dir string, nodes []*node, demo bool) {
 	first, last := nodes[0].rtmpURL(), nodes[len(nodes)-1].rtmpURL()
 	fmt.Fprintf(w, "NATS with JetStream at %s, data in %s\n", natsURL, dir)
 	for _, n := range nodes {
-		fmt.Fprintf(w, "Node %s takes RTMP on %s\n", n.id, n.urls())
+		fmt.Fprintf(w, "Node %s takes RTMP on %s, HTTP API on http://%s/api/v1/nodes\n", n.id, n.urls(), n.http.Addr())
 	}
 	fmt.Fprintln(w, "\nTry:")
 	if demo {
@@ -173,5 +201,6 @@ func greet(w io.Writer, natsURL, dir string, nodes []*node, demo bool) {
 		fmt.Fprintf(w, "  natscast play --players 10 --duration 10s %s/%s\n", last, demoStream)
 	}
 	fmt.Fprintf(w, "  ffmpeg -re -i FILE -c copy -f flv %s/live/cam\n", first)
-	fmt.Fprintf(w, "  ffplay %s/live/cam\n\nCtrl-C ends it.\n", last)
+	fmt.Fprintf(w, "  ffplay %s/live/cam\n", last)
+	fmt.Fprintf(w, "  natscast nodes --nats %[1]s; natscast hotness --watch --nats %[1]s\n\nCtrl-C ends it.\n", natsURL)
 }

@@ -37,6 +37,7 @@ func originCommand() *cli.Command {
 func serveFlags() []cli.Flag {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "rtmp", Value: ":1935", Usage: "`ADDR` to take RTMP clients on", EnvVars: env("rtmp")},
+		&cli.StringFlag{Name: "http", Usage: "`ADDR` for the API and for placing players (default: none)", EnvVars: env("http")},
 		&cli.StringFlag{Name: "advertise", Usage: "RTMP `URL` at which clients and other nodes reach the node (default: of the address it listens on, or of the host)", EnvVars: env("advertise")},
 		&cli.StringFlag{Name: "id", Usage: "the node's name in the cluster (default: host and port)", EnvVars: env("id")},
 	}
@@ -51,7 +52,7 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	config := nodeFrom(c)
-	config.id, config.rtmp = c.String("id"), c.String("rtmp")
+	config.id, config.rtmp, config.http = c.String("id"), c.String("rtmp"), c.String("http")
 	config.place.roles = []string{c.Command.Name}
 	config.place.advertise = strings.TrimSuffix(c.String("advertise"), "/")
 	config.bus.URLs = c.String("nats")

@@ -59,6 +59,8 @@ func newApp() *cli.App {
 		EnableBashCompletion: true,
 		Commands: []*cli.Command{
 			devCommand(), edgeCommand(), originCommand(), publishCommand(), playCommand(),
+			nodesCommand(), connectionsCommand(), streamsCommand(), hotnessCommand(),
+			routeCommand(), kickCommand(), drainCommand(), simCommand(),
 			completionCommand(), versionCommand(),
 		},
 		Action: func(c *cli.Context) error {

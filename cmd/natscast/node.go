@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 
 	"natscast/bus"
 	"natscast/edge"
+	"natscast/edge/api"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -27,7 +29,9 @@ type node struct {
 	cluster *kv.Cluster
 	edge    *edge.Edge
 	rtmp    net.Listener
-	tls     net.Listener  // for RTMPS; nil for none
+	tls     net.Listener // for RTMPS; nil for none
+	http    net.Listener // nil for none
+	api     http.Handler
 	drain   chan struct{} // holds a token when the node was asked to drain
 }
 
@@ -36,6 +40,7 @@ type nodeConfig struct {
 	id     string // "" for one of the host and the port
 	rtmp   string // address to listen on
 	rtmps  rtmpsConfig
+	http   string // address to listen on; "" for none
 	place  placeConfig
 	bus    bus.Options
 	kv     kv.Options
@@ -66,6 +71,9 @@ func startNode(ctx context.Context, config nodeConfig, log *slog.Logger) (*node,
 	n := &node{id: config.id, rtmp: ln, drain: make(chan struct{}, 1)}
 	log = log.With("node", n.id)
 	if err = n.listenTLS(ctx, config.rtmps, log); err == nil {
+		err = n.listenHTTP(ctx, config.http)
+	}
+	if err == nil {
 		err = n.connect(ctx, config, log)
 	}
 	if err != nil {
@@ -90,6 +98,13 @@ func (n *node) listenTLS(ctx context.Context, config rtmpsConfig, log *slog.Logg
 	return nil
 }
 
+func (n *node) listenHTTP(ctx context.Context, addr string) (err error) {
+	if addr != "" {
+		n.http, err = listen(ctx, "http", addr)
+	}
+	return err
+}
+
 func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger) (err error) {
 	config.bus.Name, config.origin.Node = n.id, n.id
 	if n.bus, err = bus.Connect(ctx, config.bus); err != nil {
@@ -107,7 +122,14 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 	}
 	ingest := origin.NewIngest(config.origin, n.bus, n.store.Streams, log)
 	n.edge, err = edge.New(config.edge, n.bus, n.store.Streams, n.cluster, router, ingest, log)
-	return err
+	if err != nil {
+		return err
+	}
+	n.api = api.New(api.Config{
+		Store: n.store, Nodes: n.cluster.Nodes, Hotness: n.cluster.Hotness,
+		Self: n.cluster.Self, Stats: n.stats, Router: router,
+	}, log)
+	return nil
 }
 
 // entry is what the cluster is told of the node.
@@ -121,6 +143,9 @@ func (n *node) entry(place placeConfig) kv.Node {
 	}
 	if n.tls != nil {
 		entry.RTMPS = "rtmps://" + reachable(n.tls.Addr())
+	}
+	if n.http != nil {
+		entry.HTTP = "http://" + reachable(n.http.Addr())
 	}
 	return entry
 }
@@ -147,6 +172,10 @@ func (n *node) run(ctx context.Context, patience time.Duration) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if n.http != nil {
+		stop := n.serveHTTP()
+		defer stop()
+	}
 	clustering.Go(func() { n.awaitDrain(ctx, patience, cancel) })
 	return n.edge.Serve(ctx, listeners...)
 }
@@ -166,9 +195,27 @@ func (n *node) awaitDrain(ctx context.Context, patience time.Duration, end func(
 	end()
 }
 
-func (n *node) answerStats(context.Context, []byte) ([]byte, error) {
-	return json.Marshal(map[string]any{"node": n.cluster.Self(), "edge": n.edge.Stats(), "bus": n.bus.Stats(), "connections": n.edge.Clients()})
+// serveHTTP answers HTTP until stop is called.
+func (n *node) serveHTTP() (stop func()) {
+	server := api.Server(n.api)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.Serve(n.http); !errors.Is(err, http.ErrServerClosed) {
+			slog.Error("HTTP ended", "node", n.id, "err", err)
+		}
+	})
+	return func() {
+		server.Close()
+		serving.Wait()
+	}
 }
+
+// stats are what the node has counted.
+func (n *node) stats() any {
+	return map[string]any{"node": n.cluster.Self(), "edge": n.edge.Stats(), "bus": n.bus.Stats(), "connections": n.edge.Clients()}
+}
+
+func (n *node) answerStats(context.Context, []byte) ([]byte, error) { return json.Marshal(n.stats()) }
 
 func (n *node) answerKick(_ context.Context, body []byte) ([]byte, error) {
 	id, number, err := kv.ParseConnectionID(string(body))
@@ -197,6 +244,9 @@ func (n *node) close() {
 	n.rtmp.Close()
 	if n.tls != nil {
 		n.tls.Close()
+	}
+	if n.http != nil {
+		n.http.Close()
 	}
 	if n.bus != nil {
 		n.bus.Close()
@@ -266,6 +316,7 @@ type readyNode struct {
 	ID    string `json:"id"`
 	RTMP  string `json:"rtmp"`
 	RTMPS string `json:"rtmps,omitempty"`
+	HTTP  string `json:"http,omitempty"`
 }
 
 // writeReady writes the addresses to path, in one step, unless path is empty.
@@ -278,6 +329,9 @@ func writeReady(path, natsURL string, nodes ...*node) error {
 		ready := readyNode{ID: n.id, RTMP: n.rtmp.Addr().String()}
 		if n.tls != nil {
 			ready.RTMPS = n.tls.Addr().String()
+		}
+		if n.http != nil {
+			ready.HTTP = n.http.Addr().String()
 		}
 		r.Nodes = append(r.Nodes, ready)
 	}
