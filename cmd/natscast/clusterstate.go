@@ -26,10 +26,10 @@ const (
 	attachTimeout = 5 * time.Second
 )
 
-// openCluster returns the state of the cluster on the NATS that the flags say. close ends
-// the connection.
-func openCluster(c *cli.Context) (store *kv.Store, closeConn func(), err error) {
-	nc, err := connectNATS(c)
+// openCluster returns the state of the cluster on the NATS that the flags say, and the connection, which
+// is the caller's to close.
+func openCluster(c *cli.Context) (store *kv.Store, nc *nats.Conn, err error) {
+	nc, err = connectNATS(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -39,7 +39,7 @@ func openCluster(c *cli.Context) (store *kv.Store, closeConn func(), err error) 
 	store, err = kv.Attach(ctx, nc)
 	switch {
 	case err == nil:
-		return store, nc.Close, nil
+		return store, nc, nil
 	case errors.Is(err, kv.ErrNoCluster):
 		err = fmt.Errorf("%w on NATS at %s: begin one with 'natscast edge', or say with --nats where it is", kv.ErrNoCluster, where)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):

@@ -40,7 +40,7 @@ func connectionsCommand() *cli.Command {
 			{title: "APP", cell: func(c kv.Connection) string { return c.App }},
 			{title: "STREAM", cell: func(c kv.Connection) string { return string(c.Stream) }},
 			{title: "ROLE", cell: func(c kv.Connection) string { return c.Role }},
-			{title: "SINCE", right: true, cell: func(c kv.Connection) string { return age(c.Since) }},
+			{title: "AGE", right: true, cell: func(c kv.Connection) string { return age(c.Since) }},
 		},
 	}.command()
 }

@@ -38,11 +38,11 @@ func drain(c *cli.Context) error {
 	if timeout <= 0 {
 		return usageError("--timeout %v: want more than 0", timeout)
 	}
-	store, closeConn, err := openCluster(c)
+	store, nc, err := openCluster(c)
 	if err != nil {
 		return err
 	}
-	defer closeConn()
+	defer nc.Close()
 	node := args[0]
 	incarnation, err := askToDrain(c.Context, store, node)
 	if err != nil {

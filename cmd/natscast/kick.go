@@ -31,11 +31,11 @@ func kick(c *cli.Context) error {
 	if err != nil {
 		return usageError("%q is not the id of a connection, such as edge-1.42: 'natscast connections' lists them", id)
 	}
-	store, closeConn, err := openCluster(c)
+	store, nc, err := openCluster(c)
 	if err != nil {
 		return err
 	}
-	defer closeConn()
+	defer nc.Close()
 	if _, err := store.Ask(c.Context, node, "kick", []byte(id)); err != nil {
 		return explainNode(err)
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
+	"natscast/internal/eventually"
 	"natscast/kv"
 )
 
@@ -37,5 +39,36 @@ func TestKick(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), says) || stdout != "" {
 			t.Errorf("%s: %v, %q", id, err, stdout)
 		}
+	}
+}
+
+// TestKickPlayer closes a real player's connection to a real node, and drains the node then.
+func TestKickPlayer(t *testing.T) {
+	t.Parallel()
+	r := startDev(t)
+	tc := &testCluster{url: r.NATS}
+	played := make(chan error, 1)
+	go func() {
+		_, err := run(t.Context(), "play", "rtmp://"+r.Nodes[1].RTMP+"/"+demoStream)
+		played <- err
+	}()
+	var players []kv.Connection
+	eventually.True(t, "the player is listed", func() bool {
+		stdout, _ := tc.run(t, "connections", "--json", "--node", "edge-2")
+		if err := json.Unmarshal([]byte(stdout), &players); err != nil {
+			t.Fatal(err)
+		}
+		return len(players) == 1 && players[0].Role == kv.RolePlay && players[0].Stream == demoStream
+	})
+	tc.run(t, "kick", players[0].ID)
+	if err := <-played; err == nil || !strings.Contains(err.Error(), "closed the connection") {
+		t.Errorf("kicked: %v", err)
+	}
+	if stdout, _ := tc.run(t, "drain", "edge-2"); stdout != "edge-2 has left\n" {
+		t.Errorf("drained: %q", stdout)
+	}
+	stdout, _ := tc.run(t, "nodes")
+	if lines := fields(stdout); len(lines) != 2 || lines[1][0] != "edge-1" {
+		t.Errorf("what is left:\n%s", stdout)
 	}
 }

@@ -44,13 +44,13 @@ func (l listing[E, T]) run(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	store, closeConn, err := openCluster(c)
+	store, nc, err := openCluster(c)
 	if err != nil {
 		return err
 	}
-	defer closeConn()
+	defer nc.Close()
 	if c.Bool("watch") {
-		return l.watch(c, store)
+		return l.watch(c, store, nc)
 	}
 	nodes, err := store.Nodes.List(c.Context)
 	if err != nil {

@@ -70,11 +70,11 @@ func route(c *cli.Context) error {
 	if err != nil {
 		return usageError("%q is not a stream, such as live/cam: %w", args[0], err)
 	}
-	store, closeConn, err := openCluster(c)
+	store, nc, err := openCluster(c)
 	if err != nil {
 		return err
 	}
-	defer closeConn()
+	defer nc.Close()
 	router, err := routerOf(c, store)
 	if err != nil {
 		return err

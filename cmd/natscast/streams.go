@@ -41,7 +41,7 @@ func streamsCommand() *cli.Command {
 			{title: "FPS", right: true, cell: frameRate},
 			{title: "AUDIO", cell: func(s kv.Stream) string { return s.Audio }},
 			{title: "BITRATE", right: true, cell: bitrate},
-			{title: "SINCE", right: true, cell: func(s kv.Stream) string { return age(s.Since) }},
+			{title: "AGE", right: true, cell: func(s kv.Stream) string { return age(s.Since) }},
 			{title: "EPOCH", right: true, cell: func(s kv.Stream) string { return strconv.FormatUint(s.Epoch, 10) }},
 		},
 	}.command()

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/urfave/cli/v2"
 
 	"natscast/kv"
@@ -33,7 +34,7 @@ const (
 )
 
 // watch shows the entries and what changes, until the context ends.
-func (l listing[E, T]) watch(c *cli.Context, store *kv.Store) error {
+func (l listing[E, T]) watch(c *cli.Context, store *kv.Store, nc *nats.Conn) error {
 	changed := make(chan struct{}, 1)
 	note := func() {
 		select {
@@ -57,7 +58,7 @@ func (l listing[E, T]) watch(c *cli.Context, store *kv.Store) error {
 		}
 	}
 
-	show, interval, refresh, end := l.shower(c)
+	show, interval, refresh, end := l.shower(c, nc)
 	defer end()
 	for {
 		if err := show(l.rows(c, nodes.All(), held.All())); err != nil {
@@ -88,19 +89,10 @@ func pause(ctx context.Context, d time.Duration, changed <-chan struct{}, tick <
 
 // shower returns what shows the entries, how often it may be called, and what makes it called when nothing changes;
 // end is called when there is nothing more to show.
-func (l listing[E, T]) shower(c *cli.Context) (show func([]T) error, interval time.Duration, refresh <-chan time.Time, end func()) {
+func (l listing[E, T]) shower(c *cli.Context, nc *nats.Conn) (show func([]T) error, interval time.Duration, refresh <-chan time.Time, end func()) {
 	if _, ok := terminalHeight(c.App.Writer); ok && !c.Bool("json") {
-		s := screen{w: c.App.Writer}
 		ticker := time.NewTicker(ageInterval)
-		show := func(rows []T) error {
-			lines := tableLines(l.columns, rows)
-			if len(rows) == 0 {
-				lines = append(lines, l.nothing(c))
-			}
-			height, _ := terminalHeight(c.App.Writer)
-			return s.draw(lines, height)
-		}
-		return show, redrawInterval, ticker.C, ticker.Stop
+		return l.redraw(c, nc), redrawInterval, ticker.C, ticker.Stop
 	}
 	tell := l.tellLines(c.App.Writer)
 	if c.Bool("json") {
@@ -116,6 +108,22 @@ func (l listing[E, T]) shower(c *cli.Context) (show func([]T) error, interval ti
 		return changes.show(rows)
 	}
 	return show, changeInterval, nil, func() {}
+}
+
+// redraw returns what draws the table on a terminal, in place of the one before.
+func (l listing[E, T]) redraw(c *cli.Context, nc *nats.Conn) func([]T) error {
+	s := screen{w: c.App.Writer}
+	return func(rows []T) error {
+		lines := tableLines(l.columns, rows)
+		if len(rows) == 0 {
+			lines = append(lines, l.nothing(c))
+		}
+		if !nc.IsConnected() {
+			lines = slices.Insert(lines, 0, "NATS is away: this is how it was")
+		}
+		height, _ := terminalHeight(c.App.Writer)
+		return s.draw(lines, height)
+	}
 }
 
 // changes tells how entries differ from those shown before.
