@@ -14,7 +14,7 @@ import (
 // ErrNoEdge says that no node takes players.
 var ErrNoEdge = errors.New("no node takes players")
 
-// usualBitrate is what a player is taken for whose stream nobody watches yet, in bit/s.
+// usualBitrate is what a player is taken to need of a stream that nobody watches yet, in bit/s.
 const usualBitrate = 2_000_000
 
 // Router places players, by what the cluster tells of its nodes and by what it has placed itself. Its methods may be
@@ -24,7 +24,8 @@ type Router struct {
 	cluster *placement.Cluster
 	router  *placement.Router
 	nodes   map[string]kv.Node
-	loads   map[string]float64 // egress by node
+	loads   map[string]float64     // egress by node
+	bits    map[media.Name]float64 // of one player of a stream, as reported last
 }
 
 // NewRouter returns a router that knows of no nodes.
@@ -32,7 +33,7 @@ func NewRouter() *Router {
 	cluster := placement.NewCluster()
 	return &Router{
 		cluster: cluster, router: placement.NewRouter(cluster),
-		nodes: map[string]kv.Node{}, loads: map[string]float64{},
+		nodes: map[string]kv.Node{}, loads: map[string]float64{}, bits: map[media.Name]float64{},
 	}
 }
 
@@ -65,6 +66,12 @@ func (r *Router) SetHotness(changes []kv.Change[kv.Heat]) {
 			r.loads[heat.Node] = heat.Egress
 			r.setEdge(heat.Node)
 			continue
+		}
+		switch {
+		case c.Gone:
+			delete(r.bits, heat.Stream) // another node's next report tells it again
+		case heat.Viewers > 0 && heat.Egress > 0:
+			r.bits[heat.Stream] = heat.Egress / float64(heat.Viewers)
 		}
 		r.cluster.SetStream(string(heat.Stream), heat.Node, placement.Hotness{
 			Viewers: heat.Viewers, Joins: heat.Joins, Leaves: heat.Leaves, Egress: heat.Egress,
@@ -110,7 +117,9 @@ func (r *Router) Explain(stream media.Name, region, client string) (placement.Ex
 }
 
 func (r *Router) request(stream media.Name, region, client string) placement.Request {
-	return placement.Request{
-		Stream: string(stream), Region: region, Key: client, Bits: usualBitrate, Now: time.Now(),
+	bits, ok := r.bits[stream]
+	if !ok {
+		bits = usualBitrate
 	}
+	return placement.Request{Stream: string(stream), Region: region, Key: client, Bits: bits, Now: time.Now()}
 }

@@ -103,6 +103,7 @@ type readyFile struct {
 	Nodes []struct {
 		ID   string `json:"id"`
 		RTMP string `json:"rtmp"`
+		HTTP string `json:"http"`
 	} `json:"nodes"`
 }
 
@@ -118,7 +119,7 @@ func startNode(t *testing.T, role string, args ...string) *node {
 func launchNode(t *testing.T, role string, args ...string) *node {
 	t.Helper()
 	n := &node{readyFile: filepath.Join(t.TempDir(), "ready.json")}
-	args = append([]string{role, "--rtmp", "127.0.0.1:0", "--ready-file", n.readyFile, "--grace", "0"}, args...)
+	args = append([]string{role, "--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-file", n.readyFile, "--grace", "0"}, args...)
 	n.process = startServer(t, exec.Command(binary(), args...))
 	t.Cleanup(n.checkLog)
 	return n

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -126,7 +125,7 @@ func parseRoute(r *http.Request) (q routeRequest, err error) {
 		}
 	}
 	if q.client == "" {
-		q.client = remoteHost(r)
+		q.client = r.RemoteAddr // with its port: many clients come from one address
 	}
 	if q.redirect, err = parseFlag(query, "redirect"); err != nil {
 		return q, err
@@ -172,15 +171,6 @@ func takesJSON(accept []string) bool {
 		best, takes = ranks[kind], err != nil || quality > 0
 	}
 	return takes
-}
-
-// remoteHost is the client's IP address, without its port.
-func remoteHost(r *http.Request) string {
-	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return addr.Addr().Unmap().WithZone("").String()
 }
 
 // below appends a stream to the URL of a node, unless that has none.
