@@ -84,7 +84,9 @@ func TestChoose(t *testing.T) {
 		},
 		{
 			name: "all are full", region: "eu", full: true, want: []string{"edge-002"},
-			edges: mixed(func(e []Edge) { e[0].Load, e[1].Load, e[2].Load, e[3].Load = 1200*mbit, 1300*mbit, 1100*mbit, 1400*mbit }),
+			edges: mixed(func(e []Edge) {
+				e[0].Load, e[1].Load, e[2].Load, e[3].Load = 1200*mbit, 1300*mbit, 1100*mbit, 1400*mbit
+			}),
 		},
 		{
 			name: "the last room", region: "eu", want: []string{"edge-002"},
@@ -245,5 +247,141 @@ func BenchmarkChoose(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestCrowd lets one stream go from nothing to many viewers between two reports, as one router sees it
+// that gets its part of them: it must not send them all to one edge, and few to each once it is over.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	r := NewRouter(NewCluster(even(100, 0.5)...))
+	used := map[string]int{}
+	for client := range 50 { // as many as come to each of the other 99 routers
+		q := request("live/crowd", client)
+		choice, err := r.Choose(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Placed(q, choice.Edge)
+		used[choice.Edge]++
+	}
+	for edge, n := range used {
+		if n > 10 {
+			t.Errorf("%d of 50 clients went to %s", n, edge)
+		}
+	}
+	q := request("live/crowd", 0)
+	q.Now = start.Add(horizon)
+	if _, err := r.Choose(q); err != nil || len(r.own.joins) > 0 {
+		t.Errorf("after the horizon: %v, %v", r.own.joins, err)
+	}
+}
+
+// TestSpreadAndFold follows a stream that heats and cools: copies open when the carriers have too little room, stay
+// while they have between once and twice of what is needed, and drain, smallest first, above.
+func TestSpreadAndFold(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name  string
+		loads []float64 // of the two carriers, Mbit/s; the other eight have 500
+		joins float64
+		opens bool
+		small bool // the smaller copy gets viewers
+	}{
+		{name: "cool", loads: []float64{450, 450}, joins: 1},
+		{name: "warm", loads: []float64{500, 500}, joins: 2, small: true},
+		{name: "hot", loads: []float64{500, 500}, joins: 60, opens: true, small: true},
+		{name: "the larger is over its bound", loads: []float64{560, 450}, joins: 1, small: true},
+		{name: "both are", loads: []float64{560, 560}, joins: 1, opens: true},
+	}
+	for _, c := range cases {
+		edges := even(10, 0.5)
+		cluster := NewCluster(edges...)
+		for i, load := range c.loads {
+			edges[i].Load = load * mbit
+			cluster.SetEdge(edges[i])
+			viewers := 200 - 150*i
+			cluster.SetStream("live/a", edges[i].ID, Hotness{Viewers: viewers, Joins: c.joins, Egress: float64(viewers) * mbit})
+		}
+		r := NewRouter(cluster)
+		opens, small := false, false
+		for client := range 300 {
+			choice, err := r.Choose(request("live/a", client))
+			if err != nil {
+				t.Fatal(err)
+			}
+			opens = opens || !choice.Carries
+			small = small || choice.Edge == edges[1].ID
+		}
+		if opens != c.opens || small != c.small {
+			t.Errorf("%s: opens %v, the smaller copy gets viewers %v", c.name, opens, small)
+		}
+	}
+}
+
+// TestReports checks that a report replaces corrections, and that what is removed is forgotten.
+func TestReports(t *testing.T) {
+	t.Parallel()
+	edges := even(3, 0.1)
+	c := NewCluster(edges...)
+	r := NewRouter(c)
+	q := request("live/a", 1)
+	load := func(id string) float64 {
+		x, err := r.Explain(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, candidate := range x.Candidates {
+			if candidate.Edge == id {
+				return candidate.Load
+			}
+		}
+		return -1
+	}
+	r.Placed(q, "edge-001")
+	r.Placed(q, "nowhere")
+	if got := load("edge-001"); got != 101*mbit {
+		t.Errorf("placed: %g", got)
+	}
+	c.SetEdge(edges[1])
+	if got := load("edge-001"); got != 100*mbit {
+		t.Errorf("reported: %g", got)
+	}
+	for _, e := range edges[:2] {
+		c.SetStream("live/a", e.ID, hot(5))
+	}
+	c.SetStream("live/a", "nowhere", hot(5))
+	r.Placed(q, "edge-001")
+	c.RemoveEdge("edge-001")
+	c.RemoveEdge("nowhere")
+	if got := load("edge-001"); got != -1 || len(c.streams["live/a"].carriers) != 1 {
+		t.Errorf("removed: %g, %d carriers", got, len(c.streams["live/a"].carriers))
+	}
+	c.SetEdge(edges[1]) // in the same slot
+	if got := load("edge-001"); got != 100*mbit {
+		t.Errorf("back: %g", got)
+	}
+	c.SetStream("live/a", "edge-000", Hotness{})
+	if len(c.streams) != 0 {
+		t.Errorf("streams are left: %v", c.streams)
+	}
+}
+
+// TestCarriersStaySorted feeds random reports.
+func TestCarriersStaySorted(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(5, 6))
+	c := NewCluster(even(20, 0.5)...)
+	for range 5000 {
+		c.SetStream("live/a", fmt.Sprintf("edge-%03d", random.IntN(20)), hot(random.IntN(10)))
+		s := c.streams["live/a"]
+		if s == nil {
+			continue
+		}
+		for i, carried := range s.carriers {
+			if carried.index != i || i > 0 && byViewers(s.carriers[i-1], carried) >= 0 {
+				t.Fatalf("out of order at %d", i)
+			}
+		}
 	}
 }

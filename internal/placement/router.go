@@ -152,16 +152,15 @@ func (r *Router) try(p pass, s *stream, q Request) (_ *edge, carries bool) {
 // first, so that the small copies are the ones that drain. It returns the room needed for
 // what will come within the horizon, and the room that there is.
 func (r *Router) gather(p pass, s *stream, q Request) (need, room float64) {
-	var joins, egress float64
-	found := false
+	var joins, viewers, egress float64
 	for _, c := range s.carriers {
 		if p.covers(c.edge) {
-			found = true
 			joins += c.Joins
+			viewers += float64(c.Viewers)
 			egress += c.Egress
 		}
 	}
-	need = q.Bits * r.expected(joins, q.Stream, found)
+	need = q.Bits * r.expected(joins, viewers, q.Stream)
 	r.pool = r.pool[:0]
 	for _, c := range s.carriers {
 		if room >= spare*need {
@@ -180,17 +179,19 @@ func (r *Router) gather(p pass, s *stream, q Request) (need, room float64) {
 
 // expected is how many viewers will come to the stream within the horizon: as many as reports say, or
 // more where this router alone has got more than its part of that. Every edge is a router.
-func (r *Router) expected(joins float64, stream string, carried bool) float64 {
+func (r *Router) expected(joins, viewers float64, stream string) float64 {
 	routers := float64(len(r.cluster.byID))
 	own := float64(r.own.joins[stream])
-	viewers := joins * horizon.Seconds()
-	if carried {
-		part := viewers / routers
-		viewers = max(viewers, (own-1-part-2*math.Sqrt(part))*routers)
+	coming := joins * horizon.Seconds()
+	if coming >= viewers/2 {
+		// All is new or not even reported, so it may be the begin of anything. Who comes
+		// alone opens one copy only.
+		coming = max(coming, (own+1)*routers)
 	} else {
-		viewers = (own + 1) * routers // nothing is known, and who comes alone opens one copy only
+		part := coming / routers
+		coming = max(coming, (own-1-part-2*math.Sqrt(part))*routers)
 	}
-	return viewers + 1 + 2*math.Sqrt(viewers)
+	return coming + 1 + 2*math.Sqrt(coming)
 }
 
 // room is what a carrier can take within the horizon: up to its limit, and in the place of the stream's

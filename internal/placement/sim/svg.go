@@ -97,7 +97,7 @@ func (s *svg) events(results []Result, x func(float64) float64) {
 	deaths := 0.0
 	if results[0].Crowd != nil {
 		mark(0, "crowd comes")
-		mark(ramp.Seconds(), "is there")
+		mark(ramp.Seconds(), "is full")
 		mark((ramp + hold).Seconds(), "leaves")
 		deaths = (ramp + hold + fold).Seconds()
 	}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"natscast/internal/placement/sim"
+)
+
+func TestSim(t *testing.T) {
+	t.Parallel()
+	chart := filepath.Join(t.TempDir(), "crowd.svg")
+	out, err := run(t.Context(), "sim", "--edges", "3", "--viewers", "300", "--json", "--svg", chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []sim.Result
+	if err := json.Unmarshal([]byte(out), &results); err != nil || len(results) != len(sim.PolicyNames()) {
+		t.Errorf("%d results, %v", len(results), err)
+	}
+	if svg, err := os.ReadFile(chart); err != nil || !bytes.HasPrefix(svg, []byte("<svg")) {
+		t.Errorf("%.40s, %v", svg, err)
+	}
+	out, err = run(t.Context(), "sim", "--edges", "3", "--viewers", "300", "--policy", "hotness", "--crowd=false", "--failures=false", "--markdown")
+	if err != nil || !strings.Contains(out, "| hotness |") || strings.Contains(out, "crowd") {
+		t.Errorf("%s%v", out, err)
+	}
+	for _, args := range [][]string{
+		{"--edges", "0"}, {"--policy", "best"}, {"--json", "--markdown"}, {"file"},
+	} {
+		if _, err := run(t.Context(), append([]string{"sim"}, args...)...); !errors.Is(err, errUsage) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
