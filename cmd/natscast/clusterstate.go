@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -117,12 +116,3 @@ func nodeLoads(nodes []kv.Node, heat []kv.Heat) map[string]kv.Heat {
 
 // byNode orders nodes by id.
 func byNode(a, b kv.Node) int { return cmp.Compare(a.ID, b.ID) }
-
-// nodeByID finds a node.
-func nodeByID(nodes []kv.Node, id string) (kv.Node, bool) {
-	i := slices.IndexFunc(nodes, func(n kv.Node) bool { return n.ID == id })
-	if i < 0 {
-		return kv.Node{}, false
-	}
-	return nodes[i], true
-}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/urfave/cli/v2"
 
 	"natscast/bus"
 	"natscast/internal/eventually"
@@ -39,25 +38,10 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// stateApp is the program with the commands of this file's tests.
-func stateApp() *cli.App {
-	app := newApp()
-	if app.Command("nodes") != nil {
-		return app
-	}
-	for _, command := range []*cli.Command{
-		nodesCommand(), connectionsCommand(), streamsCommand(), hotnessCommand(), kickCommand(), drainCommand(), routeCommand(),
-	} {
-		command.OnUsageError = onUsageError
-		app.Commands = append(app.Commands, command)
-	}
-	return app
-}
-
 // runBoth runs the program and returns both its outputs.
 func runBoth(ctx context.Context, args ...string) (stdout, stderr string, err error) {
 	var out, errOut output
-	app := stateApp()
+	app := newApp()
 	app.Writer, app.ErrWriter = &out, &errOut
 	err = runApp(ctx, app, args...)
 	return out.String(), errOut.String(), err

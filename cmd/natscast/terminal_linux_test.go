@@ -52,7 +52,7 @@ func TestWatchTerminal(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	app := stateApp()
+	app := newApp()
 	app.Writer, app.ErrWriter = program, io.Discard
 	var err error
 	ended := make(chan struct{})

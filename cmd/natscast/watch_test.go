@@ -23,7 +23,7 @@ func (tc *testCluster) watch(t *testing.T, args ...string) *watching {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &watching{out: &output{}, errOut: &output{}}
-	app := stateApp()
+	app := newApp()
 	app.Writer, app.ErrWriter = w.out, w.errOut
 	args = append([]string{args[0], "--watch", "--nats", tc.url}, args[1:]...)
 	var running sync.WaitGroup
