@@ -70,6 +70,7 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.streams, "streams", 0, "measure so many streams of one viewer each instead")
 	fs.IntVar(&o.nodes, "nodes", 0, "measure the state of a cluster of so many nodes instead")
 	fs.IntVar(&o.connections, "connections", 100, "clients of each of these nodes")
+	fs.IntVar(&o.hot, "hot", 100, "how many of these nodes report on 1000 streams each")
 	fs.BoolVar(&o.prompt, "prompt", false, "players wait for what comes, and the server pays for waking them")
 	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown")
 	var names []string

@@ -21,7 +21,6 @@ import (
 const (
 	writerConns = 20 // NATS connections that the simulated nodes share
 	observers   = 20 // views in which a death is awaited
-	heatEdges   = 100
 	heatStreams = 1000
 	// restless is the share of its streams whose viewers change on an edge each second.
 	restless = 0.02
@@ -66,8 +65,8 @@ func (s *simulation) connect(ctx context.Context, url string) error {
 	return nil
 }
 
-// join lets node i live, with connections, and with streams where it is one of the hot ones.
-func (s *simulation) join(ctx context.Context, i, connections int) error {
+// join lets node i live, with connections, and with streams where it is a hot one.
+func (s *simulation) join(ctx context.Context, i, connections int, hot bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	s.members = append(s.members, cancel)
 	m, err := s.store(i).Nodes.Join(ctx, kv.Node{
@@ -84,7 +83,7 @@ func (s *simulation) join(ctx context.Context, i, connections int) error {
 	}
 	s.running.Go(func() { m.Run(ctx, func(kv.Node, kv.Node) {}) })
 	s.running.Go(func() { register.Run(ctx) })
-	if i < heatEdges {
+	if hot {
 		reporter := s.store(i).Hotness.Reporter(m.Node())
 		s.running.Go(func() { reporter.Run(ctx) })
 		s.running.Go(func() { report(ctx, reporter) })
@@ -141,7 +140,7 @@ func runState(ctx context.Context, w *workshop, o options) (result state, err er
 		return result, err
 	}
 	for i := range o.nodes {
-		if err := s.join(ctx, i, o.connections); err != nil {
+		if err := s.join(ctx, i, o.connections, i < o.hot); err != nil {
 			return result, err
 		}
 	}
@@ -310,7 +309,7 @@ func reportState(ctx context.Context, out io.Writer, w *workshop, o options) err
 		return err
 	}
 	fmt.Fprintf(out, "%d nodes with %d connections each, %d of them with %d streams, of which %.0f %% change each second:\n\n",
-		o.nodes, o.connections, min(heatEdges, o.nodes), heatStreams, 100*restless)
+		o.nodes, o.connections, min(o.hot, o.nodes), heatStreams, 100*restless)
 	t := newTable("", "")
 	t.add("all buckets read by a new node", fmt.Sprintf("%.2f s, %.0f MB of heap", r.whole.Seconds(), float64(r.heap)/1e6))
 	t.add("a node without clients, which follows nodes and hotness", fmt.Sprintf("%.3f cores", r.edge))

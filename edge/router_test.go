@@ -1,0 +1,57 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+func nodeChange(id string, change func(*kv.Node)) kv.Change[kv.Node] {
+	n := kv.Node{ID: id, RTMP: "rtmp://" + id, Capacity: 1e9}
+	if change != nil {
+		change(&n)
+	}
+	return kv.Change[kv.Node]{Key: id, Now: n}
+}
+
+func heatChange(node string, stream media.Name, viewers int) kv.Change[kv.Heat] {
+	return kv.Change[kv.Heat]{Now: kv.Heat{Node: node, Stream: stream, Viewers: viewers, Egress: float64(viewers) * 1e6}}
+}
+
+func TestRouter(t *testing.T) {
+	t.Parallel()
+	r := NewRouter()
+	if _, err := r.Route("live/x", "", "c"); !errors.Is(err, ErrNoEdge) {
+		t.Errorf("without nodes: %v", err)
+	}
+	// What is heard of first does not matter.
+	r.SetHotness([]kv.Change[kv.Heat]{heatChange("a", "live/x", 10), heatChange("a", "", 10)})
+	r.SetNodes([]kv.Change[kv.Node]{
+		nodeChange("a", nil), nodeChange("b", nil),
+		nodeChange("origin", func(n *kv.Node) { n.RTMP = "" }), // takes no players
+	})
+	for i := range 20 {
+		if n, err := r.Route("live/x", "", fmt.Sprint(i)); err != nil || n.ID != "a" || n.RTMP != "rtmp://a" {
+			t.Fatalf("who carries the stream has room: %+v, %v", n, err)
+		}
+	}
+	r.SetNodes([]kv.Change[kv.Node]{nodeChange("a", func(n *kv.Node) { n.Draining = true })})
+	if n, err := r.Route("live/x", "", "c"); err != nil || n.ID != "b" {
+		t.Errorf("while a drains: %+v, %v", n, err)
+	}
+	r.SetNodes([]kv.Change[kv.Node]{{Key: "b", Before: kv.Node{ID: "b"}, Gone: true}})
+	if n, err := r.Route("live/x", "", "c"); !errors.Is(err, ErrNoEdge) {
+		t.Errorf("after b has gone: %+v, %v", n, err)
+	}
+	if x, err := r.Explain("live/x", "", "c"); !errors.Is(err, ErrNoEdge) || len(x.Candidates) == 0 {
+		t.Errorf("the explanation: %+v, %v", x, err)
+	}
+	r.SetNodes([]kv.Change[kv.Node]{nodeChange("a", nil)})
+	r.SetHotness([]kv.Change[kv.Heat]{{Before: kv.Heat{Node: "a", Stream: "live/x"}, Gone: true}})
+	if x, err := r.Explain("live/x", "", "c"); err != nil || x.Edge != "a" || x.Candidates[0].Viewers != 0 {
+		t.Errorf("after the stream has gone: %+v, %v", x, err)
+	}
+}
