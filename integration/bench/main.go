@@ -27,16 +27,16 @@ const (
 )
 
 type options struct {
-	players            int
-	bitrate            int // of audio and video, bits per second
-	duration           time.Duration
-	settle             time.Duration // before the first player, and after the last one has joined
-	ramp               time.Duration // from the first player to the last
-	rows               []row
-	streams            int  // the second table, if not 0
-	nodes, connections int  // the third table, if not 0
-	prompt             bool // players wait for what comes
-	markdown           bool
+	players                 int
+	bitrate                 int // of audio and video, bits per second
+	duration                time.Duration
+	settle                  time.Duration // before the first player, and after the last one has joined
+	ramp                    time.Duration // from the first player to the last
+	rows                    []row
+	streams                 int  // the second table, if not 0
+	nodes, connections, hot int  // the third table, if nodes is not 0
+	prompt                  bool // players wait for what comes
+	markdown                bool
 }
 
 func main() {

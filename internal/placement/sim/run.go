@@ -51,7 +51,7 @@ func Run(ctx context.Context, c Config) ([]Result, error) {
 
 func simulate(ctx context.Context, c Config, p *policy) (Result, error) {
 	w := newWorld(c, p)
-	begun := time.Duration(settle + measure)
+	begun := settle + measure
 	w.run(ctx, begun)
 	result := Result{Policy: p.name, Steady: w.phase(settle, begun)}
 	if c.Crowd {
