@@ -1,7 +1,5 @@
 package placement
 
-import "math/bits"
-
 // hashOf is FNV-1a, mixed: equal on every node, and in every version.
 func hashOf(s string) uint64 {
 	h := uint64(14695981039346656037)
@@ -22,9 +20,3 @@ func mix(x uint64) uint64 {
 
 // unit maps a hash to (0, 1].
 func unit(x uint64) float64 { return float64(x>>11+1) / (1 << 53) }
-
-// below maps a hash to 0 ... n-1.
-func below(x uint64, n int) uint64 {
-	high, _ := bits.Mul64(x, uint64(n))
-	return high
-}

@@ -17,14 +17,14 @@ func (r *Router) markCarriers(s *stream) {
 // open returns an edge for a new copy, nil where none has room. As many edges share the need as it takes,
 // and they are the same for all routers: each is drawn by the hash of the stream, the
 // number of the draw and the edge, by its share of the room (weighted rendezvous hashing). The client's key
-// says which draw it follows.
-func (r *Router) open(p pass, s *stream, need float64, key uint64) *edge {
+// says which of the last draws it follows, those for what is fresh of the need.
+func (r *Router) open(p pass, s *stream, need, fresh float64, key uint64) *edge {
 	count, room := r.openRooms(p)
 	if count == 0 {
 		return nil
 	}
-	draws := math.Ceil(need * float64(count) / room)
-	draw := below(mix(key+3), int(max(1, min(draws, float64(count)))))
+	at := max(0, need-min(fresh, need)*unit(mix(key+3)))
+	draw := uint64(at * float64(count) / room)
 	salt := mix(s.hash + draw)
 	var best *edge
 	lowest := math.Inf(1)

@@ -135,11 +135,11 @@ func (r *Router) decide(q Request) (decision, error) {
 // and among the others for the rest.
 func (r *Router) try(p pass, s *stream, q Request) (_ *edge, carries bool) {
 	key := mix(hashOf(q.Key) ^ s.hash)
-	need, room := r.gather(p, s, q)
+	need, fresh, room := r.gather(p, s, q)
 	if room > 0 && unit(mix(key+1))*need <= room {
 		return r.pick(room, unit(mix(key+2))), true
 	}
-	if e := r.open(p, s, need-room, key); e != nil {
+	if e := r.open(p, s, need-room, fresh, key); e != nil {
 		return e, false
 	}
 	if room > 0 {
@@ -150,8 +150,9 @@ func (r *Router) try(p pass, s *stream, q Request) (_ *edge, carries bool) {
 
 // gather fills the pool with the carriers that get new viewers, those with most viewers
 // first, so that the small copies are the ones that drain. It returns the room needed for
-// what will come within the horizon, and the room that there is.
-func (r *Router) gather(p pass, s *stream, q Request) (need, room float64) {
+// what will come within the horizon, how much of that this router has not dealt out yet, and the room that
+// there is.
+func (r *Router) gather(p pass, s *stream, q Request) (need, fresh, room float64) {
 	var joins, viewers, egress float64
 	for _, c := range s.carriers {
 		if p.covers(c.edge) {
@@ -160,7 +161,8 @@ func (r *Router) gather(p pass, s *stream, q Request) (need, room float64) {
 			egress += c.Egress
 		}
 	}
-	need = q.Bits * r.expected(joins, viewers, q.Stream)
+	coming, unplaced := r.expected(joins, viewers, q.Stream)
+	need, fresh = q.Bits*coming, q.Bits*unplaced
 	r.pool = r.pool[:0]
 	for _, c := range s.carriers {
 		if room >= spare*need {
@@ -174,24 +176,28 @@ func (r *Router) gather(p pass, s *stream, q Request) (need, room float64) {
 			room += free
 		}
 	}
-	return need, room
+	return need, fresh, room
 }
 
 // expected is how many viewers will come to the stream within the horizon: as many as reports say, or
 // more where this router alone has got more than its part of that. Every edge is a router.
-func (r *Router) expected(joins, viewers float64, stream string) float64 {
+// When all viewers are new, the ones who are unplaced come with this one, one to each router.
+func (r *Router) expected(joins, viewers float64, stream string) (coming, unplaced float64) {
 	routers := float64(len(r.cluster.byID))
 	own := float64(r.own.joins[stream])
-	coming := joins * horizon.Seconds()
+	coming = joins * horizon.Seconds()
 	if coming >= viewers/2 {
 		// All is new or not even reported, so it may be the begin of anything. Who comes
 		// alone opens one copy only.
 		coming = max(coming, (own+1)*routers)
+		unplaced = routers
 	} else {
 		part := coming / routers
 		coming = max(coming, (own-1-part-2*math.Sqrt(part))*routers)
+		unplaced = coming
 	}
-	return coming + 1 + 2*math.Sqrt(coming)
+	noise := 1 + 2*math.Sqrt(coming)
+	return coming + noise, unplaced + noise
 }
 
 // room is what a carrier can take within the horizon: up to its limit, and in the place of the stream's
