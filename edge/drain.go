@@ -14,6 +14,8 @@ func (e *Edge) Drain(ctx context.Context) error {
 	if err := e.cluster.Update(ctx, func(n *kv.Node) { n.Draining = true }); err != nil {
 		e.log.Warn("the others do not know that this node drains", "err", err)
 	}
+	self := e.cluster.Self()
+	e.router.SetNodes([]kv.Change[kv.Node]{{Key: self.ID, Now: self}}) // it would hear of it in a moment
 	e.mu.Lock()
 	var sessions []*session
 	if !e.draining {

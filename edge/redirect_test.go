@@ -85,7 +85,7 @@ func target(info amf.Members) string {
 // A node that drains asks those to go that can, and sends publishers away without an end for their players.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	n, other := startNode(t, Config{}), startNode(t, Config{})
+	n, other := startNode(t, Config{Redirect: RedirectOff}), startNode(t, Config{})
 	pub := publish(t, n.url("live/x"))
 	there := play(t, other.url("live/x"))
 	write(t, pub, keyframe(0))

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 
 	"natscast/internal/media"
@@ -30,15 +29,16 @@ func TestRouter(t *testing.T) {
 	// What is heard of first does not matter.
 	r.SetHotness([]kv.Change[kv.Heat]{heatChange("a", "live/x", 10), heatChange("a", "", 10)})
 	r.SetNodes([]kv.Change[kv.Node]{
-		nodeChange("a", nil), nodeChange("b", nil),
+		nodeChange("a", nil), nodeChange("b", func(n *kv.Node) { n.Draining = true }),
 		nodeChange("origin", func(n *kv.Node) { n.RTMP = "" }), // takes no players
 	})
-	for i := range 20 {
-		if n, err := r.Route("live/x", "", fmt.Sprint(i)); err != nil || n.ID != "a" || n.RTMP != "rtmp://a" {
-			t.Fatalf("who carries the stream has room: %+v, %v", n, err)
-		}
+	if n, err := r.Route("live/x", "", "c"); err != nil || n.ID != "a" || n.RTMP != "rtmp://a" {
+		t.Errorf("while b drains: %+v, %v", n, err)
 	}
-	r.SetNodes([]kv.Change[kv.Node]{nodeChange("a", func(n *kv.Node) { n.Draining = true })})
+	if x, err := r.Explain("live/x", "", "c"); err != nil || x.Candidates[0].Viewers != 10 || x.Candidates[0].Load < 10e6 {
+		t.Errorf("the explanation: %+v, %v", x, err)
+	}
+	r.SetNodes([]kv.Change[kv.Node]{nodeChange("b", nil), nodeChange("a", func(n *kv.Node) { n.Draining = true })})
 	if n, err := r.Route("live/x", "", "c"); err != nil || n.ID != "b" {
 		t.Errorf("while a drains: %+v, %v", n, err)
 	}

@@ -96,7 +96,7 @@ func (v *View[T]) Run(ctx context.Context) {
 	tick := time.NewTicker(headInterval)
 	defer tick.Stop()
 	for {
-		complete := true
+		var complete bool
 		select {
 		case <-ctx.Done():
 			return
@@ -154,7 +154,7 @@ func (v *View[T]) replace(entries map[string]stored[T]) {
 		}
 	}
 	for key, e := range entries {
-		if old := before[key]; e.is() && !(old.is() && bytes.Equal(old.raw, e.raw)) {
+		if old := before[key]; e.is() && (!old.is() || !bytes.Equal(old.raw, e.raw)) {
 			changes = append(changes, Change[T]{Key: key, Before: before[key].value, Now: e.value})
 		}
 	}

@@ -123,14 +123,18 @@ func devHTTP(c *cli.Context, i int) (string, error) {
 		number += i
 	}
 	addr := net.JoinHostPort(host, strconv.Itoa(number))
-	if !c.IsSet("http") {
-		ln, err := listen(c.Context, "http", addr)
-		if err != nil {
-			return net.JoinHostPort(host, "0"), nil
-		}
-		ln.Close()
+	if !c.IsSet("http") && !isFree(c.Context, addr) {
+		addr = net.JoinHostPort(host, "0")
 	}
 	return addr, nil
+}
+
+func isFree(ctx context.Context, addr string) bool {
+	ln, err := listen(ctx, "http", addr)
+	if err == nil {
+		ln.Close()
+	}
+	return err == nil
 }
 
 // devServer starts the embedded NATS server. When its port is taken and the user has not
