@@ -24,8 +24,10 @@ type Router struct {
 	cluster *placement.Cluster
 	router  *placement.Router
 	nodes   map[string]kv.Node
-	loads   map[string]float64     // egress by node
-	bits    map[media.Name]float64 // of one player of a stream, as reported last
+	// What nodes have reported, by node and stream; the node as a whole under the empty name. A report may be heard
+	// of before its node.
+	heat map[string]map[media.Name]kv.Heat
+	bits map[media.Name]float64 // of one player of a stream, as reported last
 }
 
 // NewRouter returns a router that knows of no nodes.
@@ -33,7 +35,7 @@ func NewRouter() *Router {
 	cluster := placement.NewCluster()
 	return &Router{
 		cluster: cluster, router: placement.NewRouter(cluster),
-		nodes: map[string]kv.Node{}, loads: map[string]float64{}, bits: map[media.Name]float64{},
+		nodes: map[string]kv.Node{}, heat: map[string]map[media.Name]kv.Heat{}, bits: map[media.Name]float64{},
 	}
 }
 
@@ -44,12 +46,17 @@ func (r *Router) SetNodes(changes []kv.Change[kv.Node]) {
 	for _, c := range changes {
 		if c.Gone {
 			delete(r.nodes, c.Before.ID)
-			delete(r.loads, c.Before.ID)
 			r.cluster.RemoveEdge(c.Before.ID)
 			continue
 		}
+		_, known := r.nodes[c.Now.ID]
 		r.nodes[c.Now.ID] = c.Now
 		r.setEdge(c.Now.ID)
+		if !known {
+			for _, h := range r.heat[c.Now.ID] {
+				r.setStream(h)
+			}
+		}
 	}
 }
 
@@ -58,36 +65,58 @@ func (r *Router) SetHotness(changes []kv.Change[kv.Heat]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range changes {
-		heat := c.Now
 		if c.Gone {
-			heat = kv.Heat{Node: c.Before.Node, Incarnation: c.Before.Incarnation, Stream: c.Before.Stream}
-		}
-		if heat.Stream == "" {
-			r.loads[heat.Node] = heat.Egress
-			r.setEdge(heat.Node)
+			r.cool(c.Before)
 			continue
 		}
-		switch {
-		case c.Gone:
-			delete(r.bits, heat.Stream) // another node's next report tells it again
-		case heat.Viewers > 0 && heat.Egress > 0:
-			r.bits[heat.Stream] = heat.Egress / float64(heat.Viewers)
+		h := c.Now
+		if r.heat[h.Node] == nil {
+			r.heat[h.Node] = map[media.Name]kv.Heat{}
 		}
-		r.cluster.SetStream(string(heat.Stream), heat.Node, placement.Hotness{
-			Viewers: heat.Viewers, Joins: heat.Joins, Leaves: heat.Leaves, Egress: heat.Egress,
-		})
+		r.heat[h.Node][h.Stream] = h
+		if h.Stream == "" {
+			r.setEdge(h.Node)
+		} else {
+			r.setStream(h)
+		}
 	}
 }
 
-// setEdge tells the cluster what is known of a node; which of the two buckets is heard of first does not matter.
-// The caller holds mu.
+// cool forgets what a node has reported. The caller holds mu.
+func (r *Router) cool(h kv.Heat) {
+	delete(r.heat[h.Node], h.Stream)
+	if len(r.heat[h.Node]) == 0 {
+		delete(r.heat, h.Node)
+	}
+	if h.Stream == "" {
+		r.setEdge(h.Node)
+		return
+	}
+	delete(r.bits, h.Stream) // another node's next report tells it again
+	r.cluster.SetStream(string(h.Stream), h.Node, placement.Hotness{})
+}
+
+// setEdge tells the cluster what is known of a node. The caller holds mu.
 func (r *Router) setEdge(id string) {
 	n, ok := r.nodes[id]
 	if !ok || n.RTMP == "" && n.RTMPS == "" {
 		return
 	}
 	r.cluster.SetEdge(placement.Edge{
-		ID: id, Region: n.Region, Capacity: float64(n.Capacity), Load: r.loads[id], Draining: n.Draining,
+		ID: id, Region: n.Region, Capacity: float64(n.Capacity), Load: r.heat[id][""].Egress, Draining: n.Draining,
+	})
+}
+
+// setStream tells the cluster of a stream on a node, once it knows the node. The caller holds mu.
+func (r *Router) setStream(h kv.Heat) {
+	if h.Stream == "" {
+		return
+	}
+	if h.Viewers > 0 && h.Egress > 0 {
+		r.bits[h.Stream] = h.Egress / float64(h.Viewers)
+	}
+	r.cluster.SetStream(string(h.Stream), h.Node, placement.Hotness{
+		Viewers: h.Viewers, Joins: h.Joins, Leaves: h.Leaves, Egress: h.Egress,
 	})
 }
 
