@@ -27,4 +27,17 @@
 // All messages in the log carry a full (type 0) RTMP chunk header with the absolute
 // timestamp and message stream 1, so that any cursor may start at any message; the
 // rare player with another message stream, or without audio or video, gets a patched copy.
+//
+// The edge tells the cluster ([kv.Cluster]) of each client when what it does changes, and about once a second how busy
+// it and its streams are. What comes back, from all nodes, feeds the [Router], which places players:
+//
+//	kv.Cluster ── nodes, hotness ──> Router ──> Route: asked by play commands, by HTTP (package api) and on draining
+//
+// A player is sent elsewhere only when it follows (see [Redirect]): it is served here until it goes, for any node can serve
+// any stream. A ReconnectRequest is the one form that harms no client: those that do not know it ignore it. The 302 of
+// FMS and SRS is an error, on which most clients end. The URL that it names is marked, so that nobody is sent on twice by
+// nodes that see the cluster differently.
+//
+// Draining ([Edge.Drain]) ends publishers' sessions without an End on the bus and frees the lease at once: the encoder
+// connects to another node, and players everywhere see it come back in a new epoch, as after any lost encoder.
 package edge

@@ -25,4 +25,7 @@
 // arrives: video is never delayed, and the audio that came since the last video
 // frame rides along, so the bus carries one message per video frame. Audio waits
 // at most 50 ms.
+//
+// What the stream consists of is learnt from its frames on the way (package mediainfo), and told in the
+// directory when it changes, once a second at most.
 package origin
