@@ -54,6 +54,9 @@ func TestStoreGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, p, 16, 35)
+	if err := b.ingest.Flush(); err != nil { // or the last of them find the new store, before those that are refilled
+		t.Fatal(err)
+	}
 	if err := b.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}
