@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"natscast/kv"
 )
 
 // leaders are the names of the servers of a cluster that is about to lose one of them.
@@ -314,6 +316,11 @@ func TestNATSIsAway(t *testing.T) {
 			if !atOnce {
 				t.Errorf("a late player has waited %v for the next keyframe", joined)
 			}
+			eventually(t, patience, "all nodes, and all their players, in the cluster's state again", func() bool {
+				var players []kv.Connection
+				err := cold.get("/api/v1/connections?node=edge", &players)
+				return err == nil && len(players) == len(a.viewers)+len(patient.viewers) && cold.sees("cold", "edge", "origin")
+			})
 			if seen.missing > 0 && !edge.says("chunks are missing") {
 				t.Error("the log does not tell of what is missing")
 			}
