@@ -24,7 +24,11 @@
 //   - A copy opens when the room of the carriers does not suffice for that, and the copies with the fewest
 //     viewers get no more of them when the others have twice of it. Between is the hysteresis.
 //   - New copies are drawn by weighted rendezvous hashing of the stream, so that routers
-//     that do not know of each other open the same ones, as many as the need asks for.
+//     that do not know of each other open the same ones, as many as the need asks for. Of a stream that is all new
+//     each router expects that the others get what it gets, and its next client goes to the next draws.
+//   - What this cannot see: a crowd at a stream that has a few viewers already. Nothing tells its first client
+//     at a router from the usual one, so each router sends one or two to the carrier. In a cluster of hundreds of edges that
+//     fills it, and it has to send clients on until reports tell of them.
 //   - A client leaves its region only when no edge there has room.
 //
 // Every rule's number stands in router.go.
