@@ -112,6 +112,7 @@ func userControl(event message.Event, streamID uint32) chunk.Message {
 func (s *session) connect(c message.Command) error {
 	object := amf.Fields(c.Arg(0))
 	app, routed := splitApp(object.String("app"))
+	s.send(message.SetChunkSize(chunkSize)) // before anything that is longer than the size of the start
 	if s.app != "" || app == "" {
 		s.refuse(c, "NetConnection.Connect.Rejected", "connect once, with an app")
 		return nil
@@ -121,6 +122,10 @@ func (s *session) connect(c message.Command) error {
 	s.client = clip(object.String("flashVer"))
 	s.log = s.log.With("app", clip(app), "software", s.client)
 	s.log.Debug("connect")
+	if s.edge.isDraining() {
+		s.sendAway(c)
+		return errDraining
+	}
 	s.tell()
 
 	info := message.Status("status", "NetConnection.Connect.Success", "Connection succeeded.",
@@ -131,7 +136,6 @@ func (s *session) connect(c message.Command) error {
 	s.send(
 		message.WindowAckSize(window),
 		message.SetPeerBandwidth(window, message.LimitDynamic),
-		message.SetChunkSize(chunkSize),
 		userControl(message.StreamBegin, 0),
 	)
 	s.send(encode(message.Result(c.Transaction,

@@ -36,7 +36,8 @@
 // A player is sent elsewhere only when it follows (see [Redirect]): it is served here until it goes, for any node can serve
 // any stream. A ReconnectRequest is the one form that harms no client: those that do not know it ignore it. The 302 of
 // FMS and SRS is an error, on which most clients end. The URL that it names is marked, so that nobody is sent on twice by
-// nodes that see the cluster differently.
+// nodes that see the cluster differently. At connect nobody is sent elsewhere but from a node that drains: the stream is
+// not known yet, and publishers, which would be lost, look like players.
 //
 // Draining ([Edge.Drain]) ends publishers' sessions without an End on the bus and frees the lease at once: the encoder
 // connects to another node, and players everywhere see it come back in a new epoch, as after any lost encoder.

@@ -44,13 +44,27 @@ func (s *session) redirect(st *stream) (refused bool) {
 		s.send(s.reconnectRequest(n, "Another node is the better one."))
 		return false // until it goes
 	}
-	s.send(encode(message.OnStatus(0, message.Status(message.LevelError, "NetStream.Play.Failed", "Play "+s.urlAt(n)+"/"+st.asked+".",
-		amf.Member{Key: "ex", Value: &amf.Object{Members: amf.Members{
-			{Key: "code", Value: 302.0},
-			{Key: "redirect", Value: s.urlAt(n)},
-			{Key: "redirect2", Value: s.urlAt(n) + "/" + st.asked},
-		}}}))))
+	url := s.urlAt(n) + "/" + st.asked
+	s.send(encode(message.OnStatus(0, message.Status(message.LevelError, "NetStream.Play.Failed", "Play "+url+".",
+		moved(amf.Member{Key: "redirect", Value: s.urlAt(n)}, amf.Member{Key: "redirect2", Value: url})))))
 	return true
+}
+
+// moved is the part of an error that says where to go instead, as FMS says it; redirect2, with the stream, is SRS's.
+func moved(where ...amf.Member) amf.Member {
+	return amf.Member{Key: "ex", Value: &amf.Object{Members: append(amf.Members{{Key: "code", Value: 302.0}}, where...)}}
+}
+
+// sendAway refuses a client that connects to a node that drains, telling it another one. Clients that do not look for
+// it show the description; a close command ends those that would wait.
+func (s *session) sendAway(c message.Command) {
+	info := message.Status(message.LevelError, "NetConnection.Connect.Rejected", "The node drains.")
+	// Which stream it wants is not known yet.
+	if n, elsewhere := s.elsewhere(""); elsewhere {
+		info = message.Status(message.LevelError, "NetConnection.Connect.Rejected", "The node drains: connect to "+s.urlAt(n)+".",
+			moved(amf.Member{Key: "redirect", Value: s.urlAt(n)}))
+	}
+	s.send(encode(message.Error(c.Transaction, nil, info)), encode(message.Command{Name: "close"}))
 }
 
 // elsewhere returns the node on which the client should play a stream, if that is another one.

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"testing"
+	"time"
 
 	"natscast/internal/amf"
 	"natscast/internal/eventually"
@@ -98,6 +99,7 @@ func TestDrain(t *testing.T) {
 	r.status(1, "NetStream.Play.Reset")
 	r.status(1, "NetStream.Play.Start")
 
+	late := shakeRaw(t, n)
 	drained := make(chan error, 1)
 	go func() { drained <- n.Drain(t.Context()) }()
 	eventually.True(t, "the stream is free", func() bool {
@@ -105,6 +107,16 @@ func TestDrain(t *testing.T) {
 		return err != nil
 	})
 	r.status(0, "NetConnection.Connect.ReconnectRequest")
+	late.command(0, "connect", 1, &amf.Object{Members: amf.Members{{Key: "app", Value: "live"}}})
+	info := amf.Fields(late.answer("_error", 1).Arg(1))
+	ex, _ := info.Get("ex")
+	if info.String("code") != "NetConnection.Connect.Rejected" || amf.Fields(ex).String("redirect") != "rtmp://nowhere/live?routed=1" {
+		t.Errorf("who connects now is told %+v", info)
+	}
+	late.answer("close", 0)
+	if !late.isClosed(time.Second) {
+		t.Error("and stays connected")
+	}
 	pub = publish(t, other.url("live/x"))
 	write(t, pub, keyframe(40))
 	if f := read(t, there); f.Kind != media.Video || !f.Keyframe {
