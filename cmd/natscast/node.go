@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
-	"sync"
 	"time"
 
 	"natscast/bus"
@@ -150,96 +147,6 @@ func (n *node) entry(place placeConfig) kv.Node {
 	return entry
 }
 
-// run serves clients until ctx ends, or until the node is drained, which it may take as long as patience.
-func (n *node) run(ctx context.Context, patience time.Duration) error {
-	stop, err := n.store.Serve(n.cluster.Self(), map[string]kv.Answer{
-		"stats": n.answerStats, "kick": n.answerKick, "drain": n.answerDrain,
-	})
-	if err != nil {
-		return err
-	}
-	defer stop()
-	// The sessions, as they end, still tell the cluster so.
-	clusterCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
-	var clustering sync.WaitGroup
-	clustering.Go(func() { n.cluster.Run(clusterCtx) })
-	defer clustering.Wait()
-	defer leave()
-
-	listeners := []net.Listener{n.rtmp}
-	if n.tls != nil {
-		listeners = append(listeners, n.tls)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if n.http != nil {
-		stop := n.serveHTTP()
-		defer stop()
-	}
-	clustering.Go(func() { n.awaitDrain(ctx, patience, cancel) })
-	return n.edge.Serve(ctx, listeners...)
-}
-
-// awaitDrain drains the node when it is asked to, then ends it.
-func (n *node) awaitDrain(ctx context.Context, patience time.Duration, end func()) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-n.drain:
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := n.edge.Drain(ctx); err != nil {
-		slog.Warn("not all clients have left", "node", n.id, "err", err)
-	}
-	end()
-}
-
-// serveHTTP answers HTTP until stop is called.
-func (n *node) serveHTTP() (stop func()) {
-	server := api.Server(n.api)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := server.Serve(n.http); !errors.Is(err, http.ErrServerClosed) {
-			slog.Error("HTTP ended", "node", n.id, "err", err)
-		}
-	})
-	return func() {
-		server.Close()
-		serving.Wait()
-	}
-}
-
-// stats are what the node has counted.
-func (n *node) stats() any {
-	return map[string]any{"node": n.cluster.Self(), "edge": n.edge.Stats(), "bus": n.bus.Stats(), "connections": n.edge.Clients()}
-}
-
-func (n *node) answerStats(context.Context, []byte) ([]byte, error) { return json.Marshal(n.stats()) }
-
-func (n *node) answerKick(_ context.Context, body []byte) ([]byte, error) {
-	id, number, err := kv.ParseConnectionID(string(body))
-	if err == nil && id != n.id {
-		err = fmt.Errorf("%s is a connection of another node", body)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return nil, n.edge.Kick(number)
-}
-
-func (n *node) answerDrain(context.Context, []byte) ([]byte, error) {
-	n.beginDrain()
-	return nil, nil
-}
-
-func (n *node) beginDrain() {
-	select {
-	case n.drain <- struct{}{}:
-	default:
-	}
-}
-
 func (n *node) close() {
 	n.rtmp.Close()
 	if n.tls != nil {
@@ -304,52 +211,4 @@ func reachable(addr net.Addr) string {
 		return net.JoinHostPort(hostname(), port)
 	}
 	return addr.String()
-}
-
-// ready is what --ready-file holds.
-type ready struct {
-	NATS  string      `json:"nats"`
-	Nodes []readyNode `json:"nodes"`
-}
-
-type readyNode struct {
-	ID    string `json:"id"`
-	RTMP  string `json:"rtmp"`
-	RTMPS string `json:"rtmps,omitempty"`
-	HTTP  string `json:"http,omitempty"`
-}
-
-// writeReady writes the addresses to path, in one step, unless path is empty.
-func writeReady(path, natsURL string, nodes ...*node) error {
-	if path == "" {
-		return nil
-	}
-	r := ready{NATS: natsURL}
-	for _, n := range nodes {
-		ready := readyNode{ID: n.id, RTMP: n.rtmp.Addr().String()}
-		if n.tls != nil {
-			ready.RTMPS = n.tls.Addr().String()
-		}
-		if n.http != nil {
-			ready.HTTP = n.http.Addr().String()
-		}
-		r.Nodes = append(r.Nodes, ready)
-	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".ready-*")
-	if err != nil {
-		return fmt.Errorf("--ready-file: %w", err)
-	}
-	_, err = temp.Write(append(b, '\n'))
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(temp.Name())
-		return fmt.Errorf("--ready-file: %w", err)
-	}
-	return nil
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"natscast/edge/api"
+	"natscast/kv"
+)
+
+// run serves clients until ctx ends, or until the node is drained, which it may take as long as patience.
+func (n *node) run(ctx context.Context, patience time.Duration) error {
+	stop, err := n.store.Serve(n.cluster.Self(), map[string]kv.Answer{
+		"stats": n.answerStats, "kick": n.answerKick, "drain": n.answerDrain,
+	})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	// The sessions, as they end, still tell the cluster so.
+	clusterCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
+	var clustering sync.WaitGroup
+	clustering.Go(func() { n.cluster.Run(clusterCtx) })
+	defer clustering.Wait()
+	defer leave()
+
+	listeners := []net.Listener{n.rtmp}
+	if n.tls != nil {
+		listeners = append(listeners, n.tls)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if n.http != nil {
+		stop := n.serveHTTP()
+		defer stop()
+	}
+	clustering.Go(func() { n.awaitDrain(ctx, patience, cancel) })
+	return n.edge.Serve(ctx, listeners...)
+}
+
+// awaitDrain drains the node when it is asked to, then ends it.
+func (n *node) awaitDrain(ctx context.Context, patience time.Duration, end func()) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-n.drain:
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := n.edge.Drain(ctx); err != nil {
+		slog.Warn("not all clients have left", "node", n.id, "err", err)
+	}
+	end()
+}
+
+// serveHTTP answers HTTP until stop is called.
+func (n *node) serveHTTP() (stop func()) {
+	server := api.Server(n.api)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.Serve(n.http); !errors.Is(err, http.ErrServerClosed) {
+			slog.Error("HTTP ended", "node", n.id, "err", err)
+		}
+	})
+	return func() {
+		server.Close()
+		serving.Wait()
+	}
+}
+
+// stats are what the node has counted.
+func (n *node) stats() any {
+	return map[string]any{"node": n.cluster.Self(), "edge": n.edge.Stats(), "bus": n.bus.Stats(), "connections": n.edge.Clients()}
+}
+
+func (n *node) answerStats(context.Context, []byte) ([]byte, error) { return json.Marshal(n.stats()) }
+
+func (n *node) answerKick(_ context.Context, body []byte) ([]byte, error) {
+	id, number, err := kv.ParseConnectionID(string(body))
+	if err == nil && id != n.id {
+		err = fmt.Errorf("%s is a connection of another node", body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, n.edge.Kick(number)
+}
+
+func (n *node) answerDrain(context.Context, []byte) ([]byte, error) {
+	n.beginDrain()
+	return nil, nil
+}
+
+func (n *node) beginDrain() {
+	select {
+	case n.drain <- struct{}{}:
+	default:
+	}
+}
