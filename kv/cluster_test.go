@@ -131,6 +131,39 @@ func TestIDTaken(t *testing.T) {
 	}
 }
 
+// The answers to writes are lost: the entry is ours, at a revision, or even in an incarnation, that we do not know.
+func TestLostBeat(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, startServer(t))
+	node := testNode("a")
+	node.Started = time.Now()
+	m, err := s.Nodes.Join(t.Context(), node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := m.Node().Incarnation
+	twin := &Membership{nodes: m.nodes, node: m.node, revision: m.revision}
+	if err := twin.beat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.beat(t.Context()); err != nil || m.Node().Incarnation != first {
+		t.Errorf("incarnation %d after %d, %v", m.Node().Incarnation, first, err)
+	}
+	if err := s.Nodes.bucket.kv.Purge(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := twin.beat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.beat(t.Context()); err != nil || m.Node().Incarnation != twin.Node().Incarnation || m.Node().Incarnation <= first {
+		t.Errorf("incarnation %d, the entry has %d, %v", m.Node().Incarnation, twin.Node().Incarnation, err)
+	}
+	other := &Membership{nodes: m.nodes, node: testNode("a")}
+	if err := other.beat(t.Context()); !errors.Is(err, ErrIDTaken) {
+		t.Errorf("the beat of another one: %v", err)
+	}
+}
+
 // What a node that dies has left is gone from the buckets, and from what the others see.
 func TestDeath(t *testing.T) {
 	t.Parallel()

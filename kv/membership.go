@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -14,9 +15,11 @@ import (
 type Membership struct {
 	nodes *Nodes
 
-	mu       sync.Mutex // guards what follows; held while the store is asked
-	node     Node
+	asking   sync.Mutex // held while the store is asked; guards revision
 	revision uint64
+
+	mu   sync.Mutex // guards what follows
+	node Node
 }
 
 // Node returns the entry as it is.
@@ -40,7 +43,7 @@ func (m *Membership) Run(ctx context.Context, rejoined func(before, now Node)) {
 		before := m.Node()
 		if err := m.beat(ctx); err != nil {
 			if ctx.Err() == nil {
-				slog.Warn("kv: the cluster does not hear from this node", "node", m.node.ID, "err", err)
+				slog.Warn("kv: the cluster does not hear from this node", "node", before.ID, "err", err)
 			}
 			continue
 		}
@@ -54,28 +57,46 @@ func (m *Membership) Run(ctx context.Context, rejoined func(before, now Node)) {
 // beat writes the entry again. Where it is not at the revision that we know, an answer was lost,
 // the entry has expired, or another node has taken the id.
 func (m *Membership) beat(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.asking.Lock()
+	defer m.asking.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, m.nodes.ttl/3)
 	defer cancel()
-	err := m.put(ctx)
+	node := m.Node()
+	err := m.put(ctx, node)
 	if !isMismatch(err) {
 		return err
 	}
-	value, revision, err := m.nodes.bucket.latest(ctx, m.node.ID)
+	value, revision, err := m.nodes.bucket.latest(ctx, node.ID)
 	if err != nil {
 		return err
 	}
 	if len(value) == 0 {
-		m.node.Incarnation, m.revision = 0, revision
-		return m.put(ctx)
+		m.revision, node.Incarnation = revision, 0
+		return m.put(ctx, node)
 	}
-	// Malformed, it is nobody's.
-	if other, err := decodeNode(m.node.ID, value, revision); err == nil && other.Incarnation != m.node.Incarnation {
-		return m.taken(value, revision)
+	// Malformed, it is nobody's. An unanswered write of ours may have begun an incarnation: the start tells.
+	if other, err := decodeNode(node.ID, value, revision); err == nil {
+		if other.RTMP != node.RTMP || !other.Started.Equal(node.Started) {
+			return m.taken(value, revision)
+		}
+		node.Incarnation = other.Incarnation
 	}
 	m.revision = revision
-	return m.put(ctx)
+	return m.put(ctx, node)
+}
+
+// put writes the entry at the revision that we know. An incarnation of 0 becomes the revision. The caller holds asking.
+func (m *Membership) put(ctx context.Context, node Node) error {
+	revision, err := m.nodes.bucket.put(ctx, node.ID, node,
+		jetstream.WithExpectLastSequencePerSubject(m.revision), jetstream.WithMsgTTL(m.nodes.ttl))
+	if err != nil {
+		return err
+	}
+	m.revision = revision
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.node.Incarnation = cmp.Or(node.Incarnation, revision)
+	return nil
 }
 
 // Update changes the entry and writes it.
@@ -84,18 +105,19 @@ func (m *Membership) Update(ctx context.Context, change func(*Node)) error {
 	change(&m.node)
 	m.mu.Unlock()
 	if err := m.beat(ctx); err != nil {
-		return fmt.Errorf("update node %s: %w", m.node.ID, err)
+		return fmt.Errorf("update node %s: %w", m.Node().ID, err)
 	}
 	return nil
 }
 
 // Leave takes the node out of the cluster. The others learn it at once.
 func (m *Membership) Leave(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	err := m.nodes.bucket.kv.Purge(ctx, m.node.ID, jetstream.LastRevision(m.revision), jetstream.PurgeTTL(markerTTL))
+	m.asking.Lock()
+	defer m.asking.Unlock()
+	id := m.Node().ID
+	err := m.nodes.bucket.kv.Purge(ctx, id, jetstream.LastRevision(m.revision), jetstream.PurgeTTL(markerTTL))
 	if err != nil && !isMismatch(err) {
-		return fmt.Errorf("leave as %s: %w", m.node.ID, err)
+		return fmt.Errorf("leave as %s: %w", id, err)
 	}
 	return nil
 }

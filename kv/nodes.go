@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Errors of the membership.
@@ -84,6 +82,7 @@ func (n *Nodes) Join(ctx context.Context, node Node) (*Membership, error) {
 	if !validID.MatchString(node.ID) {
 		return nil, fmt.Errorf("join as %q: %w", node.ID, ErrID)
 	}
+	node.Incarnation = 0
 	m := &Membership{nodes: n, node: node}
 	if err := m.join(ctx); err != nil {
 		return nil, fmt.Errorf("join as %s: %w", node.ID, err)
@@ -99,8 +98,7 @@ func (m *Membership) join(ctx context.Context) error {
 	defer tick.Stop()
 	var seen uint64
 	for {
-		m.node.Incarnation = 0
-		err := m.put(ctx)
+		err := m.put(ctx, m.node)
 		if !isMismatch(err) {
 			return err
 		}
@@ -130,18 +128,4 @@ func (m *Membership) taken(value []byte, revision uint64) error {
 	}
 	return fmt.Errorf("%w: the node at %s has it since %s: choose another --id",
 		ErrIDTaken, other.RTMP, other.Started.Format(time.RFC3339))
-}
-
-// put writes the entry at the revision that we know. An incarnation of 0 becomes the revision.
-func (m *Membership) put(ctx context.Context) error {
-	revision, err := m.nodes.bucket.put(ctx, m.node.ID, m.node,
-		jetstream.WithExpectLastSequencePerSubject(m.revision), jetstream.WithMsgTTL(m.nodes.ttl))
-	if err != nil {
-		return err
-	}
-	m.revision = revision
-	if m.node.Incarnation == 0 {
-		m.node.Incarnation = revision
-	}
-	return nil
 }
