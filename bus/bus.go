@@ -84,7 +84,12 @@ func (o Options) where() string {
 	if o.Server != nil {
 		return "the embedded server"
 	}
-	urls := strings.Split(o.URLs, ",")
+	return RedactURLs(o.URLs)
+}
+
+// RedactURLs returns the URLs of servers, separated by commas, without their passwords.
+func RedactURLs(list string) string {
+	urls := strings.Split(list, ",")
 	for i, u := range urls {
 		u = strings.TrimSpace(u)
 		if !strings.Contains(u, "://") {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -34,7 +32,7 @@ func openCluster(c *cli.Context) (store *kv.Store, nc *nats.Conn, err error) {
 	}
 	ctx, cancel := context.WithTimeout(c.Context, attachTimeout)
 	defer cancel()
-	where := natsURLs(c)
+	where := bus.RedactURLs(c.String("nats"))
 	store, err = kv.Attach(ctx, nc)
 	switch {
 	case err == nil:
@@ -72,25 +70,9 @@ func connectNATS(c *cli.Context) (*nats.Conn, error) {
 		return nc, nil
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrTLS),
 		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
-		return nil, fmt.Errorf("connect to NATS at %s: %w", natsURLs(c), err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w", bus.RedactURLs(c.String("nats")), err)
 	}
-	return nil, explain(fmt.Errorf("%w at %s: %w", bus.ErrUnreachable, natsURLs(c), err))
-}
-
-// natsURLs are the servers that the flags say, without their passwords.
-func natsURLs(c *cli.Context) string {
-	urls := strings.Split(c.String("nats"), ",")
-	for i, u := range urls {
-		u = strings.TrimSpace(u)
-		if !strings.Contains(u, "://") {
-			u = "nats://" + u
-		}
-		urls[i] = "(a malformed URL)"
-		if parsed, err := url.Parse(u); err == nil {
-			urls[i] = parsed.Redacted()
-		}
-	}
-	return strings.Join(urls, ",")
+	return nil, explain(fmt.Errorf("%w at %s: %w", bus.ErrUnreachable, bus.RedactURLs(c.String("nats")), err))
 }
 
 // incarnations are those of the nodes that live, by id.
