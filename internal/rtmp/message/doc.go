@@ -8,7 +8,8 @@
 //	data             15 18       DecodeData          Data.Message
 //	media            8 9 15 18 22  AppendFrames      Media
 //
-// Shared objects (16 and 19) have a package of their own.
+// Shared objects (16 and 19) are the business of package sharedobject, next to this
+// one.
 //
 // Decisions:
 //
