@@ -22,6 +22,7 @@
 //   - A reference to a value that encloses it, a cycle, is refused.
 //   - Nothing is written as a reference: receivers differ in how they count
 //     them, and a value with references cannot be cut out of its message.
+//   - JSON is a third form, [AppendJSON] and [DecodeJSON]: json.go has its table.
 //   - What Decode0 accepts, Append0 writes and Decode0 reads again as an equal
 //     value; likewise for AMF3. The bytes may differ: counts that were only
 //     hints, references, long strings that are short, sealed members of an
