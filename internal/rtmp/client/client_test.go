@@ -53,6 +53,32 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
+func TestParseAppURL(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		url  string
+		want target
+		err  error
+	}{
+		{url: "rtmp://h/a", want: target{false, "h:1935", "rtmp://h/a", "a", ""}},
+		{url: "rtmp://h/a/", want: target{false, "h:1935", "rtmp://h/a", "a", ""}},
+		{url: "rtmp://[::1]:1/a/room", want: target{false, "[::1]:1", "rtmp://[::1]:1/a/room", "a/room", ""}},
+		{url: "rtmps://h/a/r?k=v/w", want: target{true, "h:443", "rtmps://h/a/r?k=v/w", "a/r?k=v/w", ""}},
+		{url: "http://h/a", err: ErrURL},
+		{url: "rtmp://h", err: ErrURL},
+		{url: "rtmp://h/", err: ErrURL},
+		{url: "rtmp://h/?k=v", err: ErrURL},
+		{url: "rtmp://h//a", err: ErrURL},
+		{url: "rtmp:///a", err: ErrURL},
+		{url: "", err: ErrURL},
+	} {
+		got, err := parseAppURL(c.url)
+		if got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%q: got %+v, %v, want %+v, %v", c.url, got, err, c.want, c.err)
+		}
+	}
+}
+
 // frames are of every kind and form; they must pass byte for byte both ways.
 var frames = []media.Frame{
 	media.NewFrame(media.Data, 0, []byte("\x02\x00\x0aonMetaData\x05")),

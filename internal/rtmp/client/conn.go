@@ -34,7 +34,8 @@ type socket interface {
 }
 
 // Conn is a connection to an RTMP server. Its methods are for one goroutine; only
-// Close may be called from another one while Read or Write runs.
+// Close and SendSharedObject may be called from other ones while Read, Write or
+// ReadSharedObject runs.
 type Conn struct {
 	target
 	socket socket
@@ -72,6 +73,20 @@ func DialTLS(ctx context.Context, rawURL string, config *tls.Config) (*Conn, err
 	if err != nil {
 		return nil, err
 	}
+	return dialTarget(ctx, t, config)
+}
+
+// DialApp is Dial for rtmp[s]://host[:port]/app[?query], where the app is the whole
+// path: for shared objects, which need no stream.
+func DialApp(ctx context.Context, rawURL string) (*Conn, error) {
+	t, err := parseAppURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	return dialTarget(ctx, t, &tls.Config{})
+}
+
+func dialTarget(ctx context.Context, t target, config *tls.Config) (*Conn, error) {
 	dialer := net.Dialer{Timeout: stepTimeout}
 	tcp, err := dialer.DialContext(ctx, "tcp", t.address)
 	if err != nil {

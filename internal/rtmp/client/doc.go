@@ -3,6 +3,8 @@
 //
 //	Dial ─> Play    ─> Read ... io.EOF ─> Close      one goroutine
 //	Dial ─> Publish ─> Write ...       ─> Close      one goroutine, and one within
+//	Dial, DialApp ─> SendSharedObject ... ─> Close
+//	              └> ReadSharedObject ...            one goroutine each
 //
 // Dial connects, with TLS for an rtmps:// URL, shakes hands and calls connect; the rest
 // of the URL is the name that Play or Publish give. Pings and acknowledgements are answered while a
