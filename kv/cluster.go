@@ -59,6 +59,7 @@ func (s *Store) Join(ctx context.Context, node Node, nodes func([]Change[Node]),
 		nodes(changes)
 		c.bury(changes)
 	})
+	s.Objects.join(c)
 	return c, nil
 }
 
@@ -95,6 +96,7 @@ func (c *Cluster) rejoined(before, now Node) {
 	c.mu.Lock()
 	c.reporter.Rejoined(now)
 	c.mu.Unlock()
+	c.store.Objects.rejoined()
 	c.running.Go(func() { c.buryAfter(heirInterval, before) })
 }
 
@@ -130,6 +132,7 @@ func (c *Cluster) inherit(dead Node) {
 		return
 	}
 	c.buryAfter(time.Duration(turn)*heirInterval, dead)
+	c.buryObjects()
 }
 
 func (c *Cluster) buryAfter(wait time.Duration, dead Node) {
@@ -140,6 +143,13 @@ func (c *Cluster) buryAfter(wait time.Duration, dead Node) {
 	defer cancel()
 	if err := c.store.bury(ctx, dead.prefix()); err != nil && c.ctx.Err() == nil {
 		slog.Warn("kv: a node that has died has left something", "err", err)
+	}
+}
+
+// buryObjects deletes the temporary objects that only dead nodes have used.
+func (c *Cluster) buryObjects() {
+	if err := c.store.Objects.bury(c.ctx); err != nil && c.ctx.Err() == nil {
+		slog.Warn("kv: a node that has died has left shared objects", "err", err)
 	}
 }
 
@@ -170,6 +180,12 @@ func (c *Cluster) heirs(dead string) []string {
 
 // buryStrangers removes what nodes have left that died while nobody was there to see it.
 func (c *Cluster) buryStrangers(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-c.Nodes.Ready():
+	}
+	c.running.Go(c.buryObjects)
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	prefixes, err := c.store.prefixes(ctx)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -61,11 +62,46 @@ func (b *bucket[T]) each(ctx context.Context, visit func(key string, value []byt
 // page reads what is stored from a revision on, and says whether there is more. It names no subject, though
 // a bucket has but one kind: with a filter, the server counts all that match for each page.
 func (b *bucket[T]) page(ctx context.Context, from uint64) (page []*nats.Msg, pending bool, err error) {
+	return b.direct(ctx, map[string]any{"seq": from, "batch": pageMessages, "max_bytes": pageBytes})
+}
+
+// below visits what is stored of the subjects that match a filter, from a revision on, like each. It costs by what is stored after
+// that revision.
+func (b *bucket[T]) below(ctx context.Context, filter string, from uint64, visit func(m *nats.Msg, revision uint64)) error {
+	for more := true; more; {
+		page, pending, err := b.direct(ctx, map[string]any{
+			"seq": from, "next_by_subj": filter, "batch": pageMessages, "max_bytes": pageBytes,
+		})
+		if err != nil {
+			return fmt.Errorf("%w %s of bucket %s: %w", errRead, filter, b.name, err)
+		}
+		for _, m := range page {
+			revision, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+			if err != nil {
+				return fmt.Errorf("%w %s of bucket %s: revision: %w", errRead, filter, b.name, err)
+			}
+			visit(m, revision)
+			from = revision + 1
+		}
+		more = pending && len(page) > 0
+	}
+	return nil
+}
+
+// revisionAt returns the first revision that was written after a time and is still stored, 0 for none.
+func (b *bucket[T]) revisionAt(ctx context.Context, t time.Time) (uint64, error) {
+	page, _, err := b.direct(ctx, map[string]any{"start_time": t.UTC(), "next_by_subj": b.subject(">"), "batch": 1})
+	if err != nil || len(page) == 0 {
+		return 0, err
+	}
+	return strconv.ParseUint(page[0].Header.Get(jetstream.SequenceHeader), 10, 64)
+}
+
+// direct reads messages from any replica, and says whether there are more of that kind.
+func (b *bucket[T]) direct(ctx context.Context, what map[string]any) (page []*nats.Msg, pending bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	request, err := json.Marshal(map[string]any{
-		"seq": from, "batch": pageMessages, "max_bytes": pageBytes,
-	})
+	request, err := json.Marshal(what)
 	if err != nil {
 		return nil, false, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,6 +29,8 @@ type Options struct {
 	// LeaseTTL is after how long a lease is lost that is not renewed (5 s): whole
 	// seconds, the unit of the store.
 	LeaseTTL time.Duration
+	// Objects is the connection for shared objects (that of all else).
+	Objects *nats.Conn
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -70,6 +73,8 @@ type Store struct {
 	Connections *Connections
 	// Hotness is the load of the nodes, and of the streams on them.
 	Hotness *Hotness
+	// Objects are the shared objects.
+	Objects *Objects
 }
 
 // Open provisions the buckets. Any number of nodes may do it at once, while the
@@ -82,7 +87,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
-	return newStore(nc, o, func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
+	return newStore(ctx, nc, o, func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
 		return openBucket(ctx, js, o, name, description)
 	})
 }
@@ -94,7 +99,7 @@ func Attach(ctx context.Context, nc *nats.Conn) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newStore(nc, o, func(js jetstream.JetStream, name, _ string) (jetstream.KeyValue, error) {
+	return newStore(ctx, nc, o, func(js jetstream.JetStream, name, _ string) (jetstream.KeyValue, error) {
 		bucket, err := js.KeyValue(ctx, name)
 		if errors.Is(err, jetstream.ErrBucketNotFound) {
 			return nil, fmt.Errorf("%w: no bucket %q", ErrNoCluster, name)
@@ -103,7 +108,7 @@ func Attach(ctx context.Context, nc *nats.Conn) (*Store, error) {
 	})
 }
 
-func newStore(nc *nats.Conn, o Options, open func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error)) (*Store, error) {
+func newStore(ctx context.Context, nc *nats.Conn, o Options, open func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error)) (*Store, error) {
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("open kv: %w", err)
@@ -114,33 +119,28 @@ func newStore(nc *nats.Conn, o Options, open func(js jetstream.JetStream, name, 
 		{nodesBucket, "natscast: the nodes of the cluster"},
 		{connectionsBucket, "natscast: the clients of all nodes"},
 		{hotnessBucket, "natscast: how busy nodes and streams are"},
+		{objectsBucket, "natscast: shared objects"},
 	} {
 		if buckets[b.name], err = open(js, b.name, b.description); err != nil {
 			return nil, fmt.Errorf("open kv: %w", err)
 		}
+	}
+	objects, err := openObjects(ctx, cmp.Or(o.Objects, nc), buckets[objectsBucket])
+	if err != nil {
+		return nil, fmt.Errorf("open kv: %w", err)
 	}
 	return &Store{
 		Streams:     &Streams{bucket: newBucket(js, buckets[streamsBucket], decodeStream), ttl: o.LeaseTTL},
 		Nodes:       &Nodes{bucket: newBucket(js, buckets[nodesBucket], decodeNode), ttl: nodeTTL},
 		Connections: &Connections{bucket: newBucket(js, buckets[connectionsBucket], decodeConnection)},
 		Hotness:     &Hotness{bucket: newBucket(js, buckets[hotnessBucket], decodeHeat)},
+		Objects:     objects,
 	}, nil
 }
 
 func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, description string) (jetstream.KeyValue, error) {
-	c := jetstream.KeyValueConfig{
-		Bucket:         name,
-		Description:    description,
-		Replicas:       o.Replicas,
-		Storage:        jetstream.FileStorage,
-		LimitMarkerTTL: markerTTL, // allows a TTL for each key, too
-		RePublish:      &jetstream.RePublish{Source: "$KV." + name + ".>", Destination: tailSubject(name)},
-	}
-	if o.Storage == "memory" {
-		c.Storage = jetstream.MemoryStorage
-	}
 	for {
-		bucket, err := createOrUpdate(ctx, js, c)
+		bucket, err := provision(ctx, js, bucketConfig(o, name, description))
 		if err == nil {
 			return bucket, nil
 		}
@@ -155,12 +155,43 @@ func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, de
 	}
 }
 
-// createOrUpdate tries once. A request that the servers lose while they elect a
+// bucketConfig is the JetStream stream below a bucket. Package jetstream makes the same of a bucket's configuration, which cannot
+// ask for atomic batches: to turn them on afterwards would turn them off for all nodes, for a moment, whenever one starts.
+func bucketConfig(o Options, name, description string) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name:        "KV_" + name,
+		Description: description,
+		Subjects:    []string{"$KV." + name + ".>"},
+		Storage:     jetstream.FileStorage,
+		Replicas:    o.Replicas,
+
+		MaxMsgsPerSubject: 1,
+		Discard:           jetstream.DiscardNew,
+		Duplicates:        dedupeWindow,
+		AllowRollup:       true,
+		DenyDelete:        true,
+		AllowDirect:       true,
+
+		AllowMsgTTL:            true,
+		SubjectDeleteMarkerTTL: markerTTL,
+		RePublish:              &jetstream.RePublish{Source: "$KV." + name + ".>", Destination: tailSubject(name)},
+		AllowAtomicPublish:     name == objectsBucket,
+	}
+	if o.Storage == "memory" {
+		c.Storage = jetstream.MemoryStorage
+	}
+	return c
+}
+
+// provision tries once. A request that the servers lose while they elect a
 // leader is not waited for until ctx ends.
-func createOrUpdate(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+func provision(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (jetstream.KeyValue, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return js.CreateOrUpdateKeyValue(ctx, c)
+	if _, err := js.CreateOrUpdateStream(ctx, c); err != nil {
+		return nil, err
+	}
+	return js.KeyValue(ctx, strings.TrimPrefix(c.Name, "KV_"))
 }
 
 // permanent says that another try cannot succeed. Everything else may be a race

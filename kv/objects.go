@@ -1,0 +1,297 @@
+package kv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/internal/media"
+)
+
+// Errors of shared objects.
+var (
+	// ErrPersistence says that the object is persistent and was asked for as a temporary one, or the other way round.
+	ErrPersistence = errors.New("the object has another persistence")
+	// ErrLimit says that a key, a value or an object is larger than it may be.
+	ErrLimit = errors.New("over a limit of shared objects")
+	// ErrConflict says that an attribute has not the revision that a change wanted it to have.
+	ErrConflict = errors.New("the attribute was changed meanwhile")
+	// ErrAway says that the store does not answer. A write may be stored all the same.
+	ErrAway = errors.New("the store of shared objects is away")
+	// ErrNoObject says that there is no such object.
+	ErrNoObject = errors.New("no such shared object")
+)
+
+// The limits of shared objects. What other NATS clients write is not refused; values that are too long are skipped.
+const (
+	MaxKey    = 256       // bytes of an attribute's key
+	MaxKeys   = 900       // attributes of an object: a batch of JetStream, which clears it, has 1000 messages
+	MaxValue  = 64 << 10  // bytes of a value, as JSON
+	MaxObject = 512 << 10 // bytes of all values
+)
+
+const (
+	objectsBucket = "objects"
+	// metaToken is before the keys of what is known of objects themselves. It is no escape, so no app is called that.
+	metaToken = "=object"
+	// sendToken is in the place of an attribute in the subject of what is sent to an object's users.
+	sendToken = "=send"
+	// Linger is how long a temporary object outlives its last user.
+	Linger = 5 * time.Second
+	// dedupeWindow is longer than a write is tried.
+	dedupeWindow = 2 * writePatience
+)
+
+// Headers of what natscast writes. Other clients need none of them.
+const (
+	writerHeader  = "Natscast-Writer"  // who wrote: WRITER/NUMBER, the number is that of the write
+	versionHeader = "Natscast-Version" // of the object, after the write
+	clearHeader   = "Natscast-Clear"   // the write removes all attributes
+	afterHeader   = "Natscast-After"   // revision that was before what is sent
+)
+
+// Edit is what should become of one attribute.
+type Edit struct {
+	Key   string
+	Value json.RawMessage // nil removes it
+	// If is the revision that the attribute must have, 0 for one that does not exist; nil for any.
+	If *uint64
+}
+
+// Attribute is an attribute as it is stored.
+type Attribute struct {
+	Key      string
+	Value    json.RawMessage // nil: removed
+	Revision uint64
+}
+
+// ObjectInfo tells of an object as a whole.
+type ObjectInfo struct {
+	Name       media.Name `json:"name"`
+	Persistent bool       `json:"persistent"`
+	// Nodes are those with users of a temporary object, as NODE.INCARNATION; some may be dead.
+	Nodes []string `json:"nodes,omitempty"`
+	Keys  int      `json:"keys"`
+	Bytes int      `json:"bytes"` // of all values
+}
+
+// meta is the value of an object's own key.
+type meta struct {
+	Persistent bool     `json:"persistent"`
+	Nodes      []string `json:"nodes,omitempty"`
+}
+
+// Objects are the shared objects of the cluster, in the bucket "objects". Each attribute is a key of its own, OBJECT.ATTRIBUTE,
+// whose value is JSON: any NATS client may put it, watch it and remove it. What is no JSON counts as a string.
+type Objects struct {
+	js     jetstream.JetStream
+	bucket *bucket[json.RawMessage]
+	metas  *bucket[meta]
+	writer string // tells this process's writes from those of others
+	acks   string // before the numbers of writes, the subjects for answers
+	atomic bool   // the server stores several messages as one
+
+	mu      sync.Mutex
+	cluster *Cluster // nil for one who is no node
+	used    map[*Object]bool
+	flying  map[uint64]*Object // by the number of the first write that is not answered
+	written uint64             // number of the last write
+}
+
+// openObjects returns the objects of a bucket, over a connection that stays the caller's.
+func openObjects(ctx context.Context, nc *nats.Conn, kv jetstream.KeyValue) (*Objects, error) {
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout))
+	if err != nil {
+		return nil, err
+	}
+	stream, err := js.Stream(ctx, "KV_"+kv.Bucket())
+	if err != nil {
+		return nil, err
+	}
+	o := newObjects(js, kv, stream.CachedInfo().Config.AllowAtomicPublish)
+	_, err = nc.Subscribe(o.acks+"*", o.acknowledged) // until the connection is closed
+	return o, err
+}
+
+func newObjects(js jetstream.JetStream, kv jetstream.KeyValue, atomic bool) *Objects {
+	return &Objects{
+		js: js, atomic: atomic,
+		bucket: newBucket(js, kv, func(_ string, value []byte, _ uint64) (json.RawMessage, error) { return normalize(value) }),
+		metas:  newBucket(js, kv, decodeMeta),
+		writer: strings.TrimPrefix(nats.NewInbox(), nats.InboxPrefix),
+		acks:   js.Conn().NewInbox() + ".",
+		used:   map[*Object]bool{},
+		flying: map[uint64]*Object{},
+	}
+}
+
+func decodeMeta(key string, value []byte, _ uint64) (meta, error) {
+	var m meta
+	if err := json.Unmarshal(value, &m); err != nil {
+		return meta{}, fmt.Errorf("%w: %s: %w", ErrValue, key, err)
+	}
+	return m, nil
+}
+
+// normalize makes JSON of what a client has put.
+func normalize(value []byte) (json.RawMessage, error) {
+	switch {
+	case len(value) > MaxValue:
+		return nil, fmt.Errorf("%w: %w: a value of %d bytes", ErrValue, ErrLimit, len(value))
+	case json.Valid(value):
+		return value, nil
+	case utf8.Valid(value):
+		return json.Marshal(string(value))
+	}
+	return nil, fmt.Errorf("%w: neither JSON nor text", ErrValue)
+}
+
+// keyToken returns an attribute's key as one token of a subject, and keyOf the other way round.
+func keyToken(key string) string { return strings.ReplaceAll(media.Name(key).Subject(), ".", "=2F") }
+
+func keyOf(token string) (string, bool) {
+	if !strings.Contains(token, "=") {
+		return token, token != ""
+	}
+	var b []byte
+	for i := 0; i < len(token); i++ {
+		if token[i] != '=' {
+			b = append(b, token[i])
+			continue
+		}
+		if i+2 >= len(token) {
+			return "", false
+		}
+		c, err := strconv.ParseUint(token[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", false
+		}
+		b = append(b, byte(c))
+		i += 2
+	}
+	return string(b), true
+}
+
+func nameOf(subject string) (media.Name, bool) {
+	name, ok := keyOf(strings.ReplaceAll(subject, ".", "/"))
+	return media.Name(name), ok
+}
+
+// ObjectName makes a name of a scope, which is the app with its instances, and the name within it.
+func ObjectName(scope, name string) (media.Name, error) { return media.ParseName(scope, name) }
+
+func (o *Objects) filter(name media.Name) string { return o.bucket.subject(name.Subject() + ".*") }
+
+// List returns all objects, those first that were written first.
+func (o *Objects) List(ctx context.Context) ([]ObjectInfo, error) {
+	objects := map[string]*ObjectInfo{}
+	var order []string
+	at := func(subject string) *ObjectInfo {
+		if objects[subject] == nil {
+			name, _ := nameOf(subject)
+			objects[subject] = &ObjectInfo{Name: name}
+			order = append(order, subject)
+		}
+		return objects[subject]
+	}
+	err := o.bucket.each(ctx, func(key string, value []byte, _ uint64) {
+		if len(value) == 0 {
+			return
+		}
+		if subject, ok := strings.CutPrefix(key, metaToken+"."); ok {
+			if m, err := decodeMeta(key, value, 0); err == nil {
+				info := at(subject)
+				info.Persistent, info.Nodes = m.Persistent, m.Nodes
+			}
+			return
+		}
+		if i := strings.LastIndexByte(key, '.'); i > 0 {
+			info := at(key[:i])
+			info.Keys++
+			info.Bytes += len(value)
+		}
+	})
+	list := make([]ObjectInfo, 0, len(order))
+	for _, subject := range order {
+		list = append(list, *objects[subject])
+	}
+	slices.SortFunc(list, func(a, b ObjectInfo) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return list, err
+}
+
+// Read returns the attributes of an object, ordered by key, and its revision. It fails with [ErrNoObject] when nothing
+// is known of it.
+func (o *Objects) Read(ctx context.Context, name media.Name) (*State, error) {
+	s, err := o.load(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("read object %s: %w", name, err)
+	}
+	value, _, err := o.metas.latest(ctx, metaKey(name))
+	if err != nil {
+		return nil, fmt.Errorf("read object %s: %w", name, err)
+	}
+	if len(value) > 0 {
+		m, err := decodeMeta(string(name), value, 0)
+		if err != nil {
+			return nil, err
+		}
+		s.Persistent = m.Persistent
+	} else if s.keys == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoObject, name)
+	}
+	return s, nil
+}
+
+// load reads the attributes so that they are at least as new as what the leader has now: another replica may lag.
+func (o *Objects) load(ctx context.Context, name media.Name) (*State, error) {
+	for {
+		_, head, err := o.bucket.latest(ctx, name.Subject()+".*")
+		if err != nil {
+			return nil, err
+		}
+		s := newState(name)
+		err = o.bucket.below(ctx, o.filter(name), 1, func(m *nats.Msg, revision uint64) {
+			if a, ok := o.attribute(m, revision); ok {
+				s.note(m)
+				s.set(a)
+			}
+		})
+		if err != nil || s.Revision >= head {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(provisionRetry):
+		}
+	}
+}
+
+// attribute makes an attribute of a message of the bucket or its tail.
+func (o *Objects) attribute(m *nats.Msg, revision uint64) (Attribute, bool) {
+	subject := m.Header.Get(jetstream.SubjectHeader)
+	key, ok := keyOf(subject[strings.LastIndexByte(subject, '.')+1:])
+	if !ok {
+		return Attribute{}, false
+	}
+	a := Attribute{Key: key, Revision: revision}
+	if !isRemoval(m) {
+		a.Value = o.bucket.read(key, m.Data, revision, stored[json.RawMessage]{}).value // nil when malformed
+	}
+	return a, true
+}
+
+// isRemoval says that a message of a bucket is the mark of a key that is gone.
+func isRemoval(m *nats.Msg) bool {
+	return len(m.Data) == 0 || m.Header.Get("KV-Operation") != "" || m.Header.Get(jetstream.MarkerReasonHeader) != ""
+}

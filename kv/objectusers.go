@@ -1,0 +1,244 @@
+package kv
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/internal/media"
+)
+
+// enterTries bounds how often an object's own entry is tried that other nodes change at the same time.
+const enterTries = 50
+
+func metaKey(name media.Name) string { return metaToken + "." + name.Subject() }
+
+// enter makes this node one that uses the object, and tells whether the object is persistent. Those who are no nodes
+// only look.
+func (o *Object) enter(ctx context.Context) (persistent bool, err error) {
+	for range enterTries {
+		m, revision, err := o.objects.meta(ctx, o.name)
+		if err != nil {
+			return false, away(err)
+		}
+		if m == nil {
+			if m, err = o.create(ctx); err != nil {
+				return false, away(err)
+			}
+		}
+		switch {
+		case o.wants == Persistent && !m.Persistent, o.wants == Temporary && m.Persistent:
+			return false, fmt.Errorf("%w: %s", ErrPersistence, o.name)
+		case o.objects.self() == "", revision > 0 && (m.Persistent || slices.Contains(m.Nodes, o.objects.self())):
+			return m.Persistent, nil
+		}
+		if !m.Persistent {
+			m.Nodes = append(o.objects.living(m.Nodes), o.objects.self())
+		}
+		if err := o.objects.putMeta(ctx, o.name, m, revision); err == nil {
+			return m.Persistent, nil
+		} else if !isMismatch(err) {
+			return false, away(err)
+		}
+	}
+	return false, fmt.Errorf("%w: too many nodes enter %s", ErrAway, o.name)
+}
+
+// create decides what a new object is.
+func (o *Object) create(ctx context.Context) (*meta, error) {
+	if o.wants != AnyPersistence {
+		return &meta{Persistent: o.wants == Persistent}, nil
+	}
+	value, _, err := o.objects.bucket.latest(ctx, o.name.Subject()+".*")
+	return &meta{Persistent: len(value) > 0}, err
+}
+
+// reenter does it as the node's new incarnation: for the others, the old one uses nothing any more.
+func (o *Object) reenter(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := o.enter(ctx)
+	return err
+}
+
+// leave ends this node's use of the object, and the object if it was the last one.
+func (o *Object) leave() {
+	o.mu.Lock()
+	uses := o.opened && !o.stays && !o.state.Persistent && o.objects.self() != ""
+	o.mu.Unlock()
+	if !uses {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	for range enterTries {
+		m, revision, err := o.objects.meta(ctx, o.name)
+		if err == nil && m != nil && !m.Persistent {
+			m.Nodes = slices.DeleteFunc(o.objects.living(m.Nodes), func(n string) bool { return n == o.objects.self() })
+			if len(m.Nodes) > 0 {
+				err = o.objects.putMeta(ctx, o.name, m, revision)
+			} else {
+				err = o.objects.remove(ctx, o.name, revision)
+			}
+		}
+		if err == nil {
+			return
+		}
+		if !isMismatch(err) {
+			slog.Debug("kv: not left", "object", o.name, "err", err) // whoever comes after this node will end it
+			return
+		}
+	}
+}
+
+// meta reads what is known of an object itself, nil for nothing, and the revision at which it can be changed.
+func (o *Objects) meta(ctx context.Context, name media.Name) (*meta, uint64, error) {
+	value, revision, err := o.metas.latest(ctx, metaKey(name))
+	if err != nil || len(value) == 0 {
+		return nil, revision, err
+	}
+	m, err := decodeMeta(string(name), value, revision)
+	return &m, revision, err
+}
+
+func (o *Objects) putMeta(ctx context.Context, name media.Name, m *meta, revision uint64) error {
+	_, err := o.metas.put(ctx, metaKey(name), m, jetstream.WithExpectLastSequencePerSubject(revision))
+	return err
+}
+
+// remove deletes an object whose own entry is at a revision. The attributes go with it.
+func (o *Objects) remove(ctx context.Context, name media.Name, revision uint64) error {
+	state, err := o.load(ctx, name)
+	if err != nil {
+		return err
+	}
+	own := nats.NewMsg(o.bucket.subject(metaKey(name)))
+	markRemoved(own)
+	own.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
+	number := o.number()
+	messages := append([]*nats.Msg{own}, o.messages(state, &Write{Clear: true, number: number}, state.Version+1)...)
+	_, err = o.store(ctx, messages, strconv.FormatUint(number, 10))
+	return err
+}
+
+// Delete removes an object and all its attributes. A temporary one that is in use stays, without attributes.
+func (o *Objects) Delete(ctx context.Context, name media.Name) error {
+	m, revision, err := o.meta(ctx, name)
+	if err == nil && (m == nil || !m.Persistent && len(o.living(m.Nodes)) > 0) {
+		_, err = o.Write(ctx, name, Write{Clear: true})
+		return err
+	}
+	if err == nil {
+		err = o.remove(ctx, name, revision)
+	}
+	if err != nil {
+		return fmt.Errorf("delete object %s: %w", name, err)
+	}
+	return nil
+}
+
+// Create makes a persistent object of one that is not known. Others stay what they are.
+func (o *Objects) Create(ctx context.Context, name media.Name) error {
+	m, revision, err := o.meta(ctx, name)
+	if err == nil && m == nil {
+		err = o.putMeta(ctx, name, &meta{Persistent: true}, revision)
+	}
+	if err != nil && !isMismatch(err) {
+		return fmt.Errorf("create object %s: %w", name, away(err))
+	}
+	return nil
+}
+
+// self is the node's name in the entries of objects, empty for one that is no node.
+func (o *Objects) self() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cluster == nil {
+		return ""
+	}
+	return o.cluster.Self().prefix()
+}
+
+// living returns those nodes that are not known to be dead.
+func (o *Objects) living(nodes []string) []string {
+	o.mu.Lock()
+	c := o.cluster
+	o.mu.Unlock()
+	if c == nil {
+		return nodes
+	}
+	select {
+	case <-c.Nodes.Ready():
+	default:
+		return nodes
+	}
+	living := map[string]bool{c.Self().prefix(): true}
+	for _, n := range c.Nodes.All() {
+		living[n.prefix()] = true
+	}
+	return slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return !living[n] })
+}
+
+// join makes the user of the objects a node.
+func (o *Objects) join(c *Cluster) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.cluster = c
+}
+
+// rejoined enters the node's new incarnation into all that it uses.
+func (o *Objects) rejoined() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for obj := range o.used {
+		select {
+		case obj.rejoin <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// bury deletes the temporary objects that only dead nodes have used, when nobody uses them after they have lingered.
+func (o *Objects) bury(ctx context.Context) error {
+	orphans, err := o.orphans(ctx)
+	if err != nil || len(orphans) == 0 {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(Linger):
+	}
+	for name, revision := range orphans {
+		m, now, err := o.meta(ctx, name)
+		if err == nil && m != nil && now == revision && len(o.living(m.Nodes)) == 0 {
+			err = o.remove(ctx, name, revision)
+		}
+		if err != nil && !isMismatch(err) {
+			return fmt.Errorf("bury object %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// orphans are the temporary objects that no living node uses, and the revisions of their own entries.
+func (o *Objects) orphans(ctx context.Context) (map[media.Name]uint64, error) {
+	orphans := map[media.Name]uint64{}
+	err := o.metas.below(ctx, o.metas.subject(metaToken+".>"), 1, func(msg *nats.Msg, revision uint64) {
+		var m meta
+		if isRemoval(msg) || json.Unmarshal(msg.Data, &m) != nil || m.Persistent || len(o.living(m.Nodes)) > 0 {
+			return
+		}
+		if name, ok := nameOf(o.metas.key(msg.Header.Get(jetstream.SubjectHeader))[len(metaToken)+1:]); ok {
+			orphans[name] = revision
+		}
+	})
+	return orphans, err
+}
