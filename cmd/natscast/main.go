@@ -60,7 +60,7 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			devCommand(), edgeCommand(), originCommand(), publishCommand(), playCommand(),
 			nodesCommand(), connectionsCommand(), streamsCommand(), hotnessCommand(),
-			routeCommand(), kickCommand(), drainCommand(), simCommand(),
+			routeCommand(), kickCommand(), drainCommand(), objectsCommand(), simCommand(),
 			completionCommand(), versionCommand(),
 		},
 		Action: func(c *cli.Context) error {

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+// objectTimeout bounds what is done with an object, but for watching it. It is longer than a write is tried.
+const objectTimeout = 10 * time.Second
+
+func objectsCommand() *cli.Command {
+	command := &cli.Command{
+		Name:      "objects",
+		Usage:     "list, read, change and watch shared objects",
+		ArgsUsage: "COMMAND",
+		Description: "natscast objects list\n" +
+			"natscast objects set live/room title Hello seats 12\n" +
+			"natscast objects get live/room\n" +
+			"natscast objects watch --json live/room\n\n" +
+			"An object is called APP/NAME or APP/INSTANCE/NAME: RTMP clients of rtmp://host/live share live/room as \"room\".\n" +
+			"The values of its attributes are JSON; what is no JSON counts as a string. A JSON object with \"$amf\" stands for\n" +
+			"what Flash has and JSON has not. A revision is a number that is higher for each later change of any object.",
+		Subcommands: []*cli.Command{
+			objectsListCommand(), objectsGetCommand(), objectsSetCommand(), objectsRemoveCommand(),
+			objectsWatchCommand(), objectsSendCommand(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usageError("objects: there is no command %q", c.Args().First())
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+	}
+	for _, sub := range command.Subcommands {
+		sub.Flags = append(sub.Flags, natsFlags()...)
+		sub.OnUsageError = onUsageError
+		sub.HideHelpCommand = true
+	}
+	return command
+}
+
+func jsonFlag(usage string) cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: usage, EnvVars: env("json")}
+}
+
+// plainArguments checks that between least and most arguments were given, none of them a flag of the command. Anything
+// else may begin with a dash, such as a negative number.
+func plainArguments(c *cli.Context, least, most int) ([]string, error) {
+	args := c.Args().Slice()
+	command := "objects " + c.Command.Name
+	for _, a := range args {
+		if isFlag(c.Command, a) {
+			return nil, usageError("%s: %s: flags stand before arguments", command, a)
+		}
+	}
+	switch {
+	case len(args) < least:
+		return nil, usageError("%s: too few arguments, want %s", command, c.Command.ArgsUsage)
+	case len(args) > most:
+		return nil, usageError("%s: too many arguments: %q", command, args[most])
+	}
+	return args, nil
+}
+
+func isFlag(command *cli.Command, argument string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(argument, "-"), "=")
+	return strings.HasPrefix(argument, "-") && slices.ContainsFunc(command.Flags, func(f cli.Flag) bool {
+		return slices.Contains(f.Names(), name)
+	})
+}
+
+// objectArguments returns the object that the first argument names, and the arguments behind it.
+func objectArguments(c *cli.Context, least, most int) (media.Name, []string, error) {
+	args, err := plainArguments(c, least, most)
+	if err != nil {
+		return "", nil, err
+	}
+	path := strings.TrimRight(args[0], "/")
+	i := strings.LastIndexByte(path, '/')
+	name, err := kv.ObjectName(path[:max(i, 0)], path[i+1:])
+	if err != nil {
+		return "", nil, usageError("%q is not an object, such as live/room: %w", args[0], err)
+	}
+	return name, args[1:], nil
+}
+
+// checkKey refuses what cannot be an attribute's key.
+func checkKey(key string) error {
+	if key == "" || len(key) > kv.MaxKey {
+		return usageError("KEY has %d bytes, want 1 to %d", len(key), kv.MaxKey)
+	}
+	return nil
+}
+
+// toJSON makes JSON of an argument: what is none is a string.
+func toJSON(argument string) (json.RawMessage, error) {
+	if json.Valid([]byte(argument)) {
+		return json.RawMessage(argument), nil
+	}
+	return json.Marshal(argument)
+}
+
+// oneLine is JSON without spaces and line feeds that mean nothing.
+func oneLine(value json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, value) != nil {
+		return string(value)
+	}
+	return b.String()
+}
+
+// errNoAttribute says that an object has no such attribute.
+func errNoAttribute(name media.Name, key string) error {
+	return fmt.Errorf("%s has no attribute %q", name, key)
+}

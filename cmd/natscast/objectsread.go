@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+func objectsListCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "list",
+		Usage:     "list the objects, all or those whose names begin with PREFIX",
+		ArgsUsage: "[PREFIX]",
+		Description: "natscast objects list\n" +
+			"natscast objects list --json live/\n\n" +
+			"BYTES are those of all values, as JSON. NODES are those with users of a temporary object: it is deleted when\n" +
+			"the last one has gone.",
+		Flags:  []cli.Flag{jsonFlag("print a JSON array")},
+		Action: listObjects,
+	}
+}
+
+func listObjects(c *cli.Context) error {
+	args, err := plainArguments(c, 0, 1)
+	if err != nil {
+		return err
+	}
+	store, nc, err := openCluster(c)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
+	defer cancel()
+	objects, err := store.Objects.List(ctx)
+	if err != nil {
+		return err
+	}
+	nodes, err := store.Nodes.List(ctx)
+	if err != nil {
+		return err
+	}
+	nothing := "there are no shared objects"
+	if len(args) > 0 {
+		nothing = "nothing matches"
+		objects = slices.DeleteFunc(objects, func(o kv.ObjectInfo) bool { return !strings.HasPrefix(string(o.Name), args[0]) })
+	}
+	live := incarnations(nodes)
+	for i := range objects {
+		objects[i].Nodes = livingNodes(objects[i].Nodes, live)
+	}
+	if len(objects) == 0 {
+		fmt.Fprintln(c.App.ErrWriter, nothing)
+	}
+	if c.Bool("json") {
+		return json.NewEncoder(c.App.Writer).Encode(append([]kv.ObjectInfo{}, objects...))
+	}
+	return writeTable(c.App.Writer, objectColumns, objects)
+}
+
+var objectColumns = []column[kv.ObjectInfo]{
+	{title: "OBJECT", cell: func(o kv.ObjectInfo) string { return string(o.Name) }},
+	{title: "PERSISTENCE", cell: func(o kv.ObjectInfo) string {
+		if o.Persistent {
+			return "persistent"
+		}
+		return "temporary"
+	}},
+	{title: "KEYS", right: true, cell: func(o kv.ObjectInfo) string { return count(o.Keys) }},
+	{title: "BYTES", right: true, cell: func(o kv.ObjectInfo) string { return count(o.Bytes) }},
+	{title: "NODES", cell: func(o kv.ObjectInfo) string { return strings.Join(o.Nodes, ",") }},
+}
+
+// livingNodes returns the ids of those users of an object, NODE.INCARNATION each, that live.
+func livingNodes(users []string, live map[string]uint64) []string {
+	var ids []string
+	for _, user := range users {
+		i := strings.LastIndexByte(user, '.')
+		if i < 0 {
+			continue
+		}
+		incarnation, err := strconv.ParseUint(user[i+1:], 10, 64)
+		if now, ok := live[user[:i]]; err == nil && ok && now == incarnation {
+			ids = append(ids, user[:i])
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// objectState is an object in JSON.
+type objectState struct {
+	Object     media.Name                 `json:"object"`
+	Persistent bool                       `json:"persistent"`
+	Revision   uint64                     `json:"revision"`
+	Attributes map[string]json.RawMessage `json:"attributes"`
+}
+
+func newObjectState(s *kv.State) objectState {
+	state := objectState{Object: s.Name, Persistent: s.Persistent, Revision: s.Revision, Attributes: map[string]json.RawMessage{}}
+	for _, a := range s.All() {
+		state.Attributes[a.Key] = a.Value
+	}
+	return state
+}
+
+// attributeState is an attribute in JSON.
+type attributeState struct {
+	Object   media.Name      `json:"object"`
+	Key      string          `json:"key"`
+	Value    json.RawMessage `json:"value"`
+	Revision uint64          `json:"revision"`
+}
+
+func objectsGetCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "get",
+		Usage:     "print the attributes of an object, or the value of one of them",
+		ArgsUsage: "OBJECT [KEY]",
+		Description: "natscast objects get live/room\n" +
+			"natscast objects get --json live/room\n" +
+			"natscast objects get --raw live/room title\n\n" +
+			"With KEY it prints nothing but the value, as JSON.",
+		Flags: []cli.Flag{
+			jsonFlag("print the object as JSON; with KEY, the attribute with its revision"),
+			&cli.BoolFlag{Name: "raw", Usage: "with KEY: print a string as it is, without quotes and escapes", EnvVars: env("raw")},
+		},
+		Action: getObject,
+	}
+}
+
+func getObject(c *cli.Context) error {
+	name, keys, err := objectArguments(c, 1, 2)
+	switch {
+	case err != nil:
+		return err
+	case c.Bool("raw") && len(keys) == 0:
+		return usageError("--raw goes with KEY")
+	case c.Bool("raw") && c.Bool("json"):
+		return usageError("--raw and --json exclude each other")
+	}
+	store, nc, err := openCluster(c)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
+	defer cancel()
+	state, err := store.Objects.Read(ctx, name)
+	switch {
+	case err != nil:
+		return err
+	case len(keys) > 0:
+		return printAttribute(c, state, keys[0])
+	case c.Bool("json"):
+		return json.NewEncoder(c.App.Writer).Encode(newObjectState(state))
+	}
+	return writeAttributes(c.App.Writer, state.All())
+}
+
+func printAttribute(c *cli.Context, state *kv.State, key string) error {
+	value, revision := state.Get(key)
+	if value == nil {
+		return errNoAttribute(state.Name, key)
+	}
+	if c.Bool("json") {
+		return json.NewEncoder(c.App.Writer).Encode(attributeState{state.Name, key, value, revision})
+	}
+	line := oneLine(value)
+	var text string
+	if c.Bool("raw") && strings.HasPrefix(line, `"`) && json.Unmarshal(value, &text) == nil {
+		line = text
+	}
+	_, err := fmt.Fprintln(c.App.Writer, line)
+	return err
+}
+
+// writeAttributes writes a table. Values are the last column: they may be long.
+func writeAttributes(w io.Writer, attributes []kv.Attribute) error {
+	return writeTable(w, []column[kv.Attribute]{
+		{title: "KEY", cell: func(a kv.Attribute) string { return a.Key }},
+		{title: "REVISION", right: true, cell: func(a kv.Attribute) string { return strconv.FormatUint(a.Revision, 10) }},
+		{title: "VALUE", cell: func(a kv.Attribute) string { return oneLine(a.Value) }},
+	}, attributes)
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+// What a line of 'objects watch' tells.
+const (
+	eventSnapshot = "snapshot"
+	eventChange   = "change"
+	eventRemove   = "remove"
+	eventClear    = "clear"
+	eventSend     = "send"
+)
+
+// keyWidth is how much room keys and methods have in a table, before one needs more.
+const keyWidth = 12
+
+// objectEvent is what happens to an object, in JSON.
+type objectEvent struct {
+	Type     string            `json:"type"`
+	Key      string            `json:"key,omitempty"`
+	Value    json.RawMessage   `json:"value,omitempty"`
+	Method   string            `json:"method,omitempty"`
+	Args     []json.RawMessage `json:"args,omitzero"`
+	Revision uint64            `json:"revision"` // of the attribute; else of the object
+}
+
+func objectsWatchCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "watch",
+		Usage:     "print an object, and then what happens to it, until Ctrl-C",
+		ArgsUsage: "OBJECT",
+		Description: "natscast objects watch live/room\n" +
+			"natscast objects watch --json live/room\n\n" +
+			"First comes a line for each attribute, with --json one for all: the snapshot. Then comes a line for each change,\n" +
+			"remove, clear (of all attributes) and send (a call to all users: the method, and its arguments). Who watches an\n" +
+			"object does not use it: it may be one that is not there yet, and does not stay for that.",
+		Flags:  []cli.Flag{jsonFlag("print a JSON object for each event")},
+		Action: watchObject,
+	}
+}
+
+func watchObject(c *cli.Context) error {
+	name, _, err := objectArguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	store, nc, err := openCluster(c)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if err := noteMissing(c, store.Objects, name); err != nil {
+		return err
+	}
+	w := newObjectWatcher()
+	object := store.Objects.Follow(name, kv.AnyPersistence, w)
+	defer object.Close()
+	return w.print(c.Context, newObjectPrinter(c))
+}
+
+// noteMissing says so when there is no such object.
+func noteMissing(c *cli.Context, objects *kv.Objects, name media.Name) error {
+	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
+	defer cancel()
+	_, err := objects.Read(ctx, name)
+	switch {
+	case errors.Is(err, kv.ErrNoObject):
+		fmt.Fprintf(c.App.ErrWriter, "%s is not there yet\n", name)
+		return nil
+	case c.Context.Err() != nil:
+		return nil
+	}
+	return err
+}
+
+// objectWatcher keeps what it is told of an object until it is printed.
+type objectWatcher struct {
+	opened  chan opening  // takes one
+	changed chan struct{} // holds a token when there are events
+
+	mu     sync.Mutex
+	events []objectEvent
+}
+
+// opening is how an object was at first.
+type opening struct {
+	state      objectState
+	attributes []kv.Attribute
+	err        error
+}
+
+func newObjectWatcher() *objectWatcher {
+	return &objectWatcher{opened: make(chan opening, 1), changed: make(chan struct{}, 1)}
+}
+
+// Opened and what follows are what [kv.Audience] wants.
+func (w *objectWatcher) Opened(s *kv.State, err error) {
+	w.opened <- opening{newObjectState(s), s.All(), err}
+}
+
+// Changed tells after a clear what is there all the same.
+func (w *objectWatcher) Changed(s *kv.State, u kv.Update) {
+	if u.Cleared {
+		w.add(objectEvent{Type: eventClear, Revision: s.Revision})
+		for _, a := range s.All() {
+			w.add(attributeEvent(a))
+		}
+		return
+	}
+	for _, a := range u.Changes {
+		w.add(attributeEvent(kv.Attribute{Key: a.Key, Value: a.Value, Revision: a.Revision}))
+	}
+}
+
+func attributeEvent(a kv.Attribute) objectEvent {
+	e := objectEvent{Type: eventChange, Key: a.Key, Value: a.Value, Revision: a.Revision}
+	if a.Value == nil {
+		e.Type = eventRemove
+	}
+	return e
+}
+
+// Sent tells of a call.
+func (w *objectWatcher) Sent(s *kv.State, call kv.Call) {
+	w.add(objectEvent{Type: eventSend, Method: call.Method, Args: append([]json.RawMessage{}, call.Args...), Revision: s.Revision})
+}
+
+// Settled is of no use to one who writes nothing.
+func (w *objectWatcher) Settled(*kv.State, *kv.Write, error) {}
+
+func (w *objectWatcher) add(e objectEvent) {
+	w.mu.Lock()
+	w.events = append(w.events, e)
+	w.mu.Unlock()
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (w *objectWatcher) take() []objectEvent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	events := w.events
+	w.events = nil
+	return events
+}
+
+// print prints all until ctx ends.
+func (w *objectWatcher) print(ctx context.Context, p *objectPrinter) error {
+	select {
+	case o := <-w.opened:
+		if o.err != nil {
+			return o.err
+		}
+		if err := p.snapshot(o); err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return nil
+	}
+	for pause(ctx, 0, w.changed, nil) {
+		for _, e := range w.take() {
+			if err := p.event(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// objectPrinter writes lines of JSON, or of a table.
+type objectPrinter struct {
+	w       io.Writer
+	encoder *json.Encoder       // nil for a table
+	table   *table[objectEvent] // values are the last column: they may be long
+}
+
+func newObjectPrinter(c *cli.Context) *objectPrinter {
+	p := &objectPrinter{w: c.App.Writer}
+	if c.Bool("json") {
+		p.encoder = json.NewEncoder(p.w)
+		return p
+	}
+	p.table = newTable([]column[objectEvent]{
+		{title: "EVENT", cell: func(e objectEvent) string { return e.Type }},
+		{title: "KEY", cell: func(e objectEvent) string { return e.Key + e.Method }},
+		{title: "REVISION", right: true, cell: func(e objectEvent) string { return strconv.FormatUint(e.Revision, 10) }},
+		{title: "VALUE", cell: eventValue},
+	})
+	return p
+}
+
+// eventValue is an attribute's value, or a call's arguments.
+func eventValue(e objectEvent) string {
+	if e.Type != eventSend {
+		return oneLine(e.Value)
+	}
+	args := make([]string, len(e.Args))
+	for i, a := range e.Args {
+		args[i] = oneLine(a)
+	}
+	return "[" + strings.Join(args, ",") + "]"
+}
+
+// snapshot prints how the object was at first. The titles come first, and fit what follows them.
+func (p *objectPrinter) snapshot(o opening) error {
+	if p.encoder != nil {
+		return p.encoder.Encode(struct {
+			Type string `json:"type"`
+			objectState
+		}{eventSnapshot, o.state})
+	}
+	events := make([]objectEvent, len(o.attributes))
+	p.table.fit([]string{eventSnapshot, strings.Repeat(" ", keyWidth)})
+	for i, a := range o.attributes {
+		events[i] = attributeEvent(a)
+		events[i].Type = eventSnapshot
+		p.table.fit(p.table.cells(events[i]))
+	}
+	if _, err := fmt.Fprintln(p.w, p.table.line(p.table.titles())); err != nil {
+		return err
+	}
+	for _, e := range events {
+		if err := p.event(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *objectPrinter) event(e objectEvent) error {
+	if p.encoder != nil {
+		return p.encoder.Encode(e)
+	}
+	_, err := fmt.Fprintln(p.w, p.table.line(p.table.cells(e)))
+	return err
+}
