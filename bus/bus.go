@@ -131,6 +131,7 @@ type Bus struct {
 	tail      *nats.Conn
 	backfill  *nats.Conn
 	control   *nats.Conn
+	objects   *nats.Conn
 	js        jetstream.JetStream
 	ackPrefix string
 	ctx       context.Context // ends with Close
@@ -196,6 +197,9 @@ func (b *Bus) connect(ctx context.Context) (err error) {
 		return err
 	}
 	if b.control, err = b.dial(ctx, "control", b.onRestored); err != nil {
+		return err
+	}
+	if b.objects, err = b.dial(ctx, "objects", nil, noBuffer); err != nil {
 		return err
 	}
 	if b.js, err = jetstream.New(b.control, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
@@ -285,7 +289,10 @@ func (b *Bus) onRestored() {
 	}
 }
 
-// Control is the connection for everything but media.
+// Objects is the connection for shared objects. What is written while it is away is not kept.
+func (b *Bus) Objects() *nats.Conn { return b.objects }
+
+// Control is the connection for everything else but media.
 func (b *Bus) Control() *nats.Conn { return b.control }
 
 // partLimit is the largest payload of one message.
@@ -308,7 +315,7 @@ func (b *Bus) Stats() Stats {
 func (b *Bus) Close() {
 	b.cancel()
 	b.running.Wait()
-	for _, nc := range []*nats.Conn{b.ingest, b.tail, b.backfill, b.control} {
+	for _, nc := range []*nats.Conn{b.ingest, b.tail, b.backfill, b.control, b.objects} {
 		if nc != nil {
 			nc.Close()
 		}

@@ -47,8 +47,13 @@ var attacks = []struct {
 	{"a command without a name", connected, chunkBytes(20, amfBytes(1.0)), time.Second},
 	{"a user control message of one byte", connected, chunkBytes(4, []byte{0}), time.Second},
 	{"an aggregate beyond its end", publishing, chunkBytes(22, []byte{9, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0}), time.Second},
+	{"a shared object before connect", shaken, chunkBytes(19, objectBytes(1, 0)), time.Second},
+	{"a shared object that is none", connected, chunkBytes(19, []byte("x")), time.Second},
+	{"a shared object with an event beyond its end", connected, chunkBytes(19, objectBytes(3, 0xffffffff)), time.Second},
+	{"a shared object in an unknown format", connected, chunkBytes(16, append([]byte{9}, objectBytes(1, 0)...)), time.Second},
+	{"a change of a shared object that is not used", connected, chunkBytes(19, append(objectBytes(3, 4), 0, 1, 'x', 5)), 0},
 	{"unknown message types", connected, slices.Concat(
-		chunkBytes(0, []byte("x")), chunkBytes(16, []byte("x")), chunkBytes(19, []byte("x")), chunkBytes(255, []byte("x")),
+		chunkBytes(0, []byte("x")), chunkBytes(255, []byte("x")),
 		chunkBytes(8, nil), chunkBytes(9, nil), chunkBytes(18, nil)), 0},
 	{"play and publish without arguments", connected, slices.Concat(commandBytes("play", 1), commandBytes("publish", 1), commandBytes("deleteStream", 1), commandBytes("pause", 1)), 0},
 	{"empty media", publishing, slices.Concat(chunkBytes(8, nil), chunkBytes(9, nil), chunkBytes(18, nil), chunkBytes(22, nil)), 0},
@@ -59,6 +64,12 @@ var attacks = []struct {
 	{"a NAL unit beyond its packet", publishing, chunkBytes(9, []byte{0x17, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1}), 0},
 	{"cut off Enhanced RTMP", publishing, slices.Concat(
 		chunkBytes(9, []byte{0x90}), chunkBytes(9, []byte{0x97, 0xff}), chunkBytes(9, []byte{0x96}), chunkBytes(8, []byte{0x95, 0x20, 'O'})), 0},
+}
+
+// objectBytes is a message about the shared object "o", up to the payload of its event.
+func objectBytes(event byte, length uint32) []byte {
+	b := append([]byte{0, 1, 'o'}, make([]byte, 12)...)
+	return binary.BigEndian.AppendUint32(append(b, event), length)
 }
 
 type stage int

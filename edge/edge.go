@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"natscast/bus"
+	"natscast/edge/objects"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -34,6 +35,10 @@ type Config struct {
 	// Redirect says which players are sent to the node that is best for their stream; empty means
 	// [RedirectAuto].
 	Redirect Redirect
+	// ObjectRate is how many attributes of shared objects a client may change a second, on average; 0 means 500.
+	ObjectRate float64
+	// AllowObject decides what clients may do with shared objects; nil allows everything. It must not wait.
+	AllowObject func(objects.Request) bool
 	// PlayWait is how long a player waits for a stream that nobody publishes before it is
 	// told that there is none; 0 means 15 s.
 	PlayWait time.Duration
@@ -53,6 +58,7 @@ type Edge struct {
 	config  Config
 	bus     *bus.Bus
 	streams *kv.Streams
+	objects *objects.Registry
 	cluster *kv.Cluster
 	router  *Router
 	ingest  Ingester
@@ -74,7 +80,7 @@ type Edge struct {
 
 // New returns an edge whose clients publish through ingest. It tells of them in the cluster, where router
 // places players.
-func New(config Config, b *bus.Bus, streams *kv.Streams, cluster *kv.Cluster, router *Router, ingest Ingester, log *slog.Logger) (*Edge, error) {
+func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router *Router, ingest Ingester, log *slog.Logger) (*Edge, error) {
 	if config.Coalesce < 0 || config.Coalesce > maxCoalesce {
 		return nil, fmt.Errorf("coalesce %v: want 0 to %v", config.Coalesce, maxCoalesce)
 	}
@@ -89,14 +95,21 @@ func New(config Config, b *bus.Bus, streams *kv.Streams, cluster *kv.Cluster, ro
 		config.PlayWait = defaultPlayWait
 	}
 	e := &Edge{
-		config: config, bus: b, streams: streams, cluster: cluster, router: router, ingest: ingest, log: log,
+		config: config, bus: b, streams: store.Streams, cluster: cluster, router: router, ingest: ingest, log: log,
 		hubs: map[media.Name]*hub{}, clients: map[uint64]*session{}, quiet: make(chan struct{}),
 	}
+	e.objects = objects.New(objects.Config{
+		Rate: config.ObjectRate, ChunkSize: chunkSize, Allow: config.AllowObject,
+		Outlet: func(c net.Conn) (objects.Outlet, error) { return newOutbox(c) },
+	}, store.Objects)
 	for range runtime.GOMAXPROCS(0) {
 		e.workers = append(e.workers, newWorker(config.Coalesce))
 	}
 	return e, nil
 }
+
+// Objects are the shared objects that the edge's clients use.
+func (e *Edge) Objects() *objects.Registry { return e.objects }
 
 // Serve takes RTMP clients from the listeners until ctx ends, then closes them and waits
 // until every session has ended. The clients of a [NewTLSListener] speak RTMPS. When one of
@@ -111,9 +124,10 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 		e.running.Go(func() { w.run(hubCtx) })
 	}
 	e.running.Go(func() { e.reportHeat(hubCtx) })
-	// The hubs outlive the sessions, which say goodbye through them.
+	// The hubs and the objects outlive the sessions, which say goodbye through them.
 	defer e.running.Wait()
 	defer stopHubs()
+	defer e.objects.Stop()
 
 	var sessions sync.WaitGroup
 	defer sessions.Wait()

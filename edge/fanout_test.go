@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+
+	"natscast/kv"
 )
 
 // Workers are filled one after the other, then evenly.
@@ -22,7 +24,7 @@ func TestWorkerChoice(t *testing.T) {
 		{[]int64{busyWorker + 2, busyWorker + 1, busyWorker + 3}, 1},
 	}
 	for _, c := range cases {
-		e, err := New(Config{}, nil, nil, nil, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		e, err := New(Config{}, nil, &kv.Store{}, nil, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

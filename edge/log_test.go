@@ -14,6 +14,7 @@ import (
 	"natscast/internal/flv"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
+	"natscast/kv"
 )
 
 // testChunk makes a chunk of frames, the first headers of which are codec headers.
@@ -39,7 +40,7 @@ func deltaChunk(epoch, seq uint64, dts uint32) bus.Chunk {
 // testHub returns a hub without an edge's bus: chunks are delivered to it by hand.
 func testHub(t testing.TB) *hub {
 	t.Helper()
-	e, err := New(Config{}, nil, nil, nil, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	e, err := New(Config{}, nil, &kv.Store{}, nil, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := New(config, b, store.Streams, cluster, router, origin.NewIngest(origin.Config{Node: "node"}, b, store.Streams, log), log)
+	e, err := New(config, b, store, cluster, router, origin.NewIngest(origin.Config{Node: "node"}, b, store.Streams, log), log)
 	if err != nil {
 		t.Fatal(err)
 	}

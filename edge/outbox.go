@@ -15,6 +15,8 @@ import (
 const (
 	// maxControl bounds the answers that wait for a client that does not read them.
 	maxControl = 256 << 10
+	// maxOffer is how much may wait for a client that is not behind.
+	maxOffer = 64 << 10
 	// maxBatch is about how much one write offers to the kernel.
 	maxBatch = 1 << 20
 	// stuckTimeout is how long a full socket may take nothing at all.
@@ -87,6 +89,31 @@ func (o *outbox) send(messages []byte) {
 	o.control = append(o.control, messages...)
 	o.flushLocked()
 }
+
+// Answer implements [objects.Outlet].
+func (o *outbox) Answer(messages []byte) { o.send(messages) }
+
+// Offer implements [objects.Outlet]. The messages are not copied, where nothing waits before them.
+func (o *outbox) Offer(messages []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case len(o.control) > maxOffer:
+		return false
+	case len(o.control) == 0:
+		o.control = messages[:len(messages):len(messages)]
+	default:
+		o.control = append(o.control, messages...)
+	}
+	o.flushLocked()
+	return true
+}
+
+// Abort implements [objects.Outlet].
+func (o *outbox) Abort(err error) { o.abort(err) }
+
+// Close implements [objects.Outlet].
+func (o *outbox) Close(err error) error { return o.close(err) }
 
 // flush sends what there is to send, as far as the socket takes it.
 func (o *outbox) flush() {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"natscast/edge/objects"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/handshake"
@@ -52,11 +53,12 @@ type session struct {
 	isSRS     bool   // the client is an SRS edge
 	routed    bool   // the client was placed here
 	streams   map[uint32]*stream
-	worker    int           // index among the edge's workers; -1 before the first play
-	ackWindow uint64        // the client wants an Acknowledgement that often
-	acked     uint64        // bytes acknowledged
-	deadline  time.Time     // of reading
-	frames    []media.Frame // scratch
+	worker    int             // index among the edge's workers; -1 before the first play
+	ackWindow uint64          // the client wants an Acknowledgement that often
+	acked     uint64          // bytes acknowledged
+	deadline  time.Time       // of reading
+	frames    []media.Frame   // scratch
+	objects   *objects.Client // nil before the first use of one
 
 	told kv.Connection // to the cluster; guarded by edge.mu
 }
@@ -131,6 +133,9 @@ func (s *session) close(err error) error {
 	for id := range s.streams {
 		s.closeStream(id)
 	}
+	if s.objects != nil {
+		s.objects.Close()
+	}
 	s.edge.forget(s)
 	err = s.out.close(err)
 	if s.worker >= 0 {
@@ -140,24 +145,27 @@ func (s *session) close(err error) error {
 	return err
 }
 
-// extendDeadline gives the client time for its next message. A player may be silent as long as
+// extendDeadline gives the client time for its next message. A player, or one that uses shared objects, may be silent as long as
 // it takes what it is sent. Setting a deadline costs; doing it once a second is enough.
 func (s *session) extendDeadline() {
 	timeout := idleTimeout
 	if s.app == "" {
 		timeout = commandTimeout
 	}
+	plays, publishes := false, false
 	for _, st := range s.streams {
-		switch {
-		case st.player != nil:
-			if !s.deadline.IsZero() {
-				s.deadline = time.Time{}
-				s.conn.SetReadDeadline(s.deadline)
-			}
-			return
-		case st.sink != nil:
-			timeout = publishTimeout
+		plays = plays || st.player != nil
+		if st.sink != nil {
+			publishes, timeout = true, publishTimeout
 		}
+	}
+	listens := plays || !publishes && s.objects != nil && s.objects.Used() > 0
+	if listens {
+		if !s.deadline.IsZero() {
+			s.deadline = time.Time{}
+			s.conn.SetReadDeadline(s.deadline)
+		}
+		return
 	}
 	if d := time.Now().Add(timeout); d.Sub(s.deadline).Abs() > time.Second {
 		s.deadline = d
@@ -195,6 +203,8 @@ func (s *session) handle(m chunk.Message) error {
 			return err
 		}
 		return s.command(c)
+	case message.TypeSharedObject, message.TypeSharedObjectAMF3:
+		return s.sharedObject(m)
 	case message.TypeWindowAckSize:
 		c, err := message.DecodeControl(m)
 		if err != nil {
@@ -211,6 +221,17 @@ func (s *session) handle(m chunk.Message) error {
 		}
 	}
 	// Acknowledgements and Set Peer Bandwidth tell us nothing that the socket does not;
-	// shared objects and unknown types have no meaning here.
+	// unknown types have no meaning here.
 	return nil
+}
+
+// sharedObject handles a message of a shared object.
+func (s *session) sharedObject(m chunk.Message) error {
+	if s.app == "" {
+		return errNotConnected
+	}
+	if s.objects == nil {
+		s.objects = s.edge.objects.NewClient(s.conn.RemoteAddr().String(), s.out)
+	}
+	return s.objects.RTMP(s.app, m)
 }

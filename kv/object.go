@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -50,6 +51,8 @@ type Write struct {
 	Clear bool
 	// Call is called at all users, and not stored.
 	Call *Call
+	// Void has the write forgotten if it is set before the write is made; nil for never.
+	Void *atomic.Bool
 
 	number uint64
 	asked  time.Time
@@ -62,10 +65,14 @@ type Update struct {
 	Write *Write
 	// Cleared says that all attributes were removed, but for those in the state, which were put meanwhile.
 	Cleared bool
-	// Changes are the attributes in the order of their revisions; removed ones have no value.
-	Changes []Attribute
-	// Same are the keys of Changes whose value was that before.
-	Same map[string]bool
+	// Changes are in the order in which they were stored.
+	Changes []AttributeChange
+}
+
+// AttributeChange is an attribute as it became.
+type AttributeChange struct {
+	Attribute      // without a value when it was removed
+	Same      bool // it was so before
 }
 
 // Call is a method call to all users of an object.
@@ -74,10 +81,10 @@ type Call struct {
 	Args   []json.RawMessage `json:"args"`
 }
 
-// Persistence is what a user wants an object to be.
+// Persistence is what an object becomes that is not known yet. The state tells what one is that was known.
 type Persistence int
 
-// Whether an object outlives its users. A user who wants AnyPersistence makes a new object a temporary one, unless it has
+// Whether an object outlives its users. AnyPersistence makes a new object a temporary one, unless it has
 // attributes already.
 const (
 	AnyPersistence Persistence = iota
@@ -117,7 +124,8 @@ type Object struct {
 	calls    []sentCall        // wait for a revision
 }
 
-// Follow begins to follow an object for its audience. A node's object is in use until Close, so it lives that long.
+// Follow begins to follow an object for its audience. A node's object is in use until Close, so it lives that long; one that
+// is new becomes what the node wants.
 func (o *Objects) Follow(name media.Name, wants Persistence, audience Audience) *Object {
 	ctx, stop := context.WithCancel(context.Background())
 	obj := &Object{
@@ -364,7 +372,7 @@ func (o *Object) apply(messages []*nats.Msg) {
 }
 
 func (o *Object) applyWrite(writer string, messages []*nats.Msg) {
-	u := Update{Write: o.ownWrite(writer), Same: map[string]bool{}}
+	u := Update{Write: o.ownWrite(writer)}
 	version := o.state.Version
 	changed := false
 	for _, m := range messages {
@@ -373,13 +381,10 @@ func (o *Object) applyWrite(writer string, messages []*nats.Msg) {
 		if before := o.state.attributes[a.Key]; !ok || revision <= before.Revision {
 			continue
 		}
-		if o.state.set(a) {
-			changed = true
-		} else {
-			u.Same[a.Key] = true
-		}
+		now := o.state.set(a)
+		changed = changed || now
 		u.Cleared = u.Cleared || m.Header.Get(clearHeader) != ""
-		u.Changes = append(u.Changes, a)
+		u.Changes = append(u.Changes, AttributeChange{a, !now})
 		o.state.note(m)
 	}
 	if changed && o.state.Version == version {
@@ -472,12 +477,12 @@ func difference(before, now *State) Update {
 	var u Update
 	for _, a := range before.All() {
 		if value, _ := now.Get(a.Key); value == nil {
-			u.Changes = append(u.Changes, Attribute{Key: a.Key, Revision: now.Revision})
+			u.Changes = append(u.Changes, AttributeChange{Attribute: Attribute{Key: a.Key, Revision: now.Revision}})
 		}
 	}
 	for _, a := range now.All() {
 		if value, _ := before.Get(a.Key); !bytes.Equal(value, a.Value) {
-			u.Changes = append(u.Changes, a)
+			u.Changes = append(u.Changes, AttributeChange{Attribute: a})
 		}
 	}
 	return u

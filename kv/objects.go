@@ -20,8 +20,6 @@ import (
 
 // Errors of shared objects.
 var (
-	// ErrPersistence says that the object is persistent and was asked for as a temporary one, or the other way round.
-	ErrPersistence = errors.New("the object has another persistence")
 	// ErrLimit says that a key, a value or an object is larger than it may be.
 	ErrLimit = errors.New("over a limit of shared objects")
 	// ErrConflict says that an attribute has not the revision that a change wanted it to have.

@@ -53,7 +53,7 @@ func (l *listener) Opened(s *State, err error) {
 		l.note("failed: %v", err)
 		return
 	}
-	l.note("opened v%d %s", s.Version, describe(s.All(), nil))
+	l.note("opened v%d %s", s.Version, describe(s.All()))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.opened = true
@@ -65,25 +65,30 @@ func (l *listener) Changed(s *State, u Update) {
 		what = "wrote"
 	}
 	if u.Cleared {
-		l.note("%s v%d clear, left %s", what, s.Version, describe(s.All(), nil))
+		l.note("%s v%d clear, left %s", what, s.Version, describe(s.All()))
 		return
 	}
-	l.note("%s v%d %s", what, s.Version, describe(u.Changes, u.Same))
+	var changes []string
+	for _, c := range u.Changes {
+		if c.Same {
+			changes = append(changes, c.Key+"(same)")
+		} else {
+			changes = append(changes, describe([]Attribute{c.Attribute}))
+		}
+	}
+	l.note("%s v%d %s", what, s.Version, strings.Join(changes, " "))
 }
 
 func (l *listener) Sent(_ *State, c Call) { l.note("sent %s %s", c.Method, c.Args) }
 
 func (l *listener) Settled(_ *State, w *Write, err error) { l.note("settled %v %v", w.By, err) }
 
-func describe(list []Attribute, same map[string]bool) string {
+func describe(list []Attribute) string {
 	var b strings.Builder
 	for _, a := range list {
-		switch {
-		case same[a.Key]:
-			fmt.Fprintf(&b, "%s(same) ", a.Key)
-		case a.Value == nil:
+		if a.Value == nil {
 			fmt.Fprintf(&b, "-%s ", a.Key)
-		default:
+		} else {
 			fmt.Fprintf(&b, "%s=%s ", a.Key, a.Value)
 		}
 	}
@@ -230,7 +235,7 @@ func TestObjectWrites(t *testing.T) {
 		t.Errorf("wrote over a conflict: %v", err)
 	}
 	read, err := s.Objects.Read(t.Context(), "live/ball")
-	if err != nil || !read.Persistent || describe(read.All(), nil) != "x=4 y=5" {
+	if err != nil || !read.Persistent || describe(read.All()) != "x=4 y=5" {
 		t.Errorf("%+v, %v", read, err)
 	}
 	list, err := s.Objects.List(t.Context())
@@ -259,23 +264,32 @@ func TestPersistence(t *testing.T) {
 	t.Parallel()
 	nats := startServer(t)
 	s := openStore(t, nats)
-	follow(t, s.Objects, "live/kept", Persistent)
-	join(t, nats, "n")
-	for _, wants := range []Persistence{AnyPersistence, Persistent} {
-		follow(t, s.Objects, "live/kept", wants)
+	if err := s.Objects.Create(t.Context(), "live/created"); err != nil {
+		t.Fatal(err)
 	}
-	listen(t, join(t, nats, "a").store.Objects, "live/temporary", Temporary).hears("opened v1 ")
-	listen(t, join(t, nats, "b").store.Objects, "live/temporary", AnyPersistence).hears("opened v1 ")
-	o := join(t, nats, "c").store.Objects
-	listen(t, o, "live/temporary", Persistent).hears("failed: " + ErrPersistence.Error() + ": live/temporary")
 	if _, err := s.Objects.Write(t.Context(), "live/put", *put("", "x", "1")); err != nil {
 		t.Fatal(err)
 	}
-	follow(t, o, "live/put", AnyPersistence).Do(func(s *State) {
-		if !s.Persistent {
-			t.Error("what was there before its users is temporary")
+	a, b := join(t, nats, "a").store.Objects, join(t, nats, "b").store.Objects
+	for _, test := range []struct {
+		name       media.Name
+		wants      Persistence
+		persistent bool
+	}{
+		{"live/kept", Persistent, true},
+		{"live/temporary", Temporary, false},
+		{"live/any", AnyPersistence, false},
+		{"live/put", AnyPersistence, true},
+		{"live/created", Temporary, true},
+	} {
+		for _, l := range []*listener{follow(t, a, test.name, test.wants), follow(t, b, test.name, Temporary)} {
+			l.Do(func(s *State) {
+				if s.Persistent != test.persistent {
+					t.Errorf("%s: persistent %v", test.name, s.Persistent)
+				}
+			})
 		}
-	})
+	}
 }
 
 // exists says that there is anything of the object in the bucket.
@@ -358,8 +372,8 @@ func TestObjectSince(t *testing.T) {
 				want     string
 				known    bool
 			}{{first, "-y z=1", true}, {second, "z=1", true}, {last, "", true}, {last + 1, "", false}} {
-				if list, ok := s.Since(test.revision); ok != test.known || describe(list, nil) != test.want {
-					t.Errorf("since %d: %s, %v; want %s", test.revision, describe(list, nil), ok, test.want)
+				if list, ok := s.Since(test.revision); ok != test.known || describe(list) != test.want {
+					t.Errorf("since %d: %s, %v; want %s", test.revision, describe(list), ok, test.want)
 				}
 			}
 		})

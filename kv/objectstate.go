@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 
@@ -113,7 +114,7 @@ func (s *State) note(m *nats.Msg) {
 
 // fits says whether an edit keeps the object within its limits.
 func (s *State) fits(e Edit) bool {
-	if e.Key == "" || len(e.Key) > MaxKey || len(e.Value) > MaxValue {
+	if e.Key == "" || len(e.Key) > MaxKey || !utf8.ValidString(e.Key) || len(e.Value) > MaxValue {
 		return false
 	}
 	before := s.attributes[e.Key].Value

@@ -28,19 +28,18 @@ func (o *Object) enter(ctx context.Context) (persistent bool, err error) {
 		if err != nil {
 			return false, away(err)
 		}
-		if m == nil {
+		known := m != nil
+		if !known {
 			if m, err = o.create(ctx); err != nil {
 				return false, away(err)
 			}
 		}
-		switch {
-		case o.wants == Persistent && !m.Persistent, o.wants == Temporary && m.Persistent:
-			return false, fmt.Errorf("%w: %s", ErrPersistence, o.name)
-		case o.objects.self() == "", revision > 0 && (m.Persistent || slices.Contains(m.Nodes, o.objects.self())):
+		self := o.objects.self()
+		if self == "" || known && (m.Persistent || slices.Contains(m.Nodes, self)) {
 			return m.Persistent, nil
 		}
 		if !m.Persistent {
-			m.Nodes = append(o.objects.living(m.Nodes), o.objects.self())
+			m.Nodes = append(o.objects.living(m.Nodes), self)
 		}
 		if err := o.objects.putMeta(ctx, o.name, m, revision); err == nil {
 			return m.Persistent, nil

@@ -111,6 +111,9 @@ func (o *Object) board() *flight {
 			break
 		}
 		o.queue = o.queue[1:]
+		if w.Void != nil && w.Void.Load() {
+			continue
+		}
 		if w.Call != nil {
 			if err := o.objects.send(o.name, *w.Call, max(o.state.Revision, o.landedAt)); err != nil {
 				o.audience.Settled(o.state, w, err)

@@ -110,6 +110,7 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 	if err := n.bus.Provision(ctx); err != nil {
 		return err
 	}
+	config.kv.Objects = n.bus.Objects()
 	if n.store, err = kv.Open(ctx, n.bus.Control(), config.kv); err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 		return err
 	}
 	ingest := origin.NewIngest(config.origin, n.bus, n.store.Streams, log)
-	n.edge, err = edge.New(config.edge, n.bus, n.store.Streams, n.cluster, router, ingest, log)
+	n.edge, err = edge.New(config.edge, n.bus, n.store, n.cluster, router, ingest, log)
 	if err != nil {
 		return err
 	}

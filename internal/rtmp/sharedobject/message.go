@@ -16,10 +16,10 @@ const (
 
 // Limits of a message, read or written.
 const (
-	maxBody   = 64 << 10 // bytes of a message
-	maxName   = 256      // bytes of the name
-	maxKey    = 256      // bytes of a key, a method or a status
-	maxEvents = 256      // events with one pair each
+	maxBody   = 512 << 10 // bytes of a message; who takes one from the network may take less
+	maxName   = 256       // bytes of the name
+	maxKey    = 256       // bytes of a key, a method or a status
+	maxEvents = 256       // events with one pair each
 )
 
 var (

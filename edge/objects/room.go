@@ -1,0 +1,183 @@
+package objects
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+// refreshInterval is how soon it is seen whether a client that was slow takes bytes again.
+const refreshInterval = 200 * time.Millisecond
+
+// dialect says in a client's language what happens to an object. Equal dialects say it in the same bytes, which nobody may
+// change: an update is encoded once for all who do not differ.
+type dialect interface {
+	comparable() any
+	// welcome is the whole object, for one who begins to use it or has missed something.
+	welcome(s *kv.State) []byte
+	// update tells those who have not asked for it; nil for nothing to tell.
+	update(s *kv.State, u kv.Update) []byte
+	// written tells the one who has asked for it.
+	written(s *kv.State, u kv.Update, w *write) []byte
+	call(s *kv.State, c kv.Call) []byte
+	// settled answers a write that no update tells of.
+	settled(s *kv.State, w *write, err error) []byte
+	// refused answers who may not use the object.
+	refused(err error) []byte
+}
+
+// member is one client's use of an object.
+type member struct {
+	client  *Client
+	room    *room
+	dialect dialect
+	wants   kv.Persistence
+	refused atomic.Bool // it may not use the object, and is none of the room's any more
+	exited  atomic.Bool
+
+	// Guarded by the object's lock.
+	welcomed bool
+	stale    bool // it has missed something
+}
+
+// room is the audience of an object.
+type room struct {
+	// Static.
+	registry *Registry
+	name     media.Name
+	object   *kv.Object
+
+	// Guarded by registry.mu.
+	users int
+	idle  *time.Timer
+
+	// Guarded by the object's lock.
+	opened     bool
+	err        error // why it could not be opened
+	members    []*member
+	refreshing bool
+}
+
+// add makes a member hear of the object, from now or from when it is open.
+func (r *room) add(m *member) {
+	r.object.Do(func(s *kv.State) {
+		r.members = append(r.members, m)
+		if r.opened || r.err != nil {
+			r.admit(s, m)
+		}
+	})
+}
+
+// admit greets a member, or sends it away.
+func (r *room) admit(s *kv.State, m *member) {
+	err := r.err
+	if err == nil && (m.wants == kv.Persistent && !s.Persistent || m.wants == kv.Temporary && s.Persistent) {
+		err = ErrPersistence
+	}
+	if err != nil {
+		r.members = slices.DeleteFunc(r.members, func(o *member) bool { return o == m })
+		m.refused.Store(true)
+		r.registry.exit(m)
+		m.client.answer(m.dialect.refused(err))
+		return
+	}
+	m.welcomed = true
+	m.client.answer(m.dialect.welcome(s))
+}
+
+func (r *room) remove(m *member) {
+	r.object.Do(func(*kv.State) {
+		r.members = slices.DeleteFunc(r.members, func(o *member) bool { return o == m })
+	})
+}
+
+// again sends a member the whole object once more.
+func (r *room) again(m *member) {
+	r.object.Do(func(s *kv.State) {
+		if m.welcomed {
+			m.client.answer(m.dialect.welcome(s))
+		}
+	})
+}
+
+// Opened implements [kv.Audience].
+func (r *room) Opened(s *kv.State, err error) {
+	r.opened, r.err = err == nil, err
+	for _, m := range slices.Clone(r.members) {
+		r.admit(s, m)
+	}
+	if err != nil {
+		r.registry.forget(r)
+	}
+}
+
+// Changed implements [kv.Audience].
+func (r *room) Changed(s *kv.State, u kv.Update) {
+	var writer *member
+	if u.Write != nil {
+		w := u.Write.By.(*write)
+		writer = w.member
+		if writer.welcomed && !writer.stale {
+			writer.client.answer(writer.dialect.written(s, u, w))
+		}
+	}
+	r.tell(s, writer, func(d dialect) []byte { return d.update(s, u) })
+}
+
+// Sent implements [kv.Audience].
+func (r *room) Sent(s *kv.State, c kv.Call) {
+	r.tell(s, nil, func(d dialect) []byte { return d.call(s, c) })
+}
+
+// Settled implements [kv.Audience].
+func (r *room) Settled(s *kv.State, kw *kv.Write, err error) {
+	w := kw.By.(*write)
+	w.member.client.answer(w.member.dialect.settled(s, w, err))
+}
+
+// tell sends the same to all members but one, each in its own dialect.
+func (r *room) tell(s *kv.State, but *member, say func(dialect) []byte) {
+	said := map[any][]byte{}
+	for _, m := range r.members {
+		if m == but || !m.welcomed {
+			continue
+		}
+		key := m.dialect.comparable()
+		bytes, ok := said[key]
+		if !ok {
+			bytes = say(m.dialect)
+			said[key] = bytes
+		}
+		if len(bytes) == 0 {
+			continue
+		}
+		m.stale = m.stale || !m.client.offer(bytes)
+		if m.stale {
+			r.refreshSoon()
+		}
+	}
+}
+
+// refreshSoon sends those the whole object that have missed something, as soon as they take it.
+func (r *room) refreshSoon() {
+	if r.refreshing {
+		return
+	}
+	r.refreshing = true
+	time.AfterFunc(refreshInterval, func() {
+		r.object.Do(func(s *kv.State) {
+			r.refreshing = false
+			for _, m := range r.members {
+				if m.stale {
+					m.stale = !m.client.offer(m.dialect.welcome(s))
+				}
+				if m.stale {
+					r.refreshSoon()
+				}
+			}
+		})
+	})
+}

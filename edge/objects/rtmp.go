@@ -1,0 +1,244 @@
+package objects
+
+import (
+	"errors"
+
+	"natscast/internal/amf"
+	"natscast/internal/media"
+	"natscast/internal/rtmp/chunk"
+	"natscast/internal/rtmp/sharedobject"
+	"natscast/kv"
+)
+
+// The codes of the statuses that clients know.
+const (
+	codePersistence = "SharedObject.BadPersistence"
+	codeNoRead      = "SharedObject.NoReadAccess"
+	codeNoWrite     = "SharedObject.NoWriteAccess"
+	codeNotCreated  = "SharedObject.ObjectCreationFailed"
+)
+
+// RTMP handles a message of type 19 or 16 of a client that has connected to a scope, which is the app with its instances. An error
+// ends the connection.
+func (c *Client) RTMP(scope string, m chunk.Message) error {
+	so, err := sharedobject.Decode(m)
+	if err != nil {
+		return err
+	}
+	name, err := kv.ObjectName(scope, so.Name)
+	if err != nil {
+		return err
+	}
+	r := request{client: c, so: so, name: name, dialect: rtmp{
+		name: so.Name, flags: so.Flags, amf3: so.AMF3, chunkSize: c.registry.config.ChunkSize,
+	}}
+	for _, e := range so.Events {
+		r.event(e)
+	}
+	r.flush()
+	return nil
+}
+
+// request is one message of a client.
+type request struct {
+	client  *Client
+	so      sharedobject.Message
+	name    media.Name
+	dialect rtmp
+	edits   []kv.Edit // not submitted yet
+}
+
+func (r *request) event(e sharedobject.Event) {
+	switch e.Type {
+	case sharedobject.Use:
+		wants := kv.Temporary
+		if r.so.Flags&sharedobject.Persistent != 0 {
+			wants = kv.Persistent
+		}
+		r.client.use(r.so.Name, r.name, wants, r.dialect)
+	case sharedobject.Release:
+		r.flush()
+		r.client.release(r.so.Name)
+	case sharedobject.RequestChange:
+		value, err := amf.AppendJSON(nil, e.Value)
+		if err != nil {
+			value = make([]byte, kv.MaxValue+1) // too long to say
+		}
+		r.edits = append(r.edits, kv.Edit{Key: e.Key, Value: value})
+	case sharedobject.RequestRemove:
+		r.edits = append(r.edits, kv.Edit{Key: e.Key})
+	case sharedobject.RequestClear:
+		r.flush()
+		r.submit(kv.Write{Clear: true})
+	case sharedobject.SendMessage:
+		r.flush()
+		r.send(e)
+	}
+}
+
+// flush submits the changes that the message has asked for together.
+func (r *request) flush() {
+	if len(r.edits) > 0 {
+		r.submit(kv.Write{Edits: r.edits})
+		r.edits = nil
+	}
+}
+
+func (r *request) send(e sharedobject.Event) {
+	call := &kv.Call{Method: e.Key}
+	for _, arg := range e.Args {
+		value, err := amf.AppendJSON(nil, arg)
+		if err != nil {
+			return // too long: dropped, as one that is denied
+		}
+		call.Args = append(call.Args, value)
+	}
+	r.submit(kv.Write{Call: call})
+}
+
+func (r *request) submit(w kv.Write) {
+	m := r.client.member(r.so.Name)
+	if m == nil {
+		r.client.answer(r.dialect.refused(ErrNotUsed))
+		return
+	}
+	r.client.submit(&write{member: m, Write: w})
+}
+
+// rtmp is the dialect of the clients that call an object by the same name, with the same flags.
+type rtmp struct {
+	name      string
+	flags     uint32
+	amf3      bool
+	chunkSize int
+}
+
+func (d rtmp) comparable() any { return d }
+
+func (d rtmp) welcome(s *kv.State) []byte {
+	events := []sharedobject.Event{{Type: sharedobject.UseSuccess}, {Type: sharedobject.Clear}}
+	for _, a := range s.All() {
+		events = append(events, d.change(sharedobject.Change, a.Key, a.Value))
+	}
+	return d.frame(s.Version, events)
+}
+
+func (d rtmp) update(s *kv.State, u kv.Update) []byte {
+	if u.Cleared {
+		return d.cleared(s)
+	}
+	var events []sharedobject.Event
+	for _, c := range u.Changes {
+		if !c.Same {
+			events = append(events, d.change(sharedobject.Change, c.Key, c.Value))
+		}
+	}
+	return d.frame(s.Version, events)
+}
+
+// cleared tells of Clear, and of what was put meanwhile.
+func (d rtmp) cleared(s *kv.State) []byte {
+	events := []sharedobject.Event{{Type: sharedobject.Clear}}
+	for _, a := range s.All() {
+		events = append(events, d.change(sharedobject.Change, a.Key, a.Value))
+	}
+	return d.frame(s.Version, events)
+}
+
+func (d rtmp) written(s *kv.State, u kv.Update, _ *write) []byte {
+	if u.Cleared {
+		return d.cleared(s)
+	}
+	var events []sharedobject.Event
+	for _, c := range u.Changes {
+		events = append(events, d.success(c.Key, c.Value))
+	}
+	return d.frame(s.Version, events)
+}
+
+// success tells the writer of its own change. Clients of the proxied kind know only the echo.
+func (d rtmp) success(key string, value []byte) sharedobject.Event {
+	switch {
+	case value == nil:
+		return sharedobject.Event{Type: sharedobject.Remove, Key: key}
+	case d.flags&sharedobject.Proxied != 0:
+		return d.change(sharedobject.ChangeEcho, key, value)
+	}
+	return sharedobject.Event{Type: sharedobject.Success, Key: key}
+}
+
+// change tells of an attribute as it is now.
+func (d rtmp) change(t sharedobject.EventType, key string, value []byte) sharedobject.Event {
+	v, err := amf.DecodeJSON(value)
+	if value == nil || err != nil { // or another client of NATS has put what AMF cannot say
+		return sharedobject.Event{Type: sharedobject.Remove, Key: key}
+	}
+	return sharedobject.Event{Type: t, Key: key, Value: v}
+}
+
+func (d rtmp) call(s *kv.State, c kv.Call) []byte {
+	e := sharedobject.Event{Type: sharedobject.SendMessage, Key: c.Method}
+	for _, arg := range c.Args {
+		v, err := amf.DecodeJSON(arg)
+		if err != nil {
+			return nil
+		}
+		e.Args = append(e.Args, v)
+	}
+	return d.frame(s.Version, []sharedobject.Event{e})
+}
+
+func (d rtmp) settled(s *kv.State, w *write, err error) []byte {
+	var events []sharedobject.Event
+	switch {
+	case err != nil && w.Call != nil:
+		return nil // no client expects an answer
+	case err != nil:
+		events = append(events, status(codeNoWrite))
+	case w.Clear:
+		return d.cleared(s)
+	}
+	for _, e := range w.Edits {
+		value, _ := s.Get(e.Key)
+		if err == nil && string(value) == string(e.Value) {
+			events = append(events, d.success(e.Key, value))
+		} else {
+			events = append(events, d.change(sharedobject.Change, e.Key, value))
+		}
+	}
+	return d.frame(s.Version, events)
+}
+
+func (d rtmp) refused(err error) []byte {
+	code := codeNotCreated
+	switch {
+	case errors.Is(err, ErrPersistence):
+		code = codePersistence
+	case errors.Is(err, ErrNotUsed):
+		code = codeNoWrite
+	case errors.Is(err, ErrNoRead):
+		code = codeNoRead
+	}
+	return d.frame(0, []sharedobject.Event{status(code)})
+}
+
+func status(code string) sharedobject.Event {
+	return sharedobject.Event{Type: sharedobject.Status, Key: code, Level: "error"}
+}
+
+// frame puts events into as few messages as hold them, and those into chunks.
+func (d rtmp) frame(version uint32, events []sharedobject.Event) []byte {
+	if len(events) == 0 {
+		return nil
+	}
+	so := sharedobject.Message{Name: d.name, Version: version, Flags: d.flags, AMF3: d.amf3, Events: events}
+	m, err := so.Message()
+	switch {
+	case err == nil:
+		return chunk.Append(nil, m, d.chunkSize)
+	case len(events) > 1:
+		half := len(events) / 2
+		return append(d.frame(version, events[:half]), d.frame(version, events[half:])...)
+	}
+	return nil // what AMF cannot say
+}
