@@ -106,7 +106,11 @@ func toJSON(argument string) (json.RawMessage, error) {
 	if json.Valid([]byte(argument)) {
 		return json.RawMessage(argument), nil
 	}
-	return json.Marshal(argument)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(argument)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // oneLine is JSON without spaces and line feeds that mean nothing.
