@@ -38,7 +38,7 @@ type Audience interface {
 	// Sent tells of a method call to all users.
 	Sent(state *State, c Call)
 	// Settled tells what has become of a write of this replica that no Changed tells of: it failed, with one of the errors
-	// of this package, or it was stored (or changed nothing) and what followed it is in state.
+	// of this package, or it was stored (or changed nothing) and what followed it is in state; or it was a call that was sent.
 	Settled(state *State, w *Write, err error)
 }
 

@@ -81,7 +81,11 @@ func (l *listener) Changed(s *State, u Update) {
 
 func (l *listener) Sent(_ *State, c Call) { l.note("sent %s %s", c.Method, c.Args) }
 
-func (l *listener) Settled(_ *State, w *Write, err error) { l.note("settled %v %v", w.By, err) }
+func (l *listener) Settled(_ *State, w *Write, err error) {
+	if w.Call == nil || err != nil { // that a call was sent is told at any time
+		l.note("settled %v %v", w.By, err)
+	}
+}
 
 func describe(list []Attribute) string {
 	var b strings.Builder

@@ -115,9 +115,8 @@ func (o *Object) board() *flight {
 			continue
 		}
 		if w.Call != nil {
-			if err := o.objects.send(o.name, *w.Call, max(o.state.Revision, o.landedAt)); err != nil {
-				o.audience.Settled(o.state, w, err)
-			}
+			err := o.objects.send(o.name, *w.Call, max(o.state.Revision, o.landedAt))
+			o.audience.Settled(o.state, w, err)
 			continue
 		}
 		if err := o.check(w); err != nil {
