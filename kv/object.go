@@ -54,9 +54,10 @@ type Write struct {
 	// Void has the write forgotten if it is set before the write is made; nil for never.
 	Void *atomic.Bool
 
-	number uint64
-	asked  time.Time
-	stored time.Time // when the store has said so; the tail should tell of it then
+	number   uint64
+	asked    time.Time
+	stored   time.Time // when the store has said so; the tail should tell of it then
+	revision uint64    // not before that of the write, when it is stored; 0 when the store has not told
 }
 
 // Update is a change of an object: what one write has changed, or several of which the replica has learned late.
@@ -378,6 +379,7 @@ func (o *Object) applyWrite(writer string, messages []*nats.Msg) {
 	for _, m := range messages {
 		revision, _ := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 		a, ok := o.objects.attribute(m, revision)
+		o.state.Revision = max(o.state.Revision, revision)
 		if before := o.state.attributes[a.Key]; !ok || revision <= before.Revision {
 			continue
 		}

@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,6 +78,8 @@ type Attribute struct {
 type ObjectInfo struct {
 	Name       media.Name `json:"name"`
 	Persistent bool       `json:"persistent"`
+	// Undecided says that only attributes are known: its first user decides what it is.
+	Undecided bool `json:"undecided,omitempty"`
 	// Nodes are those with users of a temporary object, as NODE.INCARNATION; some may be dead.
 	Nodes []string `json:"nodes,omitempty"`
 	Keys  int      `json:"keys"`
@@ -149,9 +152,18 @@ func normalize(value []byte) (json.RawMessage, error) {
 	case json.Valid(value):
 		return value, nil
 	case utf8.Valid(value):
-		return json.Marshal(string(value))
+		return text(string(value))
 	}
 	return nil, fmt.Errorf("%w: neither JSON nor text", ErrValue)
+}
+
+// text is a string as JSON, its characters as they are.
+func text(s string) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(s)
+	return bytes.TrimSpace(b.Bytes()), err
 }
 
 // keyToken returns an attribute's key as one token of a subject, and keyOf the other way round.
@@ -196,9 +208,11 @@ func (o *Objects) List(ctx context.Context) ([]ObjectInfo, error) {
 	var order []string
 	at := func(subject string) *ObjectInfo {
 		if objects[subject] == nil {
-			name, _ := nameOf(subject)
-			objects[subject] = &ObjectInfo{Name: name}
-			order = append(order, subject)
+			name, ok := nameOf(subject)
+			objects[subject] = &ObjectInfo{Name: name, Undecided: true}
+			if ok {
+				order = append(order, subject)
+			}
 		}
 		return objects[subject]
 	}
@@ -209,7 +223,7 @@ func (o *Objects) List(ctx context.Context) ([]ObjectInfo, error) {
 		if subject, ok := strings.CutPrefix(key, metaToken+"."); ok {
 			if m, err := decodeMeta(key, value, 0); err == nil {
 				info := at(subject)
-				info.Persistent, info.Nodes = m.Persistent, m.Nodes
+				info.Persistent, info.Undecided, info.Nodes = m.Persistent, false, m.Nodes
 			}
 			return
 		}
@@ -259,6 +273,7 @@ func (o *Objects) load(ctx context.Context, name media.Name) (*State, error) {
 		}
 		s := newState(name)
 		err = o.bucket.below(ctx, o.filter(name), 1, func(m *nats.Msg, revision uint64) {
+			s.Revision = max(s.Revision, revision)
 			if a, ok := o.attribute(m, revision); ok {
 				s.note(m)
 				s.set(a)

@@ -173,7 +173,7 @@ func TestObjectInNATS(t *testing.T) {
 	a.hears("opened v1 ")
 	kv := s.Objects.bucket.kv
 	for _, v := range []struct{ key, value string }{
-		{"live.room=201.ball.x", "10"}, {"live.room=201.ball.x", "far left"}, {"live.room=201.ball.a=2Fb=2Ec", `{"y":1}`},
+		{"live.room=201.ball.x", "10"}, {"live.room=201.ball.x", "far <left>"}, {"live.room=201.ball.a=2Fb=2Ec", `{"y":1}`},
 		{"live.room=201.ball.bad=XX", "1"}, {"live.room=201.x", "1"}, {"live.room=201.ball.deep.x", "1"},
 	} {
 		if _, err := kv.PutString(t.Context(), v.key, v.value); err != nil {
@@ -183,10 +183,17 @@ func TestObjectInNATS(t *testing.T) {
 	if err := kv.Delete(t.Context(), "live.room=201.ball.x"); err != nil {
 		t.Fatal(err)
 	}
-	a.hears("changed v2 x=10", `changed v3 x="far left"`, `changed v4 a/b.c={"y":1}`, "changed v5 -x")
+	a.hears("changed v2 x=10", `changed v3 x="far <left>"`, `changed v4 a/b.c={"y":1}`, "changed v5 -x")
 
 	a.Submit(put("a", "a/b.c", `"new"`))
 	a.hears(`wrote v6 a/b.c="new"`)
+	// What cannot be read is passed over, though it is the newest.
+	if _, err := kv.PutString(t.Context(), "live.room=201.ball.bad=XX", "2"); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := s.Objects.Read(t.Context(), "live/room 1/ball"); err != nil || len(state.All()) != 1 {
+		t.Errorf("%+v, %v", state, err)
+	}
 	e, err := kv.Get(t.Context(), "live.room=201.ball.a=2Fb=2Ec")
 	if err != nil || string(e.Value()) != `"new"` {
 		t.Errorf("%s, %v", e.Value(), err)

@@ -76,6 +76,9 @@ func (o *Objects) send(name media.Name, c Call, after uint64) error {
 	if err != nil {
 		return err
 	}
+	if len(data) > MaxValue {
+		return fmt.Errorf("%w: a call of %d bytes", ErrLimit, len(data))
+	}
 	m := nats.NewMsg(strings.TrimSuffix(o.bucket.tail(), ">") + name.Subject() + "." + sendToken)
 	m.Data = data
 	if after > 0 {
@@ -305,7 +308,7 @@ func (o *Object) acknowledged(m *nats.Msg) {
 		o.landedAt = max(o.landedAt, revision)
 		delete(f.open, m.Subject)
 		if len(f.open) == 0 {
-			o.landed(f)
+			o.landed(f, revision)
 		}
 	case errors.Is(err, ErrConflict) && o.relax(f):
 		o.publish(f)
@@ -333,10 +336,10 @@ func (o *Object) relax(f *flight) (relaxed bool) {
 }
 
 // landed notes that what was in flight is stored.
-func (o *Object) landed(f *flight) {
+func (o *Object) landed(f *flight, revision uint64) {
 	now := time.Now()
 	for _, w := range f.writes {
-		w.stored = now
+		w.stored, w.revision = now, revision
 	}
 	o.land()
 	o.flush()
@@ -359,10 +362,10 @@ func (o *Object) ownWrite(writer string) *Write {
 	return w
 }
 
-// settle ends what was stored before the object has caught up: its message in the tail was lost, or overwritten.
+// settle ends what was stored before the object has caught up: its message in the tail was lost, and overwritten.
 func (o *Object) settle() {
 	for number, w := range o.pending {
-		if !w.stored.IsZero() {
+		if w.revision > 0 && w.revision <= o.head {
 			delete(o.pending, number)
 			o.audience.Settled(o.state, w, nil)
 		}
@@ -382,7 +385,7 @@ func (o *Object) retry() {
 
 // pursue looks after what is under way or missing, and reports whether there is still something.
 func (o *Object) pursue(ctx context.Context) bool {
-	if o.isMissing() || o.isTailLate() {
+	if o.isMissing() || o.isTailLate(ctx) {
 		o.catchUp(ctx)
 	}
 	o.mu.Lock()
@@ -406,15 +409,40 @@ func (o *Object) pursue(ctx context.Context) bool {
 	return o.watched
 }
 
-func (o *Object) isTailLate() bool {
+// isTailLate says that the tail has not told of what was stored some time ago. Where the store has not told the revision, the
+// newest one is as good.
+func (o *Object) isTailLate(ctx context.Context) bool {
+	late, unknown := o.lateWrites()
+	if len(unknown) == 0 {
+		return late
+	}
+	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
+	defer cancel()
+	_, head, err := o.objects.bucket.latest(ctx, o.name.Subject()+".*")
+	if err != nil {
+		return late
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range unknown {
+		w.revision = head
+	}
+	return true
+}
+
+func (o *Object) lateWrites() (late bool, unknown []*Write) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, w := range o.pending {
-		if !w.stored.IsZero() && time.Since(w.stored) > tailPatience {
-			return true
+		if w.stored.IsZero() || time.Since(w.stored) < tailPatience {
+			continue
+		}
+		late = true
+		if w.revision == 0 {
+			unknown = append(unknown, w)
 		}
 	}
-	return false
+	return late, unknown
 }
 
 // refuse gives up what is in flight. It may have been stored: then it comes as somebody else's change.

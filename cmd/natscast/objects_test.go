@@ -142,7 +142,7 @@ func TestObjects(t *testing.T) {
 		}
 	}
 	checkTable(t, "list", tc.objects(t, "list"),
-		"OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "app/instance/x|temporary|1|3|-", "live/room|persistent|3|"+strconv.Itoa(len(date)+len(`"Bye"`)+1)+"|-")
+		"OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "app/instance/x|undecided|1|3|-", "live/room|persistent|3|"+strconv.Itoa(len(date)+len(`"Bye"`)+1)+"|-")
 	checkTable(t, "list live/", tc.objects(t, "list", "live/"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "live/room|persistent|3|*|-")
 	if got := tc.objects(t, "rm", "live/room"); got != "live/room is removed\n" {
 		t.Errorf("rm: %q", got)

@@ -70,7 +70,10 @@ func listObjects(c *cli.Context) error {
 var objectColumns = []column[kv.ObjectInfo]{
 	{title: "OBJECT", cell: func(o kv.ObjectInfo) string { return string(o.Name) }},
 	{title: "PERSISTENCE", cell: func(o kv.ObjectInfo) string {
-		if o.Persistent {
+		switch {
+		case o.Undecided:
+			return "undecided"
+		case o.Persistent:
 			return "persistent"
 		}
 		return "temporary"
