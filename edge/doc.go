@@ -28,6 +28,11 @@
 // timestamp and message stream 1, so that any cursor may start at any message; the
 // rare player with another message stream, or without audio or video, gets a patched copy.
 //
+// Over HTTP, a stream is played as FLV ([Edge.Play]): by the same session, without its RTMP half, whose player is the same cursor
+// on the same log. FLV tags are made of an entry's RTMP bytes, kept beside them and shared, when the first player comes to it that
+// wants them: where nobody plays over HTTP that costs nothing, where somebody does, the log takes twice the memory. HTTP has no
+// word for a stream that begins or ends. So the answer waits for the stream, and the connection is closed at its end.
+//
 // The edge tells the cluster ([kv.Cluster]) of each client when what it does changes, and about once a second how busy
 // it and its streams are. What comes back, from all nodes, feeds the [Router], which places players:
 //

@@ -71,8 +71,10 @@ type Edge struct {
 	clients   map[uint64]*session // by number, from connect on
 	draining  bool
 	listeners []net.Listener
-	quiet     chan struct{} // closed when draining and the last client has gone
+	clientCtx context.Context // ends the sessions; nil while no more may begin
+	quiet     chan struct{}   // closed when draining and the last client has gone
 
+	serving  sync.WaitGroup // sessions
 	running  sync.WaitGroup // hubs and workers
 	hubCtx   context.Context
 	sessions atomic.Uint64 // numbers the connections
@@ -117,9 +119,6 @@ func (e *Edge) Objects() *objects.Registry { return e.objects }
 func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	hubCtx, stopHubs := context.WithCancel(context.Background())
 	e.hubCtx = hubCtx
-	e.mu.Lock()
-	e.listeners = listeners
-	e.mu.Unlock()
 	for _, w := range e.workers {
 		e.running.Go(func() { w.run(hubCtx) })
 	}
@@ -129,13 +128,15 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	defer stopHubs()
 	defer e.objects.Stop()
 
-	var sessions sync.WaitGroup
-	defer sessions.Wait()
+	defer e.awaitSessions()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	e.mu.Lock()
+	e.listeners, e.clientCtx = listeners, ctx
+	e.mu.Unlock()
 	ended := make(chan error, len(listeners))
 	for _, ln := range listeners {
-		go func() { ended <- e.accept(ctx, ln, &sessions) }()
+		go func() { ended <- e.accept(ctx, ln) }()
 	}
 	var err error
 	for range listeners {
@@ -145,15 +146,23 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	return err
 }
 
+// awaitSessions lets no more sessions begin and waits until all have ended.
+func (e *Edge) awaitSessions() {
+	e.mu.Lock()
+	e.clientCtx = nil
+	e.mu.Unlock()
+	e.serving.Wait()
+}
+
 // accept begins a session for each client that comes to ln.
-func (e *Edge) accept(ctx context.Context, ln net.Listener, sessions *sync.WaitGroup) error {
+func (e *Edge) accept(ctx context.Context, ln net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
 	for {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
-			sessions.Go(func() { e.serveConn(ctx, conn) })
+			e.serving.Go(func() { e.serveConn(ctx, conn, (*session).run) })
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed) && e.isDraining():

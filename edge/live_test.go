@@ -178,8 +178,14 @@ func TestSlowPlayer(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Config{})
 	name := "live/slow"
+	slow := play(t, n.url(name))
+	testSlowPlayer(t, n, name, func() media.Frame { return read(t, slow) })
+}
+
+// testSlowPlayer has readSlow called, which reads a frame of a player, only when media has been lost for it.
+func testSlowPlayer(t *testing.T, n *node, name string, readSlow func() media.Frame) {
 	pub := publish(t, n.url(name))
-	slow, quick := play(t, n.url(name)), play(t, n.url(name))
+	quick := play(t, n.url(name))
 
 	body := make([]byte, 128<<10)
 	big := func(first string, dts uint32) media.Frame {
@@ -206,7 +212,7 @@ func TestSlowPlayer(t *testing.T) {
 	}
 	previous, jumped := -1, false
 	for {
-		f := read(t, slow)
+		f := readSlow()
 		if int(f.DTS) != previous+1 && f.DTS%1000 != 0 {
 			t.Fatalf("the slow player went from %d to %d, which is no keyframe", previous, f.DTS)
 		}

@@ -3,6 +3,7 @@ package edge
 import (
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"natscast/bus"
@@ -30,7 +31,7 @@ const (
 	maxLogBytes = 64 << 20 // of one stream
 )
 
-// entry is one chunk of the stream, framed for RTMP. It is immutable.
+// entry is one chunk of the stream, framed for RTMP. It is immutable, but for what is rendered of it later.
 type entry struct {
 	wire    []byte // whole messages for sharedStream
 	head    int    // the leading bytes that are codec headers, for those who join here
@@ -42,6 +43,7 @@ type entry struct {
 	broken  bool   // chunks are missing just before this one
 	end     bool   // the publisher has gone; no media
 	arrived time.Time
+	flv     atomic.Pointer[tags] // the same as FLV, once a player has wanted that
 }
 
 // span is one message of an entry.

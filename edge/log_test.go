@@ -241,26 +241,25 @@ func TestLogIsTrimmed(t *testing.T) {
 	big := make([]byte, maxLogBytes/8)
 	cases := []struct {
 		name     string
-		entries  []entry
+		entries  []*entry
 		base     uint64
 		joinable bool
 	}{
-		{"the newest GOP stays, whatever its age", []entry{{key: true}, {arrived: start.Add(time.Hour)}}, 0, true},
-		{"older GOPs go when they are old", []entry{{key: true}, {}, {key: true, arrived: start.Add(time.Hour)}}, 2, true},
-		{"older GOPs stay for the slow", []entry{{key: true}, {}, {key: true, arrived: start.Add(time.Second)}}, 0, true},
-		{"a GOP that is too large loses its beginning", slices.Repeat([]entry{{key: false, wire: big}}, 10), 2, false},
-		{"the end leaves nothing to join", []entry{{key: true}, {end: true}}, 0, false},
+		{"the newest GOP stays, whatever its age", []*entry{{key: true}, {arrived: start.Add(time.Hour)}}, 0, true},
+		{"older GOPs go when they are old", []*entry{{key: true}, {}, {key: true, arrived: start.Add(time.Hour)}}, 2, true},
+		{"older GOPs stay for the slow", []*entry{{key: true}, {}, {key: true, arrived: start.Add(time.Second)}}, 0, true},
+		{"a GOP that is too large loses its beginning", slices.Repeat([]*entry{{key: false, wire: big}}, 10), 2, false},
+		{"the end leaves nothing to join", []*entry{{key: true}, {end: true}}, 0, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			v := &view{}
-			for i := range c.entries {
-				e := c.entries[i]
+			for _, e := range c.entries {
 				if e.arrived.IsZero() {
 					e.arrived = start
 				}
-				v = v.add(&e)
+				v = v.add(e)
 			}
 			if v.base != c.base || v.joinable != c.joinable || v.head() != uint64(len(c.entries)) {
 				t.Errorf("base %d, head %d, joinable %v; want %d, %d, %v", v.base, v.head(), v.joinable, c.base, len(c.entries), c.joinable)

@@ -26,6 +26,7 @@ const (
 var (
 	errStuck    = errors.New("the client has read nothing for too long")
 	errFlooding = errors.New("the client asks without reading the answers")
+	errOver     = errors.New("the stream is over")
 )
 
 // outbox is the outgoing half of a client's connection. It sends whole RTMP messages:
@@ -155,6 +156,9 @@ func (o *outbox) gather() bool {
 	}
 	for _, p := range o.players {
 		o.store = p.gather(o.store, maxBatch)
+		if p.over && len(o.store) == 0 {
+			o.fail(errOver)
+		}
 	}
 	o.batch = o.store
 	return len(o.batch) > 0

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"maps"
+	"net/http"
 
 	"natscast/internal/media"
 )
@@ -26,11 +27,14 @@ type player struct {
 	paused  bool
 	noAudio bool
 	noVideo bool
+	over    bool // nothing more is sent, and then the connection is closed
+	flv     bool // it gets FLV over HTTP
 	// awaitsKey holds video back from receiveVideo(true) until the next keyframe.
 	awaitsKey bool
 
 	sent    uint64            // entries
 	skipped map[string]uint64 // entries by reason
+	answer  http.Header       // of HTTP, until the answer is sent
 }
 
 func newPlayer(h *hub, streamID uint32) *player {
@@ -55,7 +59,7 @@ func (p *player) gather(dst [][]byte, limit int) [][]byte {
 	if p.joined && p.next < v.base {
 		p.leave(v.base, lossLag)
 	}
-	for limit > 0 {
+	for limit > 0 && !p.over {
 		fresh := !p.joined
 		if fresh && !p.join(v) {
 			return p.passEnd(dst, v)
@@ -105,12 +109,15 @@ func (p *player) entry(dst [][]byte, e *entry, fresh bool) [][]byte {
 	}
 	if !p.told {
 		p.told = true
-		dst = append(dst, playBegan(p.streamID))
+		dst = append(dst, p.began(e))
 	}
 	p.sent++
 	p.epoch = e.epoch
 	if e.key && p.awaitsKey {
 		p.awaitsKey, fresh = false, true
+	}
+	if p.flv {
+		return append(dst, e.tags(fresh))
 	}
 	from := e.head
 	if fresh {
@@ -141,7 +148,28 @@ func (p *player) end(dst [][]byte) [][]byte {
 		return dst
 	}
 	p.told = false
+	if p.flv {
+		p.over = true
+		return dst
+	}
 	return append(dst, playEnded(p.streamID))
+}
+
+// began announces the stream to a player that does not know that it is there; e is sent next.
+func (p *player) began(e *entry) []byte {
+	if p.flv {
+		return p.beginFLV(e)
+	}
+	return playBegan(p.streamID)
+}
+
+// absent announces to a player that has got nothing that there is no such stream.
+func (p *player) absent() []byte {
+	p.told = false
+	if p.flv {
+		return p.refuseFLV()
+	}
+	return playAbsent(p.streamID, p.hub.name)
 }
 
 // passEnd tells a player without a place in the log of an end that it has not seen.

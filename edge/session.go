@@ -33,7 +33,7 @@ const (
 	window = 2_500_000
 )
 
-// session is one client connection. Its goroutine reads and answers; all that it
+// session is one client connection, of RTMP or HTTP-FLV. Its goroutine reads and answers; all that it
 // sends goes through the outbox.
 type session struct {
 	// Static after construction.
@@ -42,7 +42,7 @@ type session struct {
 	log    *slog.Logger
 	ctx    context.Context // ends when the node stops
 	conn   net.Conn
-	in     *chunk.Reader
+	in     *chunk.Reader // of RTMP
 	out    *outbox
 	since  time.Time
 
@@ -66,7 +66,8 @@ type session struct {
 // errBye ends a session whose client said goodbye.
 var errBye = errors.New("closed by the client")
 
-func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
+// serveConn has a session run on a connection, until that ends.
+func (e *Edge) serveConn(ctx context.Context, c net.Conn, run func(*session) error) {
 	number := e.sessions.Add(1)
 	log := e.log.With("conn", number, "client", c.RemoteAddr().String())
 	defer func() {
@@ -86,11 +87,11 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn) {
 	defer out.abort(net.ErrClosed)
 	stop := context.AfterFunc(ctx, func() { out.abort(net.ErrClosed) })
 	defer stop()
-	err = newSession(ctx, e, number, c, out, log).run()
+	err = run(newSession(ctx, e, number, c, out, log))
 	switch {
 	case ctx.Err() != nil:
 		log.Debug("session ended: the node stops")
-	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, errOver), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		log.Debug("session ended", "err", err)
 	default:
 		log.Info("session ended", "err", err)
@@ -106,7 +107,7 @@ func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *ou
 	}
 }
 
-// run serves the client until it leaves. The error says why it ended.
+// run serves an RTMP client until it leaves. The error says why it ended.
 func (s *session) run() (err error) {
 	defer func() { err = s.close(err) }()
 	s.conn.SetDeadline(time.Now().Add(handshakeTimeout))

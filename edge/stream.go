@@ -130,35 +130,42 @@ func (s *session) play(c message.Command) error {
 	if s.redirect(st) {
 		return nil
 	}
+	s.begin(st, newPlayer(s.edge.join(st.name), st.id), frame(userControl(message.StreamBegin, st.id),
+		onStatus(st.id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
+		onStatus(st.id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
+		encode(message.Data{StreamID: st.id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}})))
+	return nil
+}
+
+// begin has a message stream play, which is announced first.
+func (s *session) begin(st *stream, p *player, announcement []byte) {
 	if s.worker < 0 {
 		s.worker = s.edge.worker()
 	}
-	h := s.edge.join(st.name)
-	p := newPlayer(h, st.id)
 	st.player = p
 	s.edge.count.players.Add(1)
 	s.log.Info("play began", "stream", st.name)
 	s.tell()
 
-	h.audience[s.worker].join(s.out)
-	s.out.play(p, frame(userControl(message.StreamBegin, st.id),
-		onStatus(st.id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
-		onStatus(st.id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
-		encode(message.Data{StreamID: st.id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}})))
+	p.hub.audience[s.worker].join(s.out)
+	s.out.play(p, announcement)
 	st.wait = time.AfterFunc(s.edge.config.PlayWait, func() { s.giveUp(p) })
-	return nil
 }
 
 // giveUp tells a player that has got nothing that there is no such stream.
 func (s *session) giveUp(p *player) {
 	s.out.with(func() {
-		if p.sent == 0 && p.told && !p.paused && slices.Contains(s.out.players, p) {
-			p.told = false
-			s.out.control = append(s.out.control, frame(
-				onStatus(p.streamID, message.LevelError, "NetStream.Play.StreamNotFound", "Nobody publishes "+string(p.hub.name)+"."),
-				userControl(message.StreamEOF, p.streamID))...)
+		if p.sent == 0 && !p.paused && slices.Contains(s.out.players, p) {
+			s.out.control = append(s.out.control, p.absent()...)
 		}
 	})
+}
+
+// playAbsent announces that there is no such stream.
+func playAbsent(streamID uint32, name media.Name) []byte {
+	return frame(
+		onStatus(streamID, message.LevelError, "NetStream.Play.StreamNotFound", "Nobody publishes "+string(name)+"."),
+		userControl(message.StreamEOF, streamID))
 }
 
 // playEnded announces that the publisher has gone. Which part of it ends a client

@@ -22,6 +22,20 @@ const (
 // PreviousTagSize, which is 0.
 var FileHeader = []byte{'F', 'L', 'V', 1, 5, 0, 0, 0, 9, 0, 0, 0, 0}
 
+// Header opens an FLV file (E.2) that has the kinds of media told, as [FileHeader] does. Players
+// wait for what they are promised.
+func Header(audio, video bool) []byte {
+	h := slices.Clone(FileHeader)
+	h[4] = 0
+	if audio {
+		h[4] |= 4
+	}
+	if video {
+		h[4] |= 1
+	}
+	return h
+}
+
 // ErrTag is wrapped by every error about a malformed tag.
 var ErrTag = errors.New("malformed FLV tag")
 

@@ -1,0 +1,172 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"natscast/internal/flv"
+	"natscast/internal/media"
+)
+
+var errNotServing = errors.New("the node takes no clients")
+
+// Play answers an HTTP request with a stream as FLV, until the stream or the session ends. It takes the
+// connection over from the HTTP server, and returns at once. The answer has the header that w has now: it is 200 as soon
+// as the stream is there, or 404 after [Config.PlayWait]. An error says that nothing is answered.
+func (e *Edge) Play(w http.ResponseWriter, r *http.Request, stream media.Name) error {
+	ctx, err := e.admit()
+	if err != nil {
+		return err
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		e.serving.Done()
+		return fmt.Errorf("play over HTTP: %w", err)
+	}
+	header, software := w.Header().Clone(), clip(r.UserAgent())
+	// The server's goroutine, which goes, has larger buffers than the session.
+	go func() {
+		defer e.serving.Done()
+		e.serveConn(ctx, conn, func(s *session) error { return s.runFLV(stream, software, header) })
+	}()
+	return nil
+}
+
+// admit enters a session that does not come from a listener: it calls serving.Done, and ends with ctx.
+func (e *Edge) admit() (ctx context.Context, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.draining:
+		return nil, errDraining
+	case e.clientCtx == nil:
+		return nil, errNotServing
+	}
+	e.serving.Add(1)
+	return e.clientCtx, nil
+}
+
+// runFLV serves a client over HTTP until it leaves. What else it says is ignored.
+func (s *session) runFLV(name media.Name, software string, header http.Header) (err error) {
+	defer func() { err = s.close(err) }()
+	s.app, _, _ = strings.Cut(string(name), "/")
+	s.client = software
+	s.log = s.log.With("app", s.app, "software", software)
+	st := &stream{id: sharedStream, name: name}
+	s.streams[st.id] = st
+	p := newPlayer(s.edge.join(name), st.id)
+	p.flv, p.told, p.answer = true, false, header
+	s.begin(st, p, nil)
+	ignored := make([]byte, 64)
+	for {
+		if _, err := s.conn.Read(ignored); err != nil {
+			return err
+		}
+	}
+}
+
+// beginFLV returns what is sent before e, the first entry: HTTP's header and FLV's.
+func (p *player) beginFLV(e *entry) []byte {
+	audio, video := p.hub.view.Load().kinds(e.epoch)
+	p.answer.Set("Content-Type", "video/x-flv")
+	return p.respond(http.StatusOK, -1, flv.Header(audio, video))
+}
+
+// refuseFLV returns the answer that there is no such stream.
+func (p *player) refuseFLV() []byte {
+	p.over = true
+	body, err := json.Marshal(map[string]string{"error": "nobody publishes " + string(p.hub.name)})
+	if err != nil {
+		panic(err) // a string can always be encoded
+	}
+	return p.respond(http.StatusNotFound, int64(len(body)), body)
+}
+
+// respond makes an answer, or its beginning when the length is -1.
+func (p *player) respond(status int, length int64, body []byte) []byte {
+	p.answer.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	answer := http.Response{
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: p.answer, Close: true,
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: length,
+	}
+	p.answer = nil
+	var b bytes.Buffer
+	_ = answer.Write(&b) // a buffer takes all
+	return b.Bytes()
+}
+
+// kinds says what media an epoch has, as far as it is in the log.
+func (v *view) kinds(epoch uint64) (audio, video bool) {
+	for _, e := range v.entries {
+		if e.epoch != epoch {
+			continue
+		}
+		for _, s := range e.spans {
+			audio = audio || s.kind == media.Audio
+			video = video || s.kind == media.Video
+		}
+	}
+	return audio, video
+}
+
+// tags is an entry as FLV. It is immutable.
+type tags struct {
+	bytes []byte
+	head  int // the leading bytes that are codec headers
+}
+
+// tags returns the entry's messages as FLV tags, with the codec headers if the player is fresh. The first player
+// that wants them has them rendered for all. Workers that do so at the same time get the same bytes in the end.
+func (e *entry) tags(fresh bool) []byte {
+	t := e.flv.Load()
+	if t == nil {
+		e.flv.CompareAndSwap(nil, e.renderTags())
+		t = e.flv.Load()
+	}
+	if fresh {
+		return t.bytes
+	}
+	return t.bytes[t.head:]
+}
+
+func (e *entry) renderTags() *tags {
+	t := &tags{bytes: make([]byte, 0, len(e.wire)+len(e.spans)*flv.Overhead)}
+	start := 0
+	for _, s := range e.spans {
+		t.bytes = flv.AppendTag(t.bytes, unframe(e.wire[start:s.end], s.kind))
+		if start = s.end; start == e.head {
+			t.head = len(t.bytes)
+		}
+	}
+	return t
+}
+
+// unframe reads back a message of an entry: a chunk with a type 0 header, then some with type 3 headers, each with the
+// extended timestamp if there is one (5.3.1.3). The payload is a part of b, unless it takes several chunks.
+func unframe(b []byte, kind media.Kind) media.Frame {
+	const basicHeader, type0Header, extended = 1, 11, 4
+	dts := binary.BigEndian.Uint32(b) & 0xffffff
+	next := basicHeader // the size of a type 3 header
+	rest := b[basicHeader+type0Header:]
+	if dts == 0xffffff {
+		dts = binary.BigEndian.Uint32(rest)
+		rest, next = rest[extended:], next+extended
+	}
+	payload := rest
+	if len(rest) > chunkSize {
+		payload = make([]byte, 0, len(rest))
+		for ; len(rest) > chunkSize; rest = rest[chunkSize+next:] {
+			payload = append(payload, rest[:chunkSize]...)
+		}
+		payload = append(payload, rest...)
+	}
+	return media.Frame{Kind: kind, DTS: dts, Payload: payload}
+}
