@@ -125,7 +125,7 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 	}
 	n.api = api.New(api.Config{
 		Store: n.store, Nodes: n.cluster.Nodes, Hotness: n.cluster.Hotness,
-		Self: n.cluster.Self, Stats: n.stats, Router: router,
+		Self: n.cluster.Self, Stats: n.stats, Router: router, Player: n.edge,
 	}, log)
 	return nil
 }

@@ -23,6 +23,7 @@ type Config struct {
 	// Stats returns the node's counters, to be told as JSON.
 	Stats  func() any
 	Router Router
+	Player Player
 }
 
 // Router places players. Its errors say that no node takes them.
@@ -94,10 +95,12 @@ func New(config Config, log *slog.Logger) http.Handler {
 	a := &api{config: config, log: log, reads: make(chan struct{}, maxStoreReads)}
 	mux := http.NewServeMux()
 	mux.Handle("/", a.answer(notFound))
+	mux.Handle("/{app}/{stream...}", a.answer(a.play))
+	mux.Handle("/{app}", a.answer(notFound)) // or ServeMux would redirect to the same path with a slash
 	for _, r := range a.routes() {
 		mux.Handle(r.method+" "+r.path, a.answer(r.handler))
 		mux.Handle(r.path, a.answer(notAllowed(r.method)))
-		// Without this, ServeMux would redirect to the same path with a slash.
+		// Here too.
 		if app, ok := strings.CutSuffix(r.path, "/{stream...}"); ok {
 			mux.Handle(app, a.answer(noStream))
 		}

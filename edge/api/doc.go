@@ -1,6 +1,7 @@
-// Package api is the HTTP door of a node, for players that ask where to go, for operators and their tools. All
-// answers are JSON.
+// Package api is the HTTP door of a node, for players, for operators and their tools. All
+// answers are JSON, but for media.
 //
+//	GET  /{app}/{stream...}.flv        ─> Player         a stream as FLV
 //	GET  /route/{app}/{stream...}      ─> Router         where to play a stream, or a redirect there
 //	GET  /api/v1/nodes, hotness        ─> kv.View        what the node knows of the cluster, from memory
 //	GET  /api/v1/connections, streams  ─> kv.Store       read for each request, a few at a time
@@ -20,6 +21,8 @@
 //     which makes everybody look local. A proxy that hides itself must not pass POST requests on.
 //   - A path that is not canonical ("//", "..") is refused. ServeMux would redirect, and escape the
 //     name of the stream a second time.
+//   - Whoever wants to play on a node that drains is redirected to another one: all HTTP players follow, unlike those of RTMP.
+//   - HEAD does not wait for a stream, as GET does: it tells whether there is one now.
 //   - In a redirect .flv is the format asked for, and not part of the stream's name; in a JSON answer the
 //     name is taken as it is. RTMP clients send what is in the URL without decoding it, so
 //     RTMP URLs are not escaped.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -48,6 +49,16 @@ func (r *router) Explain(stream media.Name, region, _ string) (placement.Explana
 	return x, errors.Join(r.err, err)
 }
 
+// player notes what it is asked to play, and says so.
+type player struct{ err error }
+
+func (p *player) Play(w http.ResponseWriter, _ *http.Request, stream media.Name) error {
+	if p.err == nil {
+		fmt.Fprintf(w, "plays %q", stream)
+	}
+	return p.err
+}
+
 func testNode(id string) kv.Node {
 	return kv.Node{
 		ID: id, Roles: []string{"edge"}, RTMP: "rtmp://" + id + ":1935", RTMPS: "rtmps://" + id + ":443", HTTP: "http://" + id + ":8080",
@@ -87,7 +98,7 @@ func startCluster(t *testing.T) *cluster {
 	}
 	r := &router{node: two.Self()}
 	config := Config{
-		Store: store, Nodes: one.Nodes, Hotness: one.Hotness, Self: one.Self, Router: r,
+		Store: store, Nodes: one.Nodes, Hotness: one.Hotness, Self: one.Self, Router: r, Player: &player{},
 		Stats: func() any { return map[string]int{"connections": 2} },
 	}
 	c := &cluster{server: server, router: r, config: config, http: New(config, quiet)}

@@ -134,7 +134,8 @@ func checkScalar(s schema, value any) error {
 func TestOpenAPIRoutes(t *testing.T) {
 	t.Parallel()
 	d := readDocument(t)
-	var served, described []string
+	served := []string{"GET /{app}/{stream}.flv"} // which no pattern says
+	var described []string
 	for _, r := range (&api{}).routes() {
 		served = append(served, r.method+" "+strings.ReplaceAll(r.path, "...}", "}"))
 	}
@@ -151,8 +152,8 @@ func TestOpenAPIRoutes(t *testing.T) {
 			}
 			var want []string
 			for element := range strings.SplitSeq(path, "/") {
-				if strings.HasPrefix(element, "{") {
-					want = append(want, element)
+				if name, _, ok := strings.Cut(element, "}"); ok {
+					want = append(want, name+"}")
 				}
 			}
 			if !slices.Equal(inPath, want) {
@@ -213,6 +214,9 @@ func TestOpenAPIExamples(t *testing.T) {
 	for path, operations := range d.Paths {
 		for _, op := range operations {
 			for status, response := range op.Responses {
+				if _, ok := response.Content[flvType]; ok {
+					continue
+				}
 				content, ok := response.Content["application/json"]
 				if code, err := strconv.Atoi(status); !ok || err != nil || http.StatusText(code) == "" {
 					t.Errorf("%s %s: no JSON, or no status", path, status)

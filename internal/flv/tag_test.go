@@ -53,6 +53,23 @@ func TestTags(t *testing.T) {
 	}
 }
 
+func TestHeader(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		audio, video bool
+		flags        byte
+	}{{false, false, 0}, {false, true, 1}, {true, false, 4}, {true, true, 5}} {
+		want := bytes.Clone(FileHeader)
+		want[4] = c.flags
+		if got := Header(c.audio, c.video); !bytes.Equal(got, want) {
+			t.Errorf("audio %v, video %v: % x, want % x", c.audio, c.video, got, want)
+		}
+	}
+	if FileHeader[4] != 5 {
+		t.Error("FileHeader has changed")
+	}
+}
+
 func FuzzNext(f *testing.F) {
 	for _, c := range tags {
 		f.Add(wire(f, c.wire))
