@@ -2,6 +2,7 @@ package objects
 
 import (
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -15,9 +16,14 @@ const (
 	// maxHeld is how many changed attributes of a client may wait, and maxWaiting how many writes.
 	maxHeld    = 1000
 	maxWaiting = 256
+	// maxAnswer is the most that is added to what waits for a client.
+	maxAnswer = 64 << 10
 	// floodFactor is how many times as fast as its rate a client is that is closed.
 	floodFactor = 10
 )
+
+// errBehind ends a client that asks for a whole object before it has read what it was told.
+var errBehind = errors.New("the client asks without reading the answers")
 
 // Outlet is how a client is sent bytes. Its methods may be called from any goroutine; none but Close waits. They keep the bytes.
 type Outlet interface {
@@ -88,9 +94,14 @@ func (c *Client) member(label string) *member {
 // Used returns how many objects the client uses.
 func (c *Client) Used() int { return len(c.used) }
 
+// answer tells the client what it has asked for. What is long is only for one that is not behind.
 func (c *Client) answer(b []byte) {
-	if len(b) > 0 {
+	switch {
+	case len(b) == 0:
+	case len(b) <= maxAnswer:
 		c.out.Answer(b)
+	case !c.out.Offer(b):
+		c.out.Abort(errBehind)
 	}
 }
 

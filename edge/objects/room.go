@@ -120,7 +120,11 @@ func (r *room) Changed(s *kv.State, u kv.Update) {
 	if u.Write != nil {
 		w := u.Write.By.(*write)
 		writer = w.member
-		if writer.welcomed && !writer.stale {
+		switch {
+		case !writer.welcomed:
+		case writer.stale:
+			writer.client.answer(writer.dialect.settled(s, w, nil))
+		default:
 			writer.client.answer(writer.dialect.written(s, u, w))
 		}
 	}
