@@ -87,6 +87,7 @@ func (p *player) refuseFLV() []byte {
 	if err != nil {
 		panic(err) // a string can always be encoded
 	}
+	body = append(body, '\n')
 	return p.respond(http.StatusNotFound, int64(len(body)), body)
 }
 
