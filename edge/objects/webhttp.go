@@ -187,16 +187,23 @@ func (p *plain) noAttribute() error {
 
 // put sets one attribute, or has the object have those of the body and no others.
 func (p *plain) put(rw http.ResponseWriter) error {
+	var set values
+	if !p.hasKey {
+		var err error
+		if set, err = members(p.body); err != nil {
+			return err
+		}
+	}
 	s, value, revision, err := p.open()
 	if err != nil {
 		return err
 	}
-	if p.hasKey {
-		return p.putOne(rw, value, revision)
-	}
-	set, err := members(p.body)
+	condition, err := p.precondition(revision)
 	if err != nil {
 		return err
+	}
+	if p.hasKey {
+		return p.putOne(rw, value, revision, condition)
 	}
 	var removed []string
 	for _, a := range s.All() {
@@ -205,7 +212,7 @@ func (p *plain) put(rw http.ResponseWriter) error {
 		}
 	}
 	if len(set)+len(removed) == 0 {
-		return written(rw, s.Revision)
+		return p.unchanged(rw, s.Revision)
 	}
 	list, err := edits(set, removed, nil)
 	if err != nil {
@@ -214,17 +221,13 @@ func (p *plain) put(rw http.ResponseWriter) error {
 	return p.write(rw, list)
 }
 
-func (p *plain) putOne(rw http.ResponseWriter, value json.RawMessage, revision uint64) error {
-	condition, err := p.precondition(revision)
-	if err != nil {
-		return err
-	}
+func (p *plain) putOne(rw http.ResponseWriter, value json.RawMessage, revision uint64, condition *uint64) error {
 	var body bytes.Buffer
 	if err := json.Compact(&body, p.body); err != nil {
 		return malformed("%w", err)
 	}
 	if condition == nil && bytes.Equal(value, body.Bytes()) {
-		return written(rw, revision)
+		return p.unchanged(rw, revision)
 	}
 	return p.write(rw, []kv.Edit{{Key: p.key, Value: body.Bytes(), If: condition}})
 }
@@ -233,6 +236,9 @@ func (p *plain) putOne(rw http.ResponseWriter, value json.RawMessage, revision u
 func (p *plain) patch(rw http.ResponseWriter) error {
 	if p.hasKey {
 		return failure(http.StatusBadRequest, "PATCH is for whole objects, without key")
+	}
+	if _, err := p.precondition(0); err != nil {
+		return err
 	}
 	patches, err := members(p.body)
 	if err != nil {
@@ -245,7 +251,7 @@ func (p *plain) patch(rw http.ResponseWriter) error {
 		}
 		list := merged(s, patches)
 		if len(list) == 0 {
-			return written(rw, s.Revision)
+			return p.unchanged(rw, s.Revision)
 		}
 		if err = p.write(rw, list); !errors.Is(err, kv.ErrConflict) || try == mergeTries {
 			return err
@@ -345,28 +351,44 @@ func (p *plain) send(rw http.ResponseWriter) error {
 	return nil
 }
 
-// open returns the object to write to, and the attribute that is asked for. A new one becomes persistent, unless it shall not.
+// open returns the object to write to, which may be new, and the attribute that is asked for.
 func (p *plain) open() (s *kv.State, value json.RawMessage, revision uint64, err error) {
-	wants := kv.Persistent
-	if p.wants == kv.Temporary {
-		wants = kv.Temporary
-	}
-	if !p.mayCreate(p.address, p.name, wants) {
+	if !p.mayCreate(p.address, p.name, p.becomes()) {
 		return nil, nil, 0, ErrNoCreate
-	}
-	if wants == kv.Persistent {
-		if err := p.objects.Create(p.ctx, p.name); err != nil {
-			return nil, nil, 0, err
-		}
 	}
 	s, value, revision, err = p.read()
 	if errors.Is(err, kv.ErrNoObject) {
 		return &kv.State{Name: p.name}, nil, 0, nil
 	}
-	if err == nil && p.wants != kv.AnyPersistence && s.Persistent != (wants == kv.Persistent) {
-		err = ErrPersistence
-	}
 	return s, value, revision, err
+}
+
+// becomes is what a new object becomes.
+func (p *plain) becomes() kv.Persistence {
+	if p.wants == kv.Temporary {
+		return kv.Temporary
+	}
+	return kv.Persistent
+}
+
+// create makes an object that is new, and finds out whether another one is what is wanted.
+func (p *plain) create() error {
+	if p.becomes() == kv.Persistent {
+		if err := p.objects.Create(p.ctx, p.name); err != nil {
+			return err
+		}
+	}
+	if p.wants == kv.AnyPersistence {
+		return nil
+	}
+	s, err := p.objects.Read(p.ctx, p.name)
+	switch {
+	case errors.Is(err, kv.ErrNoObject):
+		return nil
+	case err == nil && s.Persistent != (p.wants == kv.Persistent):
+		return ErrPersistence
+	}
+	return err
 }
 
 func (p *plain) mayWrite(q Request) error {
@@ -382,11 +404,22 @@ func (p *plain) write(rw http.ResponseWriter, list []kv.Edit) error {
 	if err := p.mayWrite(Request{Edits: list}); err != nil {
 		return err
 	}
+	if err := p.create(); err != nil {
+		return err
+	}
 	revision, err := p.objects.Write(p.ctx, p.name, kv.Write{Edits: list})
 	if errors.Is(err, kv.ErrConflict) && p.hasKey {
 		err = fmt.Errorf("%w: %w", errPrecondition, err)
 	}
 	if err != nil {
+		return err
+	}
+	return written(rw, revision)
+}
+
+// unchanged answers a write that changes nothing, but that a new object is there.
+func (p *plain) unchanged(rw http.ResponseWriter, revision uint64) error {
+	if err := p.create(); err != nil {
 		return err
 	}
 	return written(rw, revision)
