@@ -29,6 +29,7 @@ type node struct {
 	tls     net.Listener // for RTMPS; nil for none
 	http    net.Listener // nil for none
 	api     http.Handler
+	pages   []string      // origins of pages that may use shared objects, beside the node's own
 	drain   chan struct{} // holds a token when the node was asked to drain
 }
 
@@ -43,6 +44,7 @@ type nodeConfig struct {
 	kv     kv.Options
 	origin origin.Config
 	edge   edge.Config
+	pages  []string // as in node
 }
 
 // rtmpsConfig is where to listen for RTMPS, if anywhere, and the PEM files for that.
@@ -65,7 +67,7 @@ func startNode(ctx context.Context, config nodeConfig, log *slog.Logger) (*node,
 	if config.id == "" {
 		config.id = defaultID(ln.Addr())
 	}
-	n := &node{id: config.id, rtmp: ln, drain: make(chan struct{}, 1)}
+	n := &node{id: config.id, rtmp: ln, pages: config.pages, drain: make(chan struct{}, 1)}
 	log = log.With("node", n.id)
 	if err = n.listenTLS(ctx, config.rtmps, log); err == nil {
 		err = n.listenHTTP(ctx, config.http)

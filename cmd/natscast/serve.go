@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"natscast/edge/api"
+	"natscast/edge/objects"
 	"natscast/kv"
 )
 
@@ -62,7 +64,8 @@ func (n *node) awaitDrain(ctx context.Context, patience time.Duration, end func(
 
 // serveHTTP answers HTTP until stop is called.
 func (n *node) serveHTTP() (stop func()) {
-	server := api.Server(n.api)
+	web := objects.NewWeb(n.edge.Objects(), n.pages, slog.With("node", n.id))
+	server := api.Server(mount(n.api, web))
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := server.Serve(n.http); !errors.Is(err, http.ErrServerClosed) {
@@ -70,9 +73,25 @@ func (n *node) serveHTTP() (stop func()) {
 		}
 	})
 	return func() {
+		web.Close()
 		server.Close()
 		serving.Wait()
 	}
+}
+
+// mount puts the shared objects and their examples beside the API. A ServeMux would redirect paths that are not canonical.
+func mount(api, web http.Handler) http.Handler {
+	examples := objects.Examples()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, objects.WebPath):
+			web.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, objects.ExamplesPath):
+			examples.ServeHTTP(w, r)
+		default:
+			api.ServeHTTP(w, r)
+		}
+	})
 }
 
 // stats are what the node has counted.
