@@ -60,7 +60,6 @@ func readAnswer(t testing.TB, in *bufio.Reader) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { answer.Body.Close() })
 	return answer
 }
 
@@ -76,6 +75,7 @@ func playFLV(t testing.TB, url string) flvBody {
 func readFLV(t testing.TB, in *bufio.Reader) flvBody {
 	t.Helper()
 	answer := readAnswer(t, in)
+	t.Cleanup(func() { answer.Body.Close() })
 	if answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Type") != "video/x-flv" ||
 		answer.Header.Get("Access-Control-Allow-Origin") != "*" || !answer.Close || answer.ContentLength != -1 {
 		t.Fatalf("answer %s: %+v", answer.Status, answer)
@@ -162,6 +162,7 @@ func TestFLVNobodyPublishes(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Config{PlayWait: 50 * time.Millisecond})
 	answer := readAnswer(t, request(t, n.serveHTTP(t)+"live/nothing"))
+	defer answer.Body.Close()
 	var failure struct{ Error string }
 	err := json.NewDecoder(answer.Body).Decode(&failure)
 	if err != nil || answer.StatusCode != http.StatusNotFound || !strings.Contains(failure.Error, "live/nothing") {
@@ -260,7 +261,9 @@ func TestFLVStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, url := range []string{url, draining.serveHTTP(t)} {
-		if answer := readAnswer(t, request(t, url+"live/stop")); answer.StatusCode != http.StatusServiceUnavailable {
+		answer := readAnswer(t, request(t, url+"live/stop"))
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusServiceUnavailable {
 			t.Error(answer.Status)
 		}
 	}
