@@ -202,6 +202,7 @@ func greet(w io.Writer, natsURL, dir string, nodes []*node, demo bool) {
 	fmt.Fprintln(w, "\nTry:")
 	if demo {
 		fmt.Fprintf(w, "  ffplay %s/%s\n", last, demoStream)
+		fmt.Fprintf(w, "  ffplay http://%s/%s.flv\n", nodes[0].http.Addr(), demoStream)
 		fmt.Fprintf(w, "  natscast play --players 10 --duration 10s %s/%s\n", last, demoStream)
 	}
 	fmt.Fprintf(w, "  ffmpeg -re -i FILE -c copy -f flv %s/live/cam\n", first)
