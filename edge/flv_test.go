@@ -307,9 +307,10 @@ func TestTags(t *testing.T) {
 }
 
 func FuzzTags(f *testing.F) {
-	f.Add(uint32(0), []byte("a"), []byte(""))
-	f.Add(uint32(0xffffff), bytes.Repeat([]byte("a"), chunkSize+1), []byte("b"))
-	f.Fuzz(func(t *testing.T, dts uint32, header, body []byte) {
+	f.Add(uint32(0), []byte("a"), uint32(0))
+	f.Add(uint32(0xffffff), []byte(""), uint32(chunkSize+1))
+	f.Fuzz(func(t *testing.T, dts uint32, header []byte, size uint32) {
+		body := bytes.Repeat([]byte("\xc3\x00b"), int(size%chunkSize)) // of up to three chunks
 		testTags(t, testChunk(1, 1, 1, media.NewFrame(media.Video, dts, header), media.NewFrame(media.Audio, dts, body)))
 	})
 }
