@@ -2,9 +2,11 @@ package kv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,7 +75,7 @@ type Update struct {
 // AttributeChange is an attribute as it became.
 type AttributeChange struct {
 	Attribute      // without a value when it was removed
-	Same      bool // it was so before
+	Same      bool // nothing new: it was so before, or, in a write of this replica, something newer is known already
 }
 
 // Call is a method call to all users of an object.
@@ -381,6 +383,9 @@ func (o *Object) applyWrite(writer string, messages []*nats.Msg) {
 		a, ok := o.objects.attribute(m, revision)
 		o.state.Revision = max(o.state.Revision, revision)
 		if before := o.state.attributes[a.Key]; !ok || revision <= before.Revision {
+			if ok && u.Write != nil {
+				u.Changes = append(u.Changes, AttributeChange{a, true})
+			}
 			continue
 		}
 		now := o.state.set(a)
@@ -392,8 +397,8 @@ func (o *Object) applyWrite(writer string, messages []*nats.Msg) {
 	if changed && o.state.Version == version {
 		o.state.Version++
 	}
-	if len(u.Changes) == 0 {
-		return
+	if own := u.Write; own != nil && len(o.pending) > 0 {
+		o.settleThose(func(w *Write) bool { return w.number < own.number }) // they are in this order
 	}
 	if changed || u.Write != nil {
 		o.audience.Changed(o.state, u)
@@ -478,8 +483,8 @@ func (o *Object) reload(ctx context.Context) {
 func difference(before, now *State) Update {
 	var u Update
 	for _, a := range before.All() {
-		if value, _ := now.Get(a.Key); value == nil {
-			u.Changes = append(u.Changes, AttributeChange{Attribute: Attribute{Key: a.Key, Revision: now.Revision}})
+		if value, revision := now.Get(a.Key); value == nil {
+			u.Changes = append(u.Changes, AttributeChange{Attribute: Attribute{Key: a.Key, Revision: revision}})
 		}
 	}
 	for _, a := range now.All() {
@@ -487,6 +492,7 @@ func difference(before, now *State) Update {
 			u.Changes = append(u.Changes, AttributeChange{Attribute: a})
 		}
 	}
+	slices.SortStableFunc(u.Changes, func(a, b AttributeChange) int { return cmp.Compare(a.Revision, b.Revision) })
 	return u
 }
 

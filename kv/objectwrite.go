@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +32,7 @@ const (
 	batchBytes = 1 << 20
 	// writePatience is how long a write is tried while NATS is there, longer than it elects a leader. While
 	// NATS is away, writes are refused after awayPatience.
-	writePatience = 8 * time.Second
+	writePatience = 10 * time.Second
 	awayPatience  = time.Second
 	// attemptInterval is how soon a write is tried again that was not answered.
 	attemptInterval = time.Second
@@ -107,7 +109,7 @@ func (o *Object) flush() {
 
 // board takes from the queue what can go together. What changes nothing is settled here.
 func (o *Object) board() *flight {
-	f := &flight{open: map[string]bool{}}
+	f := &flight{}
 	for len(o.queue) > 0 {
 		w := o.queue[0]
 		if len(f.messages) > 0 && (w.isAlone() || len(f.messages)+len(w.Edits) > batchLimit || f.bytes > batchBytes) {
@@ -242,12 +244,18 @@ func (o *Object) publish(f *flight) {
 	for i, m := range f.messages {
 		m.Reply = ""
 		if i == len(f.messages)-1 || !o.objects.atomic {
-			token := id + "-" + strconv.Itoa(i)
-			m.Reply = o.objects.acks + token
-			if f.attempts == 1 {
+			m.Reply = o.objects.acks + id + "-" + strconv.Itoa(i)
+		}
+	}
+	if f.open == nil {
+		f.open = map[string]bool{}
+		for _, m := range f.messages {
+			if m.Reply != "" {
 				f.open[m.Reply] = true
 			}
 		}
+	}
+	for _, m := range f.messages {
 		if o.objects.js.Conn().PublishMsg(m) != nil {
 			return // another attempt follows
 		}
@@ -364,13 +372,17 @@ func (o *Object) ownWrite(writer string) *Write {
 
 // settle ends what was stored before the object has caught up: its message in the tail was lost, and overwritten.
 func (o *Object) settle() {
-	for number, w := range o.pending {
-		if w.revision > 0 && w.revision <= o.head {
+	o.settleThose(func(w *Write) bool { return w.revision > 0 && w.revision <= o.head })
+	o.releaseUntil(math.MaxUint64)
+}
+
+func (o *Object) settleThose(stored func(*Write) bool) {
+	for _, number := range slices.Sorted(maps.Keys(o.pending)) {
+		if w := o.pending[number]; stored(w) {
 			delete(o.pending, number)
 			o.audience.Settled(o.state, w, nil)
 		}
 	}
-	o.releaseUntil(math.MaxUint64)
 }
 
 // retry tries at once what was not answered.

@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"bytes"
 	"errors"
 
 	"natscast/internal/amf"
@@ -149,22 +150,39 @@ func (d rtmp) written(s *kv.State, u kv.Update, _ *write) []byte {
 	if u.Cleared {
 		return d.cleared(s)
 	}
-	var events []sharedobject.Event
-	for _, c := range u.Changes {
-		events = append(events, d.success(c.Key, c.Value))
+	edits := make([]kv.Edit, len(u.Changes))
+	for i, c := range u.Changes {
+		edits[i] = kv.Edit{Key: c.Key, Value: c.Value}
 	}
-	return d.frame(s.Version, events)
+	return d.frame(s.Version, d.succeeded(s, edits))
 }
 
-// success tells the writer of its own change. Clients of the proxied kind know only the echo.
-func (d rtmp) success(key string, value []byte) sharedobject.Event {
-	switch {
-	case value == nil:
-		return sharedobject.Event{Type: sharedobject.Remove, Key: key}
-	case d.flags&sharedobject.Proxied != 0:
-		return d.change(sharedobject.ChangeEcho, key, value)
+// succeeded tells the writer of its own edits, and where something newer is known already, of that.
+func (d rtmp) succeeded(s *kv.State, edits []kv.Edit) (events []sharedobject.Event) {
+	last := map[string][]byte{}
+	for _, e := range edits {
+		events = append(events, d.success(e))
+		last[e.Key] = e.Value
 	}
-	return sharedobject.Event{Type: sharedobject.Success, Key: key}
+	for _, e := range edits {
+		now, _ := s.Get(e.Key)
+		if value, first := last[e.Key]; first && !bytes.Equal(now, value) {
+			events = append(events, d.change(sharedobject.Change, e.Key, now))
+		}
+		delete(last, e.Key)
+	}
+	return events
+}
+
+// success tells the writer of its own edit. Clients of the proxied kind know only the echo.
+func (d rtmp) success(e kv.Edit) sharedobject.Event {
+	switch {
+	case e.Value == nil:
+		return sharedobject.Event{Type: sharedobject.Remove, Key: e.Key}
+	case d.flags&sharedobject.Proxied != 0:
+		return d.change(sharedobject.ChangeEcho, e.Key, e.Value)
+	}
+	return sharedobject.Event{Type: sharedobject.Success, Key: e.Key}
 }
 
 // change tells of an attribute as it is now.
@@ -189,22 +207,18 @@ func (d rtmp) call(s *kv.State, c kv.Call) []byte {
 }
 
 func (d rtmp) settled(s *kv.State, w *write, err error) []byte {
-	var events []sharedobject.Event
 	switch {
-	case err != nil && w.Call != nil:
+	case w.Call != nil:
 		return nil // no client expects an answer
-	case err != nil:
-		events = append(events, status(codeNoWrite))
-	case w.Clear:
+	case err == nil && w.Clear:
 		return d.cleared(s)
+	case err == nil:
+		return d.frame(s.Version, d.succeeded(s, w.Edits))
 	}
+	events := []sharedobject.Event{status(codeNoWrite)}
 	for _, e := range w.Edits {
 		value, _ := s.Get(e.Key)
-		if err == nil && string(value) == string(e.Value) {
-			events = append(events, d.success(e.Key, value))
-		} else {
-			events = append(events, d.change(sharedobject.Change, e.Key, value))
-		}
+		events = append(events, d.change(sharedobject.Change, e.Key, value))
 	}
 	return d.frame(s.Version, events)
 }

@@ -35,6 +35,7 @@ type options struct {
 	rows                    []row
 	streams                 int  // the second table, if not 0
 	nodes, connections, hot int  // the third table, if nodes is not 0
+	objects                 bool // the fourth table
 	prompt                  bool // players wait for what comes
 	markdown                bool
 }
@@ -71,6 +72,7 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.nodes, "nodes", 0, "measure the state of a cluster of so many nodes instead")
 	fs.IntVar(&o.connections, "connections", 100, "clients of each of these nodes")
 	fs.IntVar(&o.hot, "hot", 100, "how many of these nodes report on 1000 streams each")
+	fs.BoolVar(&o.objects, "objects", false, "measure shared objects instead")
 	fs.BoolVar(&o.prompt, "prompt", false, "players wait for what comes, and the server pays for waking them")
 	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown")
 	var names []string
@@ -115,6 +117,9 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 		runtime.NumCPU(), runtime.Version(), loadAverage(), o.duration)
 	if o.streams > 0 {
 		return reportStreams(ctx, out, w, o)
+	}
+	if o.objects {
+		return reportObjects(ctx, out, w, o)
 	}
 	if o.nodes > 0 {
 		return reportState(ctx, out, w, o)

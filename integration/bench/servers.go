@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -185,8 +186,50 @@ func startNode(ctx context.Context, w *workshop, args ...string) (*server, error
 	return &server{process: p, address: ready.Nodes[0].RTMP}, nil
 }
 
+// startNATSCluster starts as many nats-servers that form a cluster, or one that is none. It returns those that it has started
+// with the error too.
+func startNATSCluster(ctx context.Context, w *workshop, size int) (servers []*process, urls []string, err error) {
+	lines := make([]string, size)
+	if size > 1 {
+		routes, err := freeAddresses(size)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, address := range routes {
+			lines[i] = fmt.Sprintf("server_name: n%d\ncluster { name: c, listen: %q, routes: [\"nats://%s\"] }\n",
+				i, address, strings.Join(routes, `", "nats://`))
+		}
+	}
+	for i := range size {
+		s, url, err := launchNATS(ctx, w, lines[i])
+		if err != nil {
+			return servers, nil, err
+		}
+		servers, urls = append(servers, s), append(urls, url)
+	}
+	return servers, urls, nil
+}
+
+// freeAddresses are some that nobody listens on now.
+func freeAddresses(n int) (addresses []string, err error) {
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close()
+		addresses = append(addresses, ln.Addr().String())
+	}
+	return addresses, nil
+}
+
 // startNATS starts a nats-server configured as nodes want it.
 func startNATS(ctx context.Context, w *workshop) (p *process, url string, err error) {
+	return launchNATS(ctx, w, "")
+}
+
+// launchNATS starts one with more lines in its configuration.
+func launchNATS(ctx context.Context, w *workshop, more string) (p *process, url string, err error) {
 	name, err := w.build(ctx, "integration/bench/nats-server")
 	if err != nil {
 		return nil, "", err
@@ -200,7 +243,7 @@ listen: "127.0.0.1:-1"
 no_fast_producer_stall: true
 ports_file_dir: %[1]q
 jetstream { store_dir: %[1]q }
-`, dir)
+%[2]s`, dir, more)
 	file := filepath.Join(dir, "nats.conf")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, "", err
