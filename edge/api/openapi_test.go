@@ -134,7 +134,12 @@ func checkScalar(s schema, value any) error {
 func TestOpenAPIRoutes(t *testing.T) {
 	t.Parallel()
 	d := readDocument(t)
-	served := []string{"GET /{app}/{stream}.flv"} // which no pattern says
+	served := []string{
+		"GET /{app}/{stream}.flv", // which no pattern says
+		// Shared objects are served beside the API.
+		"GET /objects/{app}/{name}", "PUT /objects/{app}/{name}", "PATCH /objects/{app}/{name}",
+		"DELETE /objects/{app}/{name}", "POST /objects/{app}/{name}",
+	}
 	var described []string
 	for _, r := range (&api{}).routes() {
 		served = append(served, r.method+" "+strings.ReplaceAll(r.path, "...}", "}"))
