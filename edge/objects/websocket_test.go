@@ -273,6 +273,36 @@ func TestLargeObject(t *testing.T) {
 	}
 }
 
+// A client that does not read misses changes, but no answer, and then gets the whole object.
+func TestSlowWebSocket(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, startServer(t), edge.Config{})
+	slow, fast := dial(t, n, "live/ball"), dial(t, n, "live/ball")
+	slow.text()
+	fast.text()
+	const changes = 200
+	value := strings.Repeat("v", 60_000)
+	for i := range changes {
+		fast.says(fmt.Sprintf(`{"type":"change","id":%d,"set":{"i":%d,"v":%q}}`, i, i, value))
+		fast.hearsOf(`"ack"`)
+	}
+	slow.says(`{"type":"change","id":"mine","set":{"s":1}}`)
+	fast.hearsOf(`"s":1`)
+	heard := 0
+	for slow.hearsOf(`"type":`)[:15] == `{"type":"change` {
+		heard++
+	}
+	if heard == 0 || heard >= changes {
+		t.Errorf("heard %d changes of %d", heard, changes)
+	}
+	// Its answer has come first, then the snapshot.
+	if got := slow.text(); !strings.HasPrefix(got, `{"type":"snapshot"`) || !strings.Contains(got, fmt.Sprintf(`"i":%d`, changes-1)) || !strings.Contains(got, `"s":1`) {
+		t.Errorf("%.200s", got)
+	}
+	fast.says(`{"type":"change","set":{"s":2}}`)
+	slow.hears(`{"type":"change","revision":N,"set":{"s":2}}`)
+}
+
 func TestOrigins(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
