@@ -39,7 +39,7 @@ func startBrowser(t *testing.T) func(url string) *browserTab {
 		t.Fatal(err)
 	}
 	return func(url string) *browserTab {
-		ctx, _ := chromedp.NewContext(browser) // it ends with the browser
+		ctx, _ := chromedp.NewContext(browser)    // it ends with the browser
 		if err := chromedp.Run(ctx); err != nil { // the tab ends with the context of its first action
 			t.Fatal(err)
 		}

@@ -67,16 +67,15 @@ func TestHTTP(t *testing.T) {
 		{"GET", "live/ball%3Fkey=x", "", 400, ""},
 		{"BREW", "live/ball", "", 405, ""},
 	} {
-		response, body := n.ask(t, step.method, step.object, step.body)
-		values, revisions, ok := strings.Cut(anyRevision.ReplaceAllString(body, `"revision":N`), `"revisions"`)
-		got := values
+		got := n.ask(t, step.method, step.object, step.body)
+		body, revisions, ok := strings.Cut(anyRevision.ReplaceAllString(got.body, `"revision":N`), `"revisions"`)
 		if ok {
-			got += `"revisions"` + anyNumber.ReplaceAllString(revisions, ":N")
+			body += `"revisions"` + anyNumber.ReplaceAllString(revisions, ":N")
 		}
-		if response.StatusCode != step.status || step.answer != "" && got != step.answer {
-			t.Errorf("%s %s %.50s: %s %s", step.method, step.object, step.body, response.Status, body)
+		if got.status != step.status || step.answer != "" && body != step.answer {
+			t.Errorf("%s %s %.50s: %+v", step.method, step.object, step.body, got)
 		}
-		if response.StatusCode == http.StatusMethodNotAllowed && response.Header.Get("Allow") == "" {
+		if got.status == http.StatusMethodNotAllowed && got.header.Get("Allow") == "" {
 			t.Error("405 without Allow")
 		}
 	}
@@ -97,8 +96,8 @@ func TestHTTPContentType(t *testing.T) {
 		{"PATCH", "application/merge-patch+json", 200},
 		{"PUT", "application/json; charset=utf-8", 200},
 	} {
-		if response, body := n.ask(t, test.method, "live/ball", `{"x":1}`, "Content-Type", test.contentType); response.StatusCode != test.status {
-			t.Errorf("%+v: %s %s", test, response.Status, body)
+		if got := n.ask(t, test.method, "live/ball", `{"x":1}`, "Content-Type", test.contentType); got.status != test.status {
+			t.Errorf("%+v: %+v", test, got)
 		}
 	}
 }
@@ -108,11 +107,11 @@ func TestHTTPConditions(t *testing.T) {
 	n := startNode(t, startServer(t), edge.Config{})
 	ask := func(want int, method, object, body string, header ...string) string {
 		t.Helper()
-		response, answer := n.ask(t, method, object, body, header...)
-		if response.StatusCode != want {
-			t.Errorf("%s %s %s %v: %s %s", method, object, body, header, response.Status, answer)
+		got := n.ask(t, method, object, body, header...)
+		if got.status != want {
+			t.Errorf("%s %s %s %v: %+v", method, object, body, header, got)
 		}
-		return response.Header.Get("ETag")
+		return got.header.Get("ETag")
 	}
 	const x = "live/ball?key=x"
 	ask(412, "PUT", x, "1", "If-Match", "*")
@@ -154,12 +153,12 @@ func TestHTTPDenied(t *testing.T) {
 		{"PUT", "live/ball", `{"x":1}`, 200},
 		{"DELETE", "live/ball?key=x", "", 200},
 	} {
-		if response, body := n.ask(t, test.method, test.object, test.body); response.StatusCode != test.status {
-			t.Errorf("%+v: %s %s", test, response.Status, body)
+		if got := n.ask(t, test.method, test.object, test.body); got.status != test.status {
+			t.Errorf("%+v: %+v", test, got)
 		}
 	}
-	if response, _ := n.ask(t, "GET", "live/ball", "", "Accept", "text/event-stream"); response.StatusCode != 403 {
-		t.Error(response.Status)
+	if got := n.ask(t, "GET", "live/ball", "", "Accept", "text/event-stream"); got.status != 403 {
+		t.Error(got)
 	}
 }
 
@@ -221,15 +220,15 @@ func TestEvents(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	// Whoever has sent it, it is told.
-	if response, body := one.ask(t, "POST", "live/ball", `{"method":"msg","args":["hi"]}`); response.StatusCode != http.StatusNoContent {
-		t.Error(response.Status, body)
+	if got := one.ask(t, "POST", "live/ball", `{"method":"msg","args":["hi"]}`); got.status != http.StatusNoContent {
+		t.Error(got)
 	}
 	if got := event(t, in); got != "event: send\ndata: {\"type\":\"send\",\"method\":\"msg\",\"args\":[\"hi\"]}\n" {
 		t.Errorf("%q", got)
 	}
 	stop()
-	if response, body := one.ask(t, "PATCH", "live/ball", `{"x":null,"y":2}`); response.StatusCode != http.StatusOK {
-		t.Error(response.Status, body)
+	if got := one.ask(t, "PATCH", "live/ball", `{"x":null,"y":2}`); got.status != http.StatusOK {
+		t.Error(got)
 	}
 	in, stop = listen(t, two, "live/ball", "Last-Event-ID", fmt.Sprint(first))
 	if got := event(t, in); !strings.Contains(got, `"set":{"y":2},"remove":["x"]`) {

@@ -194,8 +194,15 @@ func snapshotOf(object, attributes string) string {
 	return fmt.Sprintf(`{"type":"snapshot","object":%q,"persistent":false,"revision":N,"attributes":%s}`, object, attributes)
 }
 
-// ask makes a plain request, and returns the status and the body.
-func (n *node) ask(t testing.TB, method, object, body string, header ...string) (*http.Response, string) {
+// answer is that to a plain request.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// ask makes a plain request.
+func (n *node) ask(t testing.TB, method, object, body string, header ...string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+n.http+objects.WebPath+object, strings.NewReader(body))
 	if err != nil {
@@ -217,5 +224,5 @@ func (n *node) ask(t testing.TB, method, object, body string, header ...string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, strings.TrimSpace(string(b))
+	return answer{response.StatusCode, response.Header, strings.TrimSpace(string(b))}
 }
