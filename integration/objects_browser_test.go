@@ -94,7 +94,8 @@ func (b *browserTab) drag(selector string, dx, dy float64) {
 	b.do(input.DispatchMouseEvent(input.MouseReleased, x+dx, y+dy).WithButton(input.Left).WithClickCount(1))
 }
 
-// picture writes what the page looks like where the test's artifacts are.
+// picture writes what the page looks like to the directory NATSCAST_TEST_ARTIFACTS, or that of the test's artifacts (go
+// test -artifacts).
 func (b *browserTab) picture(name string) {
 	b.t.Helper()
 	var png []byte

@@ -23,4 +23,8 @@
 //     shown already.
 //   - A method call (SendMessage) waits for the changes that came before it, so its receivers know those. Calls of clients of
 //     different nodes have no common order: nobody stores them.
+//   - Pages of other origins are refused unless the operator allows them: browsers let any page open a WebSocket. Plain
+//     requests that change something must be of a type for which browsers ask first.
+//   - A WebSocket costs a goroutine that reads, and a small buffer: nothing of its HTTP request is kept, and one goroutine sends
+//     the pings of all. Server-sent events are the same messages in another frame.
 package objects

@@ -264,40 +264,51 @@ func merged(s *kv.State, patches values) (list []kv.Edit) {
 	for _, key := range slices.Sorted(maps.Keys(patches)) {
 		value, revision := s.Get(key)
 		e := kv.Edit{Key: key}
-		if patches[key][0] == '{' {
+		switch patch := decode(patches[key]).(type) {
+		case nil:
+			if value == nil {
+				continue
+			}
+		case map[string]any:
 			if value == nil {
 				revision = 0
 			}
-			e.If = &revision
+			e.Value, e.If = encode(merge(decode(value), patch)), &revision
+		default:
+			e.Value = patches[key]
 		}
-		if e.Value = merge(value, patches[key]); e.Value != nil || value != nil {
-			list = append(list, e)
-		}
+		list = append(list, e)
 	}
 	return list
 }
 
-// merge applies a merge patch to a value. Nil is no value.
-func merge(value, patch json.RawMessage) json.RawMessage {
-	if string(patch) == "null" {
+// decode returns a JSON value with its numbers as they are, nil for none.
+func decode(value json.RawMessage) (v any) {
+	d := json.NewDecoder(bytes.NewReader(value))
+	d.UseNumber()
+	if d.Decode(&v) != nil {
 		return nil
 	}
-	if patch[0] != '{' {
-		return patch
+	return v
+}
+
+// merge applies a merge patch to a value.
+func merge(value any, patch map[string]any) map[string]any {
+	into, ok := value.(map[string]any)
+	if !ok {
+		into = map[string]any{}
 	}
-	var into, from values
-	_ = json.Unmarshal(patch, &from) // it is valid
-	if json.Unmarshal(value, &into) != nil || into == nil {
-		into = values{}
-	}
-	for key, p := range from {
-		if v := merge(into[key], p); v != nil {
-			into[key] = v
-		} else {
+	for key, p := range patch {
+		switch p := p.(type) {
+		case nil:
 			delete(into, key)
+		case map[string]any:
+			into[key] = merge(into[key], p)
+		default:
+			into[key] = p
 		}
 	}
-	return encode(into)
+	return into
 }
 
 // delete removes one attribute, or the object.
