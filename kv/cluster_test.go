@@ -17,7 +17,7 @@ import (
 )
 
 // openStore opens the buckets over a connection of its own. Nodes are gone after a second.
-func openStore(t *testing.T, server *server.Server) *Store {
+func openStore(t testing.TB, server *server.Server) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), connectTo(t, server), Options{})
 	if err != nil {

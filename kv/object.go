@@ -20,12 +20,16 @@ import (
 )
 
 const (
-	// objectTick is how often an object looks for what it may have missed, and tries again what failed.
+	// objectTick is how soon an object that has become quiet asks whether it has missed the last change, and quietTicks how
+	// often it asks when it stays so.
 	objectTick = 5 * time.Second
+	quietTicks = 6
 	// forgetful is after how long the marks of removed attributes may be gone from the bucket.
 	forgetful = markerTTL * 3 / 4
 	// pursuit is how soon what is missing is asked for again, and what is under way is looked after.
 	pursuit = 250 * time.Millisecond
+	// partPatience is how long the parts of a write are waited for.
+	partPatience = time.Second
 	// gapTimeout bounds one question for what is missing.
 	gapTimeout = time.Second
 )
@@ -110,17 +114,20 @@ type Object struct {
 	// Owned by run.
 	head     uint64    // all up to it is known
 	verified time.Time // when that was so
+	checked  bool      // nothing was heard since the store was asked whether something is missing
+	ticks    int
 
 	mu       sync.Mutex // guards what follows
 	state    *State
 	opened   bool
 	closed   bool
-	stays    bool        // when closed, it is not left
-	early    []*nats.Msg // of the tail, before opened
-	staged   []*nats.Msg // the beginning of a batch
-	missing  uint64      // what was stored up to it is to be asked for; 0 for nothing
-	watched  bool        // pursue runs now and then
-	landedAt uint64      // revision of the last acknowledgement
+	stays    bool             // when closed, it is not left
+	early    []*nats.Msg      // of the tail, before opened
+	staged   map[string]group // by what groupOf tells
+	missing  uint64           // what was stored up to it is to be asked for; 0 for nothing
+	heard    bool             // something of the tail, since the last tick
+	watched  bool             // pursue runs now and then
+	landedAt uint64           // revision of the last acknowledgement
 	queue    []*Write
 	flight   *flight
 	pending  map[uint64]*Write // published, and not yet seen in the tail
@@ -202,7 +209,14 @@ func (o *Object) tail(token string) string {
 	return strings.TrimSuffix(o.objects.bucket.tail(), ">") + o.name.Subject() + "." + token
 }
 
+// open waits for its turn: clients of a node that has died may come with thousands of objects at once.
 func (o *Object) open(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ErrAway
+	case o.objects.opening <- struct{}{}:
+	}
+	defer func() { <-o.objects.opening }()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	persistent, err := o.enter(ctx)
@@ -240,7 +254,7 @@ func (o *Object) read(ctx context.Context) (*State, error) {
 	if since > 0 {
 		state.since = since - 1
 	}
-	o.head, o.verified, o.staged = state.Revision, time.Now(), nil
+	o.head, o.verified = state.Revision, time.Now()
 	return state, nil
 }
 
@@ -282,7 +296,7 @@ func (o *Object) follow(ctx context.Context, restored <-chan nats.Status) {
 				pursuing.Stop()
 			}
 		case <-tick.C:
-			if o.isBehind(ctx) {
+			if !o.isComplete(ctx) {
 				o.catchUp(ctx)
 			}
 		}
@@ -312,11 +326,14 @@ func (o *Object) handle(m *nats.Msg) {
 	}
 }
 
-// stage applies a message, or keeps it until its batch is complete. When one before it is missing, all is asked for.
+// stage applies a message of the tail, or keeps it until its write is complete. When one before it is missing, all is asked
+// for.
 func (o *Object) stage(m *nats.Msg, revision uint64) {
-	batch := m.Header.Get(batchIDHeader)
-	if len(o.staged) > 0 && o.staged[0].Header.Get(batchIDHeader) != batch || len(o.staged) > batchLimit {
-		o.miss(revision) // the end of the batch before
+	o.heard = true
+	id, last := groupOf(m)
+	g := o.staged[id]
+	if len(g.messages) == 0 && versionOf(m) > o.state.Version+1+uint32(len(o.staged)) {
+		o.miss(revision) // its writer knew of one before it
 	}
 	a, ok := o.objects.attribute(m, revision)
 	before, err := strconv.ParseUint(m.Header.Get(jetstream.LastSequenceHeader), 10, 64)
@@ -327,10 +344,47 @@ func (o *Object) stage(m *nats.Msg, revision uint64) {
 		o.miss(revision)
 		return
 	}
-	o.staged = append(o.staged, m)
-	if batch == "" || m.Header.Get(batchCommitHeader) != "" {
-		o.apply(o.staged)
-		o.staged = nil
+	g.messages = append(g.messages, m)
+	if last || len(g.messages) > batchLimit {
+		delete(o.staged, id)
+		o.apply(g.messages)
+		return
+	}
+	if len(g.messages) == 1 {
+		g.since = time.Now()
+	}
+	if o.staged == nil {
+		o.staged = map[string]group{}
+	}
+	o.staged[id] = g
+	o.watch() // in case that its end never comes
+}
+
+// group is the beginning of a write that stores several attributes.
+type group struct {
+	messages []*nats.Msg
+	since    time.Time
+}
+
+// groupOf tells what a message belongs to, and whether it is the last one of it: parts are stored in order. A batch may be that of
+// another client of NATS.
+func groupOf(m *nats.Msg) (id string, last bool) {
+	if part, parts, ok := strings.Cut(m.Header.Get(partHeader), "/"); ok {
+		return m.Header.Get(writerHeader), part == parts
+	}
+	if id = m.Header.Get(batchIDHeader); id != "" && m.Header.Get(writerHeader) == "" {
+		return id, m.Header.Get(batchCommitHeader) != ""
+	}
+	return "", true
+}
+
+// applyLate applies the beginnings of writes whose end has not come.
+func (o *Object) applyLate() {
+	for id, g := range o.staged {
+		if time.Since(g.since) > partPatience {
+			delete(o.staged, id)
+			o.apply(g.messages)
+		}
 	}
 }
 
@@ -350,11 +404,13 @@ func (o *Object) isMissing() bool {
 	return o.missing > 0
 }
 
-// isStaged says that the message before m of the same attribute is in the same batch.
+// isStaged says that the message before m of the same attribute is staged.
 func (o *Object) isStaged(m *nats.Msg, before uint64) bool {
-	for _, s := range o.staged {
-		if s.Subject == m.Subject && s.Header.Get(jetstream.SequenceHeader) == strconv.FormatUint(before, 10) {
-			return true
+	for _, g := range o.staged {
+		for _, s := range g.messages {
+			if s.Subject == m.Subject && s.Header.Get(jetstream.SequenceHeader) == strconv.FormatUint(before, 10) {
+				return true
+			}
 		}
 	}
 	return false
@@ -405,17 +461,31 @@ func (o *Object) applyWrite(writer string, messages []*nats.Msg) {
 	}
 }
 
-// isBehind says whether something was stored since all was known last. Without an answer, nothing was.
-func (o *Object) isBehind(ctx context.Context) bool {
+// isComplete says whether nothing is missing. Of what is lost in the middle, the next change tells: so the store is asked when there is none.
+// Without an answer, nothing is missing.
+func (o *Object) isComplete(ctx context.Context) bool {
+	o.mu.Lock()
+	heard, known := o.heard, o.state.Revision
+	o.heard = false
+	o.mu.Unlock()
+	o.ticks++
+	if heard || o.checked && o.ticks%quietTicks != 0 {
+		o.checked = o.checked && !heard
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
 	defer cancel()
 	begun := time.Now()
 	_, head, err := o.objects.bucket.latest(ctx, o.name.Subject()+".*")
-	if err == nil && head <= o.head {
-		o.verified = begun
+	if err != nil {
+		return true
+	}
+	o.checked = true
+	if head > known {
 		return false
 	}
-	return err == nil
+	o.head, o.verified = known, begun
+	return true
 }
 
 // catchUp asks for what was stored since all was known last. While it is not told, missing stays what it is.
@@ -472,7 +542,7 @@ func (o *Object) reload(ctx context.Context) {
 		return
 	}
 	before := o.state
-	o.state, o.missing = state, 0
+	o.state, o.missing, o.staged = state, 0, nil
 	state.Persistent, state.Version = before.Persistent, max(before.Version, state.Version)
 	if u := difference(before, state); len(u.Changes) > 0 {
 		o.audience.Changed(o.state, u)

@@ -47,6 +47,8 @@ const (
 	sendToken = "=send"
 	// Linger is how long a temporary object outlives its last user.
 	Linger = 5 * time.Second
+	// openAtOnce bounds the objects that are opened together.
+	openAtOnce = 32
 	// dedupeWindow is longer than a write is tried.
 	dedupeWindow = 2 * writePatience
 )
@@ -55,6 +57,7 @@ const (
 const (
 	writerHeader  = "Natscast-Writer"  // who wrote: WRITER/NUMBER, the number is that of the write
 	versionHeader = "Natscast-Version" // of the object, after the write
+	partHeader    = "Natscast-Part"    // PART/PARTS of a write that stores several attributes
 	clearHeader   = "Natscast-Clear"   // the write removes all attributes
 	afterHeader   = "Natscast-After"   // revision that was before what is sent
 )
@@ -95,15 +98,19 @@ type meta struct {
 // Objects are the shared objects of the cluster, in the bucket "objects". Each attribute is a key of its own, OBJECT.ATTRIBUTE,
 // whose value is JSON: any NATS client may put it, watch it and remove it. What is no JSON counts as a string.
 type Objects struct {
-	js     jetstream.JetStream
-	bucket *bucket[json.RawMessage]
-	metas  *bucket[meta]
-	writer string // tells this process's writes from those of others
-	acks   string // before the numbers of writes, the subjects for answers
-	atomic bool   // the server stores several messages as one
+	js      jetstream.JetStream
+	bucket  *bucket[json.RawMessage]
+	metas   *bucket[meta]
+	writer  string        // tells this process's writes from those of others
+	opening chan struct{} // a token for each object that is being opened
+	acks    string        // before the numbers of writes, the subjects for answers
+	atomic  bool          // the server stores several messages as one
+	quick   bool          // at little cost
 
-	mu      sync.Mutex
-	cluster *Cluster // nil for one who is no node
+	publishing sync.Mutex // held while a batch is published; after an object's lock
+
+	mu      sync.Mutex // after an object's lock
+	cluster *Cluster   // nil for one who is no node
 	used    map[*Object]bool
 	flying  map[uint64]*Object // by the number of the first write that is not answered
 	written uint64             // number of the last write
@@ -119,20 +126,21 @@ func openObjects(ctx context.Context, nc *nats.Conn, kv jetstream.KeyValue) (*Ob
 	if err != nil {
 		return nil, err
 	}
-	o := newObjects(js, kv, stream.CachedInfo().Config.AllowAtomicPublish)
+	o := newObjects(js, kv, stream.CachedInfo().Config)
 	_, err = nc.Subscribe(o.acks+"*", o.acknowledged) // until the connection is closed
 	return o, err
 }
 
-func newObjects(js jetstream.JetStream, kv jetstream.KeyValue, atomic bool) *Objects {
+func newObjects(js jetstream.JetStream, kv jetstream.KeyValue, c jetstream.StreamConfig) *Objects {
 	return &Objects{
-		js: js, atomic: atomic,
-		bucket: newBucket(js, kv, func(_ string, value []byte, _ uint64) (json.RawMessage, error) { return normalize(value) }),
-		metas:  newBucket(js, kv, decodeMeta),
-		writer: strings.TrimPrefix(nats.NewInbox(), nats.InboxPrefix),
-		acks:   js.Conn().NewInbox() + ".",
-		used:   map[*Object]bool{},
-		flying: map[uint64]*Object{},
+		js: js, atomic: c.AllowAtomicPublish, quick: c.Replicas > 1 || c.Storage == jetstream.MemoryStorage,
+		bucket:  newBucket(js, kv, func(_ string, value []byte, _ uint64) (json.RawMessage, error) { return normalize(value) }),
+		metas:   newBucket(js, kv, decodeMeta),
+		writer:  strings.TrimPrefix(nats.NewInbox(), nats.InboxPrefix),
+		acks:    js.Conn().NewInbox() + ".",
+		used:    map[*Object]bool{},
+		opening: make(chan struct{}, openAtOnce),
+		flying:  map[uint64]*Object{},
 	}
 }
 

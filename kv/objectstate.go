@@ -106,10 +106,12 @@ func (s *State) forget() {
 }
 
 // note takes the version that a message of the bucket tells.
-func (s *State) note(m *nats.Msg) {
-	if v, err := strconv.ParseUint(m.Header.Get(versionHeader), 10, 32); err == nil {
-		s.Version = max(s.Version, uint32(v))
-	}
+func (s *State) note(m *nats.Msg) { s.Version = max(s.Version, versionOf(m)) }
+
+// versionOf is 0 for what another client of NATS has written.
+func versionOf(m *nats.Msg) uint32 {
+	v, _ := strconv.ParseUint(m.Header.Get(versionHeader), 10, 32)
+	return uint32(v)
 }
 
 // fits says whether an edit keeps the object within its limits.

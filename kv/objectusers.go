@@ -123,7 +123,7 @@ func (o *Objects) remove(ctx context.Context, name media.Name, revision uint64) 
 	own.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
 	number := o.number()
 	messages := append([]*nats.Msg{own}, o.messages(state, &Write{Clear: true, number: number}, state.Version+1)...)
-	_, err = o.store(ctx, messages, strconv.FormatUint(number, 10))
+	_, err = o.store(ctx, messages, strconv.FormatUint(number, 10), o.atomic)
 	return err
 }
 

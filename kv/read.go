@@ -15,7 +15,9 @@ import (
 // One page of what is stored.
 const (
 	pageMessages = 5000
-	pageBytes    = 4 << 20
+	// filterMessages are few: a filter matches the attributes of one object, most often.
+	filterMessages = 500
+	pageBytes      = 4 << 20
 )
 
 // errRead says that a bucket could not be read.
@@ -62,15 +64,15 @@ func (b *bucket[T]) each(ctx context.Context, visit func(key string, value []byt
 // page reads what is stored from a revision on, and says whether there is more. It names no subject, though
 // a bucket has but one kind: with a filter, the server counts all that match for each page.
 func (b *bucket[T]) page(ctx context.Context, from uint64) (page []*nats.Msg, pending bool, err error) {
-	return b.direct(ctx, map[string]any{"seq": from, "batch": pageMessages, "max_bytes": pageBytes})
+	return b.direct(ctx, pageMessages, map[string]any{"seq": from, "max_bytes": pageBytes})
 }
 
 // below visits what is stored of the subjects that match a filter, from a revision on, like each. It costs by what is stored after
 // that revision.
 func (b *bucket[T]) below(ctx context.Context, filter string, from uint64, visit func(m *nats.Msg, revision uint64)) error {
 	for more := true; more; {
-		page, pending, err := b.direct(ctx, map[string]any{
-			"seq": from, "next_by_subj": filter, "batch": pageMessages, "max_bytes": pageBytes,
+		page, pending, err := b.direct(ctx, filterMessages, map[string]any{
+			"seq": from, "next_by_subj": filter, "max_bytes": pageBytes,
 		})
 		if err != nil {
 			return fmt.Errorf("%w %s of bucket %s: %w", errRead, filter, b.name, err)
@@ -90,36 +92,40 @@ func (b *bucket[T]) below(ctx context.Context, filter string, from uint64, visit
 
 // revisionAt returns the first revision that was written after a time and is still stored, 0 for none.
 func (b *bucket[T]) revisionAt(ctx context.Context, t time.Time) (uint64, error) {
-	page, _, err := b.direct(ctx, map[string]any{"start_time": t.UTC(), "next_by_subj": b.subject(">"), "batch": 1})
+	page, _, err := b.direct(ctx, 1, map[string]any{"start_time": t.UTC(), "next_by_subj": b.subject(">")})
 	if err != nil || len(page) == 0 {
 		return 0, err
 	}
 	return strconv.ParseUint(page[0].Header.Get(jetstream.SequenceHeader), 10, 64)
 }
 
-// direct reads messages from any replica, and says whether there are more of that kind.
-func (b *bucket[T]) direct(ctx context.Context, what map[string]any) (page []*nats.Msg, pending bool, err error) {
+// direct reads as many messages at most from any replica, and says whether there are more of that kind.
+func (b *bucket[T]) direct(ctx context.Context, batch int, what map[string]any) (page []*nats.Msg, pending bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	what["batch"] = batch
 	request, err := json.Marshal(what)
 	if err != nil {
 		return nil, false, err
 	}
 	nc := b.js.Conn()
 	inbox := nc.NewInbox()
-	answers, err := nc.SubscribeSync(inbox)
+	answers := make(chan *nats.Msg, batch+1) // one for the end
+	sub, err := nc.ChanSubscribe(inbox, answers)
 	if err != nil {
 		return nil, false, err
 	}
 	// Its error says that the connection was closed, and the subscription with it.
-	defer func() { _ = answers.Unsubscribe() }()
+	defer func() { _ = sub.Unsubscribe() }()
 	if err := nc.PublishRequest("$JS.API.DIRECT.GET.KV_"+b.name, inbox, request); err != nil {
 		return nil, false, err
 	}
 	for {
-		m, err := answers.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, false, err
+		var m *nats.Msg
+		select {
+		case m = <-answers:
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
 		}
 		switch status := m.Header.Get("Status"); status {
 		case "":
