@@ -93,6 +93,9 @@ func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router
 	default:
 		return nil, fmt.Errorf("redirect %q: want %s, %s or %s", config.Redirect, RedirectAuto, RedirectAlways, RedirectOff)
 	}
+	if config.ObjectRate < 0 {
+		return nil, fmt.Errorf("object rate %v: want more than 0", config.ObjectRate)
+	}
 	if config.PlayWait == 0 {
 		config.PlayWait = defaultPlayWait
 	}

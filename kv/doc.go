@@ -5,6 +5,7 @@
 //	      ── Nodes        bucket "nodes":       who lives; an entry with a TTL, written again at each heartbeat
 //	      ── Connections  bucket "connections": the clients of all nodes, below NODE.INCARNATION
 //	      ── Hotness      bucket "hotness":     how busy nodes and their streams are, below NODE.INCARNATION
+//	      ── Objects      bucket "objects":     shared objects, a key OBJECT.ATTRIBUTE each, and =object.OBJECT for each itself
 //
 // [Store.Join] makes a node a member: a [Cluster] writes what the node has to tell, in the background,
 // and follows what the others tell in a [View].
@@ -15,6 +16,10 @@
 //	Acquire ── create the key, with a TTL; the revision is the epoch
 //	Run     ── write it again every third of the TTL, at the revision we know
 //	Release ── delete it at the revision we know
+//
+// A shared object in use is an [Object], a replica that follows its own keys alone:
+//
+//	Submit ── queue ── one flight at a time ── JetStream ── state.objects.OBJECT.* ── the state ── Audience
 //
 // Decisions:
 //
@@ -42,4 +47,17 @@
 //     nothing from then on. It is purged by the first of three nodes in an order that all see alike, or by the
 //     next node that joins when nobody was there. A node that the cluster has lost joins as another incarnation
 //     and writes all anew, so a purge that comes late hits nothing that lives.
+//   - An object's tail has gaps in the bucket's sequence, where other objects change. What is missing shows all the same: by the attribute's own
+//     last sequence, by the version that each write carries, and by a question when the object has become quiet. It is asked for from where all was
+//     known; after longer than the marks of removed attributes live, the object is read anew.
+//   - All that one node writes to an object goes in order, one flight at a time; the next one takes all that waits. A write that is
+//     not answered is tried again under the same message id, so it is stored once. It is given up after ten seconds, which
+//     outlasts an election, or after one second without a connection, and may be stored all the same.
+//   - Attributes that one write changes come to the audience together. JetStream stores them as an atomic batch where that is cheap; on one
+//     server that stores in files it makes a store on disk for each batch, and syncs it (7 ms, one after the other), so there they are
+//     messages in a row, each with its part of the write, and a compare-and-swap or a deletion alone is a batch.
+//   - The version of RTMP's messages is in a header of each change, counted by the writer from what it knows. It is not written with
+//     compare-and-swap, which would make writers wait for each other: replicas count on where two have written at once.
+//   - Who uses a temporary object is in its own key, as incarnations of nodes, by compare-and-swap. The last living one deletes it by a batch that
+//     begins with that key, so nobody enters meanwhile; what dead nodes have left, their heirs delete.
 package kv

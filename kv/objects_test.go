@@ -131,9 +131,31 @@ func put(by string, pairs ...string) *Write {
 
 func TestObjectIsShared(t *testing.T) {
 	t.Parallel()
-	nats := startServer(t)
-	a := follow(t, openStore(t, nats).Objects, "live/ball", Temporary)
-	b := follow(t, openStore(t, nats).Objects, "live/ball", Temporary)
+	for name, test := range map[string]struct {
+		storage string
+		batches bool
+	}{
+		"file": {"file", true}, "memory": {"memory", true}, "a server without batches": {"memory", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nats := startServer(t)
+			testSharing(t, func() *Objects {
+				s, err := Open(t.Context(), connectTo(t, nats), Options{Storage: test.storage})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Objects.atomic = test.batches
+				return s.Objects
+			})
+		})
+	}
+}
+
+func testSharing(t *testing.T, open func() *Objects) {
+	t.Helper()
+	a := follow(t, open(), "live/ball", Temporary)
+	b := follow(t, open(), "live/ball", Temporary)
 	a.hears("opened v1 ")
 	b.hears("opened v1 ")
 
@@ -153,7 +175,7 @@ func TestObjectIsShared(t *testing.T) {
 	a.hears("changed v4 -x", `sent msg ["hi"]`)
 	b.hears("wrote v4 -x", `sent msg ["hi"]`)
 
-	c := follow(t, openStore(t, nats).Objects, "live/ball", Temporary)
+	c := follow(t, open(), "live/ball", Temporary)
 	c.hears("opened v4 y=21")
 
 	c.Submit(&Write{Clear: true})

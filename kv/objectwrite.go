@@ -544,7 +544,7 @@ func (o *Objects) Write(ctx context.Context, name media.Name, w Write) (revision
 	}
 	w.number = o.number()
 	messages := o.messages(state, &w, state.Version+1)
-	revision, err = o.store(ctx, messages, strconv.FormatUint(w.number, 10), o.isBatch(&w, len(messages)))
+	revision, err = o.store(ctx, messages, strconv.FormatUint(w.number, 10), o.atomic && len(messages) > 1)
 	if err != nil {
 		return 0, fmt.Errorf("write object %s: %w", name, err)
 	}
@@ -559,7 +559,7 @@ func (o *Objects) store(ctx context.Context, messages []*nats.Msg, id string, ba
 		switch {
 		case err == nil, errors.Is(err, ErrConflict), errors.Is(err, ErrLimit):
 			return revision, err
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, nats.ErrConnectionClosed):
 			return 0, away(err)
 		}
 		select {

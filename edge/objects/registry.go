@@ -71,6 +71,7 @@ type Registry struct {
 	mu      sync.Mutex // after an object's lock, where both are held
 	rooms   map[media.Name]*room
 	stopped bool
+	closing sync.WaitGroup
 }
 
 // New returns a registry without objects.
@@ -90,6 +91,7 @@ func (r *Registry) Stop() {
 	}
 	r.mu.Unlock()
 	stopping.Wait()
+	r.closing.Wait()
 }
 
 // Used returns how many objects are in use on this node.
@@ -154,6 +156,8 @@ func (r *Registry) close(rm *room) {
 	idle := rm.users == 0 && r.rooms[rm.name] == rm
 	if idle {
 		delete(r.rooms, rm.name)
+		r.closing.Add(1)
+		defer r.closing.Done()
 	}
 	r.mu.Unlock()
 	if idle {
