@@ -1,0 +1,294 @@
+package kv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// flight is what was published together, and is not answered yet.
+type flight struct {
+	writes   []*Write
+	messages []*nats.Msg
+	keys     map[string]bool
+	bytes    int
+	batch    bool            // it is stored as a whole; otherwise each message is acknowledged
+	open     map[string]bool // the acknowledgements that are to come
+	next     time.Time       // of another attempt
+	attempts int
+	relaxed  bool // it was tried without marks
+}
+
+// publish tries once to store what is in flight, but for what was acknowledged already.
+func (o *Object) publish(f *flight) {
+	f.attempts++
+	f.next = time.Now().Add(attemptInterval)
+	number := f.writes[0].number
+	o.objects.expect(number, o)
+	id := strconv.FormatUint(number, 10)
+	o.objects.address(f.messages, id, f.attempts, f.batch)
+	if f.open == nil {
+		f.open = map[string]bool{}
+		for i, m := range f.messages {
+			if !f.batch || i == len(f.messages)-1 {
+				m.Reply = o.objects.acks + id + "-" + strconv.Itoa(i)
+				f.open[m.Reply] = true
+			}
+		}
+	}
+	// JetStream takes few batches at once: none is begun before the one before it is complete.
+	o.objects.publishing.Lock()
+	defer o.objects.publishing.Unlock()
+	for _, m := range f.messages {
+		if m.Reply != "" && !f.open[m.Reply] {
+			continue
+		}
+		if o.objects.js.Conn().PublishMsg(m) != nil {
+			return // another attempt follows
+		}
+	}
+}
+
+// address has the store recognize messages that come again, and makes one batch of them where that is asked for.
+func (o *Objects) address(messages []*nats.Msg, id string, attempt int, batch bool) {
+	id = o.writer + "/" + id
+	for i, m := range messages {
+		if i == 0 || !batch {
+			m.Header[jetstream.MsgIDHeader] = []string{id + "-" + strconv.Itoa(i)}
+		}
+		if !batch {
+			continue
+		}
+		m.Header[batchIDHeader] = []string{id + "-" + strconv.Itoa(attempt)}
+		m.Header[batchSequenceHeader] = []string{strconv.Itoa(i + 1)}
+		if i == len(messages)-1 {
+			m.Header[batchCommitHeader] = []string{"1"}
+		}
+	}
+}
+
+// acknowledged hands the store's answer to the object that waits for it. Answers to several attempts may come.
+func (o *Objects) acknowledged(m *nats.Msg) {
+	id, _, _ := strings.Cut(strings.TrimPrefix(m.Subject, o.acks), "-")
+	number, _ := strconv.ParseUint(id, 10, 64)
+	o.mu.Lock()
+	obj := o.flying[number]
+	o.mu.Unlock()
+	if obj != nil {
+		obj.acknowledged(m)
+	}
+}
+
+// expect notes which object waits for the answer to a write.
+func (o *Objects) expect(number uint64, obj *Object) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if obj != nil {
+		o.flying[number] = obj
+	} else {
+		delete(o.flying, number)
+	}
+}
+
+// acknowledged takes the store's answer.
+func (o *Object) acknowledged(m *nats.Msg) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := o.flight
+	if f == nil || !f.open[m.Subject] {
+		return
+	}
+	revision, err := decodeAck(m)
+	switch {
+	case err == nil:
+		o.landedAt = max(o.landedAt, revision)
+		delete(f.open, m.Subject)
+		if len(f.open) == 0 {
+			o.landed(f, revision)
+		}
+	case errors.Is(err, ErrConflict) && o.relax(f):
+		o.publish(f)
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrLimit):
+		o.refuse(err)
+		o.flush()
+	default:
+		slog.Debug("kv: another attempt follows", "object", o.name, "err", err)
+		f.next = time.Now()
+	}
+}
+
+// relax drops from a write that has failed the marks of removed attributes, which may have expired. It reports
+// whether there were any.
+func (o *Object) relax(f *flight) (relaxed bool) {
+	if f.relaxed {
+		return false
+	}
+	f.relaxed = true
+	for i, e := range f.writes[0].Edits {
+		if e.If != nil && *e.If == 0 && o.state.attributes[e.Key].Value == nil {
+			f.messages[i].Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+			relaxed = true
+		}
+	}
+	return relaxed
+}
+
+// landed notes that what was in flight is stored.
+func (o *Object) landed(f *flight, revision uint64) {
+	now := time.Now()
+	for _, w := range f.writes {
+		w.stored, w.revision = now, revision
+	}
+	o.land()
+	o.flush()
+}
+
+func (o *Object) land() {
+	o.objects.expect(o.flight.writes[0].number, nil)
+	o.flight = nil
+}
+
+// settle ends what was stored before the object has caught up: its message in the tail was lost, and overwritten.
+func (o *Object) settle() {
+	o.settleThose(func(w *Write) bool { return w.revision > 0 && w.revision <= o.head })
+	o.releaseUntil(math.MaxUint64)
+}
+
+func (o *Object) settleThose(stored func(*Write) bool) {
+	for _, number := range slices.Sorted(maps.Keys(o.pending)) {
+		if w := o.pending[number]; stored(w) {
+			delete(o.pending, number)
+			o.audience.Settled(o.state, w, nil)
+		}
+	}
+}
+
+// retry tries at once what was not answered.
+func (o *Object) retry() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.flight != nil {
+		o.publish(o.flight)
+	}
+	o.flush()
+}
+
+// pursue looks after what is under way or missing, and reports whether there is still something.
+func (o *Object) pursue(ctx context.Context) bool {
+	if o.isMissing() || o.isTailLate(ctx) {
+		o.catchUp(ctx)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	connected := o.objects.js.Conn().IsConnected()
+	if f := o.flight; f != nil {
+		waited := time.Since(f.writes[0].asked)
+		switch {
+		case waited > writePatience, !connected && waited > awayPatience:
+			o.refuse(ErrAway)
+		case connected && time.Now().After(f.next):
+			o.publish(f)
+		}
+	}
+	for len(o.queue) > 0 && !connected && time.Since(o.queue[0].asked) > awayPatience {
+		o.audience.Settled(o.state, o.queue[0], ErrAway)
+		o.queue = o.queue[1:]
+	}
+	o.applyLate()
+	o.flush()
+	o.watched = o.missing > 0 || len(o.staged) > 0 || o.flight != nil || len(o.queue) > 0 || len(o.pending) > 0
+	return o.watched
+}
+
+// isTailLate says that the tail has not told of what was stored some time ago. Where the store has not told the revision, the
+// newest one is as good.
+func (o *Object) isTailLate(ctx context.Context) bool {
+	late, unknown := o.lateWrites()
+	if len(unknown) == 0 {
+		return late
+	}
+	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
+	defer cancel()
+	_, head, err := o.objects.bucket.latest(ctx, o.name.Subject()+".*")
+	if err != nil {
+		return late
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range unknown {
+		w.revision = head
+	}
+	return true
+}
+
+func (o *Object) lateWrites() (late bool, unknown []*Write) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range o.pending {
+		if w.stored.IsZero() || time.Since(w.stored) < tailPatience {
+			continue
+		}
+		late = true
+		if w.revision == 0 {
+			unknown = append(unknown, w)
+		}
+	}
+	return late, unknown
+}
+
+// refuse gives up what is in flight. It may have been stored: then it comes as somebody else's change.
+func (o *Object) refuse(err error) {
+	writes := o.flight.writes
+	o.land()
+	for _, w := range writes {
+		if o.pending[w.number] != nil {
+			delete(o.pending, w.number)
+			o.audience.Settled(o.state, w, err)
+		}
+	}
+}
+
+// refuseAll ends all that waits.
+func (o *Object) refuseAll(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.flight != nil {
+		o.refuse(err)
+	}
+	for _, w := range o.queue {
+		o.audience.Settled(o.state, w, err)
+	}
+	o.queue = nil
+}
+
+// decodeAck reads the store's answer to a write: an error of [ErrConflict] or [ErrLimit] is final, another one is not.
+func decodeAck(m *nats.Msg) (revision uint64, err error) {
+	const batchStored, messageTooLong = 10201, 10054
+	var ack struct {
+		Error    *jetstream.APIError `json:"error"`
+		Sequence uint64              `json:"seq"`
+	}
+	if err := json.Unmarshal(m.Data, &ack); err != nil {
+		return 0, fmt.Errorf("%w: answer of the store: %w", ErrValue, err) // nobody was there, and the answer is empty
+	}
+	switch {
+	case ack.Error == nil, ack.Error.ErrorCode == batchStored:
+		return ack.Sequence, nil
+	case isMismatch(ack.Error):
+		return 0, fmt.Errorf("%w: %w", ErrConflict, ack.Error)
+	case ack.Error.ErrorCode == messageTooLong:
+		return 0, fmt.Errorf("%w: %w", ErrLimit, ack.Error)
+	}
+	return 0, ack.Error
+}

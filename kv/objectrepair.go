@@ -1,0 +1,133 @@
+package kv
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// miss has all asked for that was stored up to a revision.
+func (o *Object) miss(revision uint64) {
+	o.staged = nil
+	if o.missing == 0 {
+		o.watched = false
+	}
+	o.missing = max(o.missing, revision)
+	o.watch()
+}
+
+func (o *Object) isMissing() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.missing > 0
+}
+
+// isComplete says whether nothing is missing. Of what is lost in the middle, the next change tells: so the store is asked when there is none.
+// Without an answer, nothing is missing.
+func (o *Object) isComplete(ctx context.Context) bool {
+	o.mu.Lock()
+	heard, known := o.heard, o.state.Revision
+	o.heard = false
+	o.mu.Unlock()
+	o.ticks++
+	if heard || o.checked && o.ticks%quietTicks != 0 {
+		o.checked = o.checked && !heard
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
+	defer cancel()
+	begun := time.Now()
+	_, head, err := o.objects.bucket.latest(ctx, o.name.Subject()+".*")
+	if err != nil {
+		return true
+	}
+	o.checked = true
+	if head > known {
+		return false
+	}
+	o.head, o.verified = known, begun
+	return true
+}
+
+// catchUp asks for what was stored since all was known last. While it is not told, missing stays what it is.
+func (o *Object) catchUp(ctx context.Context) {
+	if !o.objects.js.Conn().IsConnected() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.miss(1)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
+	defer cancel()
+	if time.Since(o.verified) > forgetful {
+		o.reload(ctx)
+		return
+	}
+	begun := time.Now()
+	var found []*nats.Msg
+	err := o.objects.bucket.below(ctx, o.objects.filter(o.name), o.head+1, func(m *nats.Msg, revision uint64) {
+		found = append(found, m)
+		o.head = revision
+	})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.apply(found)
+	if err != nil || o.state.Revision < o.missing { // or a replica has answered that lags
+		o.miss(1)
+		return
+	}
+	o.missing, o.verified = 0, begun
+	o.settle()
+}
+
+// watch has run pursue what is under way.
+func (o *Object) watch() {
+	if o.watched {
+		return
+	}
+	o.watched = true
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// reload reads the object anew, and tells of what differs: it was out of sight for too long.
+func (o *Object) reload(ctx context.Context) {
+	state, err := o.read(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil {
+		slog.Debug("kv: trying again", "object", o.name, "err", err)
+		o.miss(1)
+		return
+	}
+	before := o.state
+	o.state, o.missing, o.staged = state, 0, nil
+	state.Persistent, state.Version = before.Persistent, max(before.Version, state.Version)
+	if u := difference(before, state); len(u.Changes) > 0 {
+		o.audience.Changed(o.state, u)
+	}
+	o.settle()
+}
+
+func difference(before, now *State) Update {
+	var u Update
+	for _, a := range before.All() {
+		if value, revision := now.Get(a.Key); value == nil {
+			u.Changes = append(u.Changes, AttributeChange{Attribute: Attribute{Key: a.Key, Revision: revision}})
+		}
+	}
+	for _, a := range now.All() {
+		if value, _ := before.Get(a.Key); !bytes.Equal(value, a.Value) {
+			u.Changes = append(u.Changes, AttributeChange{Attribute: a})
+		}
+	}
+	slices.SortStableFunc(u.Changes, func(a, b AttributeChange) int { return cmp.Compare(a.Revision, b.Revision) })
+	return u
+}
