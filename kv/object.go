@@ -56,6 +56,7 @@ type Write struct {
 	Void *atomic.Bool
 
 	number   uint64
+	flight   uint64 // the number of the first write in the flight
 	asked    time.Time
 	stored   time.Time // when the store has said so; the tail should tell of it then
 	revision uint64    // not before that of the write, when it is stored; 0 when the store has not told
@@ -279,7 +280,8 @@ func (o *Object) follow(ctx context.Context, restored <-chan nats.Status) {
 			o.retry()
 		case <-o.rejoin:
 			if err := o.reenter(ctx); err != nil {
-				slog.Warn("kv: not in use, for the cluster", "object", o.name, "err", err)
+				slog.Warn("kv: not in use, for the cluster: trying again", "object", o.name, "err", err)
+				time.AfterFunc(pursuit, o.enterAgain)
 			}
 		case <-o.wake:
 			pursuing.Reset(pursuit)

@@ -146,7 +146,7 @@ func (o *Object) applyWrite(writer string, messages []*nats.Msg) {
 		o.state.Version++
 	}
 	if own := u.Write; own != nil && len(o.pending) > 0 {
-		o.settleThose(func(w *Write) bool { return w.number < own.number }) // they are in this order
+		o.settleThose(func(w *Write) bool { return w.flight < own.flight }) // one is stored before the next begins
 	}
 	if changed || u.Write != nil {
 		o.audience.Changed(o.state, u)

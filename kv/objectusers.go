@@ -197,10 +197,14 @@ func (o *Objects) rejoined() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for obj := range o.used {
-		select {
-		case obj.rejoin <- struct{}{}:
-		default:
-		}
+		obj.enterAgain()
+	}
+}
+
+func (o *Object) enterAgain() {
+	select {
+	case o.rejoin <- struct{}{}:
+	default:
 	}
 }
 

@@ -125,6 +125,7 @@ func (f *flight) add(w *Write, messages []*nats.Msg) {
 		f.keys[e.Key] = true
 	}
 	f.writes = append(f.writes, w)
+	w.flight = f.writes[0].number
 	for _, m := range messages {
 		f.messages = append(f.messages, m)
 		f.bytes += len(m.Data)
