@@ -111,8 +111,7 @@ func (n *node) page(path string) string {
 }
 
 // The ball of 2007: who moves it in one browser, in Flash or in NATS moves it in all browsers.
-func TestBallInBrowsers(t *testing.T) {
-	t.Parallel()
+func TestBallInBrowsers(t *testing.T) { // not beside others: browsers take the whole host
 	open := startBrowser(t)
 	c := &cluster{nats: startNATS(t)}
 	c.origin = startNode(t, "origin", "--nats", c.nats.url, "--id", "origin")
@@ -189,8 +188,7 @@ func putInNATS(t *testing.T, c *cluster, key, value string) {
 }
 
 // Two pages on two nodes chat about a stream that both play.
-func TestChatInBrowsers(t *testing.T) {
-	t.Parallel()
+func TestChatInBrowsers(t *testing.T) { // not beside others, either
 	open := startBrowser(t)
 	c := startCluster(t)
 	one, two := open(c.origin.page("chat.html?stream=live/test")), open(c.edge.page("chat.html?stream=live/test"))
