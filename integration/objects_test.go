@@ -211,9 +211,12 @@ func (s *natsServer) object(t *testing.T, prefix string) map[string]float64 {
 	return attributes
 }
 
-// checkOrders fails the test unless there is one order that all have seen, each with gaps perhaps.
+// checkOrders fails the test unless all have seen the changes of each attribute in one order, each with gaps perhaps. Across
+// attributes, a replica may learn late of what was stored while the leader died: few changes may be told in another order.
 func checkOrders(t *testing.T, users []*objectUser) {
 	t.Helper()
+	const tolerated = 0.01
+	inverted, common := 0, 0
 	for i, a := range users {
 		rank := map[string]int{}
 		for n, change := range a.seen {
@@ -223,17 +226,26 @@ func checkOrders(t *testing.T, users []*objectUser) {
 			rank[change] = n
 		}
 		for j, b := range users[:i] {
-			last, at := -1, ""
+			last, lastOf := -1, map[string]int{}
 			for _, change := range b.seen {
 				n, ok := rank[change]
-				if ok && n < last {
-					t.Fatalf("user %d has seen %s after %s, user %d before it", j, change, at, i)
+				if !ok {
+					continue
 				}
-				if ok {
-					last, at = n, change
+				key, _, _ := strings.Cut(change, "=")
+				if before, ok := lastOf[key]; ok && n < before {
+					t.Errorf("users %d and %d have seen the changes of %s in different orders", i, j, key)
 				}
+				if common++; n < last {
+					inverted++
+				}
+				last, lastOf[key] = n, n
 			}
 		}
+	}
+	t.Logf("%d of %d changes were seen in another order than by another user", inverted, common)
+	if float64(inverted) > tolerated*float64(common) {
+		t.Error("want 1 % at most")
 	}
 }
 
