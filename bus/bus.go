@@ -118,6 +118,8 @@ const (
 	// backfillRequests bounds the answers under way on the backfill connection
 	// below what a server buffers for a client, each of at most pageBytes.
 	backfillRequests = 3
+	// singleRequests bounds those for single messages besides, each of at most a part.
+	singleRequests = 6
 	// headroom for the headers of a message within the server's payload limit.
 	headroom = 1024
 )
@@ -139,6 +141,7 @@ type Bus struct {
 	running   sync.WaitGroup
 
 	requests    chan struct{} // a token for each backfill request under way
+	singles     chan struct{} // and for each one for a single message
 	restored    chan struct{} // the control connection has come back
 	provisioned atomic.Bool
 	counters    counters
@@ -148,6 +151,8 @@ type Bus struct {
 	publishers  map[uint64]*Publisher
 	lastID      uint64
 	reconnected time.Time // when the ingest connection came back last
+	listed      []string  // all shards, as JetStream told
+	listedAt    time.Time
 }
 
 type counters struct {
@@ -172,6 +177,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	b := &Bus{
 		options:    o,
 		requests:   make(chan struct{}, backfillRequests),
+		singles:    make(chan struct{}, singleRequests),
 		restored:   make(chan struct{}, 1),
 		publishers: map[uint64]*Publisher{},
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -23,15 +24,21 @@ const (
 )
 
 // directRequest is JetStream's request for stored messages, which any replica
-// answers. With a batch it is answered by a page of messages and a mark at its
-// end, without one by a single message.
+// answers. With a batch, or for the last ones, it is answered by a page of messages
+// and a mark at its end, else by a single message.
 type directRequest struct {
-	Seq      uint64 `json:"seq,omitempty"`
-	LastFor  string `json:"last_by_subj,omitempty"`
-	NextFor  string `json:"next_by_subj,omitempty"`
-	Batch    int    `json:"batch,omitempty"`
-	MaxBytes int    `json:"max_bytes,omitempty"`
+	Seq       uint64     `json:"seq,omitempty"`
+	StartTime *time.Time `json:"start_time,omitempty"`
+	LastFor   string     `json:"last_by_subj,omitempty"`
+	NextFor   string     `json:"next_by_subj,omitempty"`
+	Batch     int        `json:"batch,omitempty"`
+	MaxBytes  int        `json:"max_bytes,omitempty"`
+
+	MultiLast []string   `json:"multi_last,omitempty"`
+	UpToTime  *time.Time `json:"up_to_time,omitempty"` // only what was stored before
 }
+
+func (r directRequest) single() bool { return r.Batch == 0 && len(r.MultiLast) == 0 }
 
 // stored is a message from the store.
 type stored struct {
@@ -65,7 +72,29 @@ func (b *Bus) directGet(ctx context.Context, shard string, r directRequest) (pag
 	if err := b.backfill.PublishRequest("$JS.API.DIRECT.GET."+streamName(shard), inbox, body); err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", errDirectGet, err)
 	}
-	return readPage(ctx, answers, r.Batch == 0)
+	return readPage(ctx, answers, r.single())
+}
+
+// getOne asks the store of a shard for a single message. It is cheaper than [Bus.directGet], and
+// more of its kind may be under way.
+func (b *Bus) getOne(ctx context.Context, shard string, r directRequest) (stored, error) {
+	select {
+	case b.singles <- struct{}{}:
+		defer func() { <-b.singles }()
+	case <-ctx.Done():
+		return stored{}, fmt.Errorf("%w: %w", errDirectGet, ctx.Err())
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	body, err := json.Marshal(r)
+	if err != nil {
+		return stored{}, fmt.Errorf("%w: %w", errDirectGet, err)
+	}
+	m, err := b.backfill.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+streamName(shard), body)
+	if err != nil {
+		return stored{}, fmt.Errorf("%w: shard %s: %w", errDirectGet, shard, err)
+	}
+	return readStored(m)
 }
 
 func readPage(ctx context.Context, answers *nats.Subscription, single bool) (page []stored, pending uint64, err error) {
@@ -74,26 +103,36 @@ func readPage(ctx context.Context, answers *nats.Subscription, single bool) (pag
 		if err != nil {
 			return page, 0, fmt.Errorf("%w: %w", errDirectGet, err)
 		}
-		switch status := m.Header.Get("Status"); status {
-		case "":
-		case "204":
+		if m.Header.Get("Status") == "204" {
 			pending, err := strconv.ParseUint(m.Header.Get("Nats-Num-Pending"), 10, 64)
 			if err != nil {
 				return page, 0, fmt.Errorf("%w: end of the batch: %w", errDirectGet, err)
 			}
 			return page, pending, nil
-		case "404":
-			return nil, 0, errNotStored
-		default:
-			return page, 0, fmt.Errorf("%w: %s %s", errDirectGet, status, m.Header.Get("Description"))
 		}
-		s := stored{subject: m.Header.Get("Nats-Subject"), Msg: m}
-		if s.sequence, err = strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64); err != nil {
-			return page, 0, fmt.Errorf("%w: sequence: %w", errDirectGet, err)
+		s, err := readStored(m)
+		if err != nil {
+			return page, 0, err
 		}
 		page = append(page, s)
 		if single {
 			return page, 0, nil
 		}
 	}
+}
+
+// readStored reads an answer that is a message, or says why there is none.
+func readStored(m *nats.Msg) (s stored, err error) {
+	switch status := m.Header.Get("Status"); status {
+	case "":
+	case "404":
+		return s, errNotStored
+	default:
+		return s, fmt.Errorf("%w: %s %s", errDirectGet, status, m.Header.Get("Description"))
+	}
+	s = stored{subject: m.Header.Get("Nats-Subject"), Msg: m}
+	if s.sequence, err = strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64); err != nil {
+		return s, fmt.Errorf("%w: sequence: %w", errDirectGet, err)
+	}
+	return s, nil
 }

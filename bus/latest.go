@@ -16,7 +16,7 @@ func (b *Bus) Latest(ctx context.Context, name media.Name) (dts uint32, at time.
 	var c Chunk
 	var mu sync.Mutex
 	var asking sync.WaitGroup
-	for _, shard := range b.shards() {
+	for _, shard := range b.allShards(ctx) {
 		for _, kind := range []string{".key", ".delta"} {
 			asking.Go(func() {
 				page, _, err := b.directGet(ctx, shard, directRequest{LastFor: liveSubject(shard, name) + kind})

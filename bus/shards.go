@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,8 @@ import (
 const (
 	provisionTimeout = 20 * time.Second
 	provisionRetry   = 200 * time.Millisecond
+	// listFor is how long a list of the shards counts.
+	listFor = 10 * time.Second
 )
 
 func streamName(shard string) string { return "LIVE_" + shard }
@@ -27,6 +31,32 @@ func (b *Bus) shards() []string {
 		shards[i] = strconv.Itoa(i)
 	}
 	return shards
+}
+
+// allShards are the shards of the options, and those besides that JetStream has.
+func (b *Bus) allShards(ctx context.Context) []string {
+	b.mu.Lock()
+	listed, old := b.listed, time.Since(b.listedAt) > listFor
+	b.mu.Unlock()
+	if !old {
+		return listed
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	listed = b.shards()
+	names := b.js.StreamNames(ctx, jetstream.WithStreamListSubject("live.>"))
+	for name := range names.Name() {
+		if shard, ok := strings.CutPrefix(name, streamName("")); ok && !slices.Contains(listed, shard) {
+			listed = append(listed, shard)
+		}
+	}
+	if names.Err() != nil {
+		return listed // those that it told, not to be kept
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.listed, b.listedAt = listed, time.Now()
+	return listed
 }
 
 // Provision creates the shards, or updates them to the options. Any number of
