@@ -59,6 +59,10 @@ type Options struct {
 	Retention time.Duration
 	// MaxBytes bounds each shard (256 MiB); the oldest chunks go first.
 	MaxBytes int64
+
+	// StaticAge is how long a segment of a static stream is cached (10 min), and StaticBytes bounds the cache (256 MiB).
+	StaticAge   time.Duration
+	StaticBytes int64
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -67,6 +71,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.Storage = cmp.Or(o.Storage, Memory)
 	o.Retention = cmp.Or(o.Retention, 30*time.Second)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256<<20)
+	o.StaticAge = cmp.Or(o.StaticAge, 10*time.Minute)
+	o.StaticBytes = cmp.Or(o.StaticBytes, 256<<20)
 	switch {
 	case o.Server == nil && o.URLs == "":
 		return o, fmt.Errorf("%w: neither URLs nor a server", ErrOptions)
@@ -134,6 +140,7 @@ type Bus struct {
 	backfill  *nats.Conn
 	control   *nats.Conn
 	objects   *nats.Conn
+	static    *nats.Conn
 	js        jetstream.JetStream
 	ackPrefix string
 	ctx       context.Context // ends with Close
@@ -142,6 +149,8 @@ type Bus struct {
 
 	requests    chan struct{} // a token for each backfill request under way
 	singles     chan struct{} // and for each one for a single message
+	staticReads chan struct{} // a token for each segment on its way to this node
+	offerReads  chan struct{} // and for each one that it reads for others
 	restored    chan struct{} // the control connection has come back
 	provisioned atomic.Bool
 	counters    counters
@@ -175,11 +184,13 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{
-		options:    o,
-		requests:   make(chan struct{}, backfillRequests),
-		singles:    make(chan struct{}, singleRequests),
-		restored:   make(chan struct{}, 1),
-		publishers: map[uint64]*Publisher{},
+		options:     o,
+		requests:    make(chan struct{}, backfillRequests),
+		singles:     make(chan struct{}, singleRequests),
+		staticReads: make(chan struct{}, staticReads),
+		offerReads:  make(chan struct{}, offerReads),
+		restored:    make(chan struct{}, 1),
+		publishers:  map[uint64]*Publisher{},
 	}
 	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.connect(ctx); err != nil {
@@ -206,6 +217,9 @@ func (b *Bus) connect(ctx context.Context) (err error) {
 		return err
 	}
 	if b.objects, err = b.dial(ctx, "objects", nil, noBuffer); err != nil {
+		return err
+	}
+	if b.static, err = b.dial(ctx, "static", nil, noBuffer, nats.SyncQueueLen(tailQueue)); err != nil {
 		return err
 	}
 	if b.js, err = jetstream.New(b.control, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
@@ -321,7 +335,7 @@ func (b *Bus) Stats() Stats {
 func (b *Bus) Close() {
 	b.cancel()
 	b.running.Wait()
-	for _, nc := range []*nats.Conn{b.ingest, b.tail, b.backfill, b.control, b.objects} {
+	for _, nc := range []*nats.Conn{b.ingest, b.tail, b.backfill, b.control, b.objects, b.static} {
 		if nc != nil {
 			nc.Close()
 		}

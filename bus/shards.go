@@ -70,6 +70,9 @@ func (b *Bus) Provision(ctx context.Context) error {
 			return fmt.Errorf("provision shard %s: %w", shard, err)
 		}
 	}
+	if err := b.provision(ctx, b.staticConfig()); err != nil {
+		return fmt.Errorf("provision the cache of segments: %w", err)
+	}
 	b.provisioned.Store(true)
 	return nil
 }

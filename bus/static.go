@@ -1,0 +1,211 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/internal/media"
+	"natscast/internal/mediainfo"
+)
+
+// Errors of static streams.
+var (
+	// ErrNoAsset says that no origin offers the stream, or the content, any more.
+	ErrNoAsset = errors.New("no origin has it")
+	// ErrSegment is wrapped by the errors of an origin that cannot read a segment.
+	ErrSegment = errors.New("the origin cannot read the segment")
+)
+
+// staticStream is the JetStream stream with segments: the cluster's cache of what is watched.
+const staticStream = "STATIC"
+
+const (
+	// staticPart is the most of a segment that one message carries.
+	staticPart = 256 << 10
+	// staticReads bounds the segments under way to this node, below what a server buffers for a client.
+	staticReads = 4
+	// segmentTries is how often an origin is asked for a segment, each another one perhaps, and segmentTimeout is what one gets.
+	segmentTries   = 4
+	segmentTimeout = 3 * time.Second
+)
+
+// Asset is a static stream: a file at origins, cut into segments.
+type Asset struct {
+	Name media.Name `json:"name"`
+	// ID is that of the content, in hexadecimal digits: equal files have equal ones.
+	ID       string    `json:"id"`
+	Duration uint32    `json:"duration"` // ms
+	Size     int64     `json:"size"`     // bytes of the file
+	Modified time.Time `json:"modified"`
+	mediainfo.Info
+	// Starts are the times in ms at which the segments begin, and Sizes about their bytes.
+	Starts []uint32 `json:"starts"`
+	Sizes  []uint32 `json:"sizes"`
+	// Tails are the segments, by their index, that do not begin with a keyframe.
+	Tails []int `json:"tails,omitempty"`
+}
+
+// Segment is a part of a static stream, which a player can begin with: what a key chunk is to a live one.
+type Segment struct {
+	// Payload is FLV tags, the codec headers first. It is immutable.
+	Payload []byte
+	// Headers is how many leading bytes are codec headers.
+	Headers int
+}
+
+func findSubject(name media.Name) string     { return "asset.find." + name.Subject() }
+func readSubject(asset string) string        { return "asset.read." + asset }
+func segmentSubject(id string, n int) string { return "static." + id + "." + strconv.Itoa(n) }
+
+// FindAsset asks the origins for a static stream. It fails with [ErrNoAsset] when none has it.
+func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	answer, err := b.static.RequestWithContext(ctx, findSubject(name), nil)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return Asset{}, fmt.Errorf("%w: %s", ErrNoAsset, name)
+	case err != nil:
+		return Asset{}, fmt.Errorf("find %s: %w", name, err)
+	}
+	var a Asset
+	if err := json.Unmarshal(answer.Data, &a); err != nil {
+		return Asset{}, fmt.Errorf("find %s: %w", name, err)
+	}
+	if a.ID == "" || strings.ContainsAny(a.ID, ".*> ") || len(a.Starts) == 0 || len(a.Sizes) != len(a.Starts) {
+		return Asset{}, fmt.Errorf("find %s: an answer with %d segments, %d sizes and id %q", name, len(a.Starts), len(a.Sizes), a.ID)
+	}
+	return a, nil
+}
+
+// ReadSegment reads a segment, counted from 0: from the store, and when that does not have it, it has an origin put it there. It
+// fails with [ErrNoAsset] when none has the content.
+func (b *Bus) ReadSegment(ctx context.Context, asset string, n int) (Segment, error) {
+	select {
+	case b.staticReads <- struct{}{}:
+		defer func() { <-b.staticReads }()
+	case <-ctx.Done():
+		return Segment{}, ctx.Err()
+	}
+	var err error
+	for try := 0; ; try++ {
+		var s Segment
+		if s, err = b.storedSegment(ctx, asset, n); err == nil || try == segmentTries {
+			return s, wrapSegment(err, asset, n)
+		}
+		if err = b.askSegment(ctx, asset, n); errors.Is(err, ErrNoAsset) || errors.Is(err, ErrSegment) || ctx.Err() != nil {
+			return s, wrapSegment(err, asset, n)
+		}
+	}
+}
+
+func wrapSegment(err error, asset string, n int) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("segment %d of asset %s: %w", n, asset, err)
+}
+
+// storedSegment reads all parts of a segment. It fails with [errNotStored] unless they are all there.
+func (b *Bus) storedSegment(ctx context.Context, asset string, n int) (Segment, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	body, err := json.Marshal(map[string][]string{"multi_last": {segmentSubject(asset, n) + ".*"}})
+	if err != nil {
+		return Segment{}, err
+	}
+	inbox := b.static.NewInbox()
+	answers, err := b.static.SubscribeSync(inbox)
+	if err != nil {
+		return Segment{}, err
+	}
+	// Its error says that the connection was closed, and the subscription with it.
+	defer func() { _ = answers.Unsubscribe() }()
+	if err := b.static.PublishRequest("$JS.API.DIRECT.GET."+staticStream, inbox, body); err != nil {
+		return Segment{}, err
+	}
+	page, _, err := readPage(ctx, answers, false)
+	if err != nil {
+		return Segment{}, err
+	}
+	return joinSegment(page)
+}
+
+// joinSegment puts the parts of a segment together, in whatever order they come.
+func joinSegment(page []stored) (s Segment, err error) {
+	parts := make([][]byte, len(page))
+	size := 0
+	for _, m := range page {
+		index, count, _ := strings.Cut(m.Header.Get(headerPart), "/")
+		i, errIndex := strconv.Atoi(index)
+		n, errCount := strconv.Atoi(count)
+		if errIndex != nil || errCount != nil || i < 1 || i > n || n > maxParts {
+			return s, fmt.Errorf("%w: part %q of a segment", errMessage, m.Header.Get(headerPart))
+		}
+		if n != len(page) || parts[i-1] != nil {
+			return s, errNotStored // others have gone, or are yet to come
+		}
+		if parts[i-1] = m.Data; i == 1 {
+			if s.Headers, err = strconv.Atoi(m.Header.Get(headerHeaders)); err != nil {
+				return s, fmt.Errorf("%w: codec headers of a segment: %w", errMessage, err)
+			}
+		}
+		size += len(m.Data)
+	}
+	if s.Headers < 0 || s.Headers > size {
+		return s, fmt.Errorf("%w: %d bytes of codec headers in a segment of %d", errMessage, s.Headers, size)
+	}
+	if len(parts) == 1 {
+		s.Payload = parts[0]
+		return s, nil
+	}
+	s.Payload = make([]byte, 0, size)
+	for _, p := range parts {
+		s.Payload = append(s.Payload, p...)
+	}
+	return s, nil
+}
+
+// askSegment has an origin store a segment.
+func (b *Bus) askSegment(ctx context.Context, asset string, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, segmentTimeout)
+	defer cancel()
+	answer, err := b.static.RequestWithContext(ctx, readSubject(asset), []byte(strconv.Itoa(n)))
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return ErrNoAsset
+	case err != nil:
+		return err
+	case len(answer.Data) > 0:
+		return fmt.Errorf("%w: %s", ErrSegment, answer.Data)
+	}
+	return nil
+}
+
+// staticConfig is the cache of segments. A segment that is stored again replaces what is left of it.
+func (b *Bus) staticConfig() jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name:              staticStream,
+		Description:       "natscast: segments of static streams",
+		Subjects:          []string{"static.>"},
+		Storage:           jetstream.MemoryStorage,
+		Replicas:          1, // a cache: the origins have the files
+		MaxAge:            b.options.StaticAge,
+		MaxBytes:          b.options.StaticBytes,
+		MaxMsgsPerSubject: 1,
+		Discard:           jetstream.DiscardOld,
+		AllowDirect:       true,
+	}
+	if b.options.Storage == File {
+		c.Storage = jetstream.FileStorage
+	}
+	return c
+}
