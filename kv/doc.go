@@ -2,6 +2,7 @@
 // one file per bucket. Values are readable JSON, for any NATS client to read.
 //
 //	Store ── Streams      bucket "streams":     who publishes what, and where its chunks are
+//	      ── Recordings   bucket "recordings":  who records what: a lease as that of a publisher
 //	      ── Nodes        bucket "nodes":       who lives; an entry with a TTL, written again at each heartbeat
 //	      ── Connections  bucket "connections": the clients of all nodes, below NODE.INCARNATION
 //	      ── Hotness      bucket "hotness":     how busy nodes and their streams are, below NODE.INCARNATION
@@ -48,8 +49,11 @@
 //     next node that joins when nobody was there. A node that the cluster has lost joins as another incarnation
 //     and writes all anew, so a purge that comes late hits nothing that lives.
 //   - An object's tail has gaps in the bucket's sequence, where other objects change. What is missing shows all the same: by the attribute's own
-//     last sequence, by the version that each write carries, and by a question when the object has become quiet. It is asked for from where all was
-//     known; after longer than the marks of removed attributes live, the object is read anew.
+//     last sequence, by the version that each write carries, and by a question when the object has become quiet. A leader that is elected does not repeat what
+//     the one before it stored last, and a connection that comes back has missed something: both take so long that all tails are silent, so after
+//     a silence, a gap counts as something missing. It is asked for from where all was known, while what comes is held; after longer than the marks of
+//     removed attributes live, the object is read anew. The store has the newest value of each attribute alone: what others have overwritten
+//     meanwhile is not told, except to its writer, who still has it.
 //   - All that one node writes to an object goes in order, one flight at a time; the next one takes all that waits. A write that is
 //     not answered is tried again under the same message id, so it is stored once. It is given up after ten seconds, which
 //     outlasts an election, or after one second without a connection, and may be stored all the same.

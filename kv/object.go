@@ -25,8 +25,12 @@ const (
 	pursuit = 250 * time.Millisecond
 	// partPatience is how long the parts of a write are waited for.
 	partPatience = time.Second
-	// gapTimeout bounds one question for what is missing.
+	// tailSilence is shorter than it takes to elect a leader or to connect again.
+	tailSilence = 100 * time.Millisecond
+	// gapTimeout bounds the questions for what is missing, lagWait is between two, and maxHeld bounds what waits for the answer.
 	gapTimeout = time.Second
+	lagWait    = 10 * time.Millisecond
+	maxHeld    = 4096
 )
 
 // Audience is told what happens to an object, in order, one call at a time. It must not wait, or call the object
@@ -57,6 +61,7 @@ type Write struct {
 
 	number   uint64
 	flight   uint64 // the number of the first write in the flight
+	messages []*nats.Msg
 	asked    time.Time
 	stored   time.Time // when the store has said so; the tail should tell of it then
 	revision uint64    // not before that of the write, when it is stored; 0 when the store has not told
@@ -121,6 +126,8 @@ type Object struct {
 	early    []*nats.Msg      // of the tail, before opened
 	staged   map[string]group // by what groupOf tells
 	missing  uint64           // what was stored up to it is to be asked for; 0 for nothing
+	held     []*nats.Msg      // of the tail, while something is missing
+	silence  uint64           // how often the tails had been silent when something was heard last
 	heard    bool             // something of the tail, since the last tick
 	watched  bool             // pursue runs now and then
 	landedAt uint64           // revision of the last acknowledgement
@@ -276,6 +283,9 @@ func (o *Object) follow(ctx context.Context, restored <-chan nats.Status) {
 			return
 		case <-restored:
 			o.verified = time.Time{}
+			o.mu.Lock()
+			o.miss(1)
+			o.mu.Unlock()
 			o.catchUp(ctx)
 			o.retry()
 		case <-o.rejoin:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,7 +112,7 @@ func (o *Object) acknowledged(m *nats.Msg) {
 	switch {
 	case err == nil:
 		o.landedAt = max(o.landedAt, revision)
-		delete(f.open, m.Subject)
+		f.stored(m.Subject, revision)
 		if len(f.open) == 0 {
 			o.landed(f, revision)
 		}
@@ -126,6 +125,25 @@ func (o *Object) acknowledged(m *nats.Msg) {
 		slog.Debug("kv: another attempt follows", "object", o.name, "err", err)
 		f.next = time.Now()
 	}
+}
+
+// stored notes that the message with that reply subject was stored, and with it a batch.
+func (f *flight) stored(reply string, revision uint64) {
+	delete(f.open, reply)
+	for i, m := range f.messages {
+		switch before := uint64(len(f.messages) - 1 - i); {
+		case f.batch && revision > before:
+			stamp(m, revision-before)
+		case m.Reply == reply && revision > 0:
+			stamp(m, revision)
+		}
+	}
+}
+
+// stamp makes a message like one from the store.
+func stamp(m *nats.Msg, revision uint64) {
+	m.Header[jetstream.SubjectHeader] = []string{m.Subject}
+	m.Header[jetstream.SequenceHeader] = []string{strconv.FormatUint(revision, 10)}
 }
 
 // relax drops from a write that has failed the marks of removed attributes, which may have expired. It reports
@@ -162,7 +180,6 @@ func (o *Object) land() {
 // settle ends what was stored before the object has caught up: its message in the tail was lost, and overwritten.
 func (o *Object) settle() {
 	o.settleThose(func(w *Write) bool { return w.revision > 0 && w.revision <= o.head })
-	o.releaseUntil(math.MaxUint64)
 }
 
 func (o *Object) settleThose(stored func(*Write) bool) {
@@ -229,6 +246,7 @@ func (o *Object) isTailLate(ctx context.Context) bool {
 	for _, w := range unknown {
 		w.revision = head
 	}
+	o.miss(head)
 	return true
 }
 
@@ -242,6 +260,8 @@ func (o *Object) lateWrites() (late bool, unknown []*Write) {
 		late = true
 		if w.revision == 0 {
 			unknown = append(unknown, w)
+		} else {
+			o.miss(w.revision)
 		}
 	}
 	return late, unknown

@@ -5,13 +5,16 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
-// miss has all asked for that was stored up to a revision.
+// miss has all asked for that was stored up to a revision at least. What comes meanwhile is held.
 func (o *Object) miss(revision uint64) {
 	o.staged = nil
 	if o.missing == 0 {
@@ -48,18 +51,18 @@ func (o *Object) isComplete(ctx context.Context) bool {
 	}
 	o.checked = true
 	if head > known {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.miss(head)
 		return false
 	}
 	o.head, o.verified = known, begun
 	return true
 }
 
-// catchUp asks for what was stored since all was known last. While it is not told, missing stays what it is.
+// catchUp asks for what was stored since all was known last, after miss. While it is not told, missing stays what it is.
 func (o *Object) catchUp(ctx context.Context) {
 	if !o.objects.js.Conn().IsConnected() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.miss(1)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
@@ -68,6 +71,17 @@ func (o *Object) catchUp(ctx context.Context) {
 		o.reload(ctx)
 		return
 	}
+	for !o.ask(ctx) {
+		select {
+		case <-ctx.Done():
+			return // pursue follows
+		case <-time.After(lagWait):
+		}
+	}
+}
+
+// ask reports whether it was told all: a replica of the bucket may answer that lags.
+func (o *Object) ask(ctx context.Context) bool {
 	begun := time.Now()
 	var found []*nats.Msg
 	err := o.objects.bucket.below(ctx, o.objects.filter(o.name), o.head+1, func(m *nats.Msg, revision uint64) {
@@ -76,13 +90,53 @@ func (o *Object) catchUp(ctx context.Context) {
 	})
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.apply(found)
-	if err != nil || o.state.Revision < o.missing { // or a replica has answered that lags
-		o.miss(1)
-		return
+	o.apply(o.withOwn(found))
+	if err != nil || o.state.Revision < o.missing {
+		return false
 	}
-	o.missing, o.verified = 0, begun
+	o.known(begun)
+	return true
+}
+
+// withOwn returns what was found in the store, up to head, with the writes of this replica among it that others have overwritten there.
+func (o *Object) withOwn(found []*nats.Msg) []*nats.Msg {
+	in := map[uint64]bool{}
+	for _, m := range found {
+		in[revisionOf(m)] = true
+	}
+	all := slices.Clip(found)
+	for _, w := range o.pending {
+		for _, m := range w.messages {
+			if revision := revisionOf(m); revision > 0 && revision <= o.head && !in[revision] {
+				all = append(all, m)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b *nats.Msg) int { return cmp.Compare(revisionOf(a), revisionOf(b)) })
+	return all
+}
+
+// revisionOf is 0 for a message that is not known to be stored.
+func revisionOf(m *nats.Msg) uint64 {
+	revision, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return revision
+}
+
+// known ends what miss has begun: at that time, all was known that was stored.
+func (o *Object) known(at time.Time) {
+	o.missing, o.verified = 0, at
 	o.settle()
+	held := o.held
+	o.held = nil
+	for _, m := range held {
+		o.handle(m)
+	}
+	if o.missing == 0 {
+		o.releaseUntil(math.MaxUint64)
+	}
 }
 
 // watch has run pursue what is under way.
@@ -104,16 +158,15 @@ func (o *Object) reload(ctx context.Context) {
 	defer o.mu.Unlock()
 	if err != nil {
 		slog.Debug("kv: trying again", "object", o.name, "err", err)
-		o.miss(1)
 		return
 	}
 	before := o.state
-	o.state, o.missing, o.staged = state, 0, nil
+	o.state = state
 	state.Persistent, state.Version = before.Persistent, max(before.Version, state.Version)
 	if u := difference(before, state); len(u.Changes) > 0 {
 		o.audience.Changed(o.state, u)
 	}
-	o.settle()
+	o.known(o.verified)
 }
 
 func difference(before, now *State) Update {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -106,6 +107,9 @@ type Objects struct {
 	acks    string        // before the numbers of writes, the subjects for answers
 	atomic  bool          // the server stores several messages as one
 	quick   bool          // at little cost
+
+	heardAt  atomic.Int64  // when the tail of any object said something, in Unix nanoseconds
+	silences atomic.Uint64 // of all tails
 
 	publishing sync.Mutex // held while a batch is published; after an object's lock
 

@@ -29,29 +29,24 @@ func (o *Object) handle(m *nats.Msg) {
 		o.called(m)
 		return
 	}
-	if revision, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64); err == nil {
+	if revision := revisionOf(m); revision > 0 {
 		o.stage(m, revision)
 	}
 }
 
-// stage applies a message of the tail, or keeps it until its write is complete. When one before it is missing, all is asked
-// for.
+// stage applies a message of the tail, or keeps it until its write is complete. When one before it may be missing, all is asked
+// for, and it waits.
 func (o *Object) stage(m *nats.Msg, revision uint64) {
 	o.heard = true
-	id, last := groupOf(m)
-	g := o.staged[id]
-	if len(g.messages) == 0 && versionOf(m) > o.state.Version+1+uint32(len(o.staged)) {
-		o.miss(revision) // its writer knew of one before it
-	}
-	a, ok := o.objects.attribute(m, revision)
-	before, err := strconv.ParseUint(m.Header.Get(jetstream.LastSequenceHeader), 10, 64)
-	if ok && err == nil && before > o.state.attributes[a.Key].Revision && !o.isStaged(m, before) {
+	if o.missing == 0 && o.isAfterGap(m, revision) {
 		o.miss(revision)
 	}
 	if o.missing > 0 {
-		o.miss(revision)
+		o.hold(m, revision)
 		return
 	}
+	id, last := groupOf(m)
+	g := o.staged[id]
 	g.messages = append(g.messages, m)
 	if last || len(g.messages) > batchLimit {
 		delete(o.staged, id)
@@ -66,6 +61,44 @@ func (o *Object) stage(m *nats.Msg, revision uint64) {
 	}
 	o.staged[id] = g
 	o.watch() // in case that its end never comes
+}
+
+// isAfterGap says that something is missing before a message, or may be: its writer knew of another one, the attribute has changed
+// in between, or the tail has been silent so long that JetStream may have another leader, which does not repeat what
+// the one before it has stored last.
+func (o *Object) isAfterGap(m *nats.Msg, revision uint64) bool {
+	if s := o.objects.silence(); s != o.silence {
+		o.silence = s
+		if revision > o.state.Revision+1 {
+			return true
+		}
+	}
+	id, _ := groupOf(m)
+	if len(o.staged[id].messages) == 0 && versionOf(m) > o.state.Version+1+uint32(len(o.staged)) {
+		return true
+	}
+	a, ok := o.objects.attribute(m, revision)
+	before, err := strconv.ParseUint(m.Header.Get(jetstream.LastSequenceHeader), 10, 64)
+	return ok && err == nil && before > o.state.attributes[a.Key].Revision && !o.isStaged(m, before)
+}
+
+// silence counts the silences of all tails together. It is called for each message.
+func (o *Objects) silence() uint64 {
+	now := time.Now().UnixNano()
+	if before := o.heardAt.Swap(now); time.Duration(now-before) > tailSilence {
+		return o.silences.Add(1)
+	}
+	return o.silences.Load()
+}
+
+// hold keeps a message for when nothing before it is missing. What is too much is asked for too.
+func (o *Object) hold(m *nats.Msg, revision uint64) {
+	if len(o.held) == maxHeld {
+		o.held = nil
+		o.miss(revision)
+		return
+	}
+	o.held = append(o.held, m)
 }
 
 // group is the beginning of a write that stores several attributes.
@@ -100,7 +133,7 @@ func (o *Object) applyLate() {
 func (o *Object) isStaged(m *nats.Msg, before uint64) bool {
 	for _, g := range o.staged {
 		for _, s := range g.messages {
-			if s.Subject == m.Subject && s.Header.Get(jetstream.SequenceHeader) == strconv.FormatUint(before, 10) {
+			if s.Subject == m.Subject && revisionOf(s) == before {
 				return true
 			}
 		}
@@ -127,7 +160,7 @@ func (o *Object) applyWrite(writer string, messages []*nats.Msg) {
 	version := o.state.Version
 	changed := false
 	for _, m := range messages {
-		revision, _ := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+		revision := revisionOf(m)
 		a, ok := o.objects.attribute(m, revision)
 		o.state.Revision = max(o.state.Revision, revision)
 		if before := o.state.attributes[a.Key]; !ok || revision <= before.Revision {

@@ -125,7 +125,7 @@ func (f *flight) add(w *Write, messages []*nats.Msg) {
 		f.keys[e.Key] = true
 	}
 	f.writes = append(f.writes, w)
-	w.flight = f.writes[0].number
+	w.flight, w.messages = f.writes[0].number, messages
 	for _, m := range messages {
 		f.messages = append(f.messages, m)
 		f.bytes += len(m.Data)
