@@ -67,6 +67,8 @@ const (
 type Store struct {
 	// Streams is the directory of the streams.
 	Streams *Streams
+	// Recordings are the streams that an origin records, by the node that does.
+	Recordings *Streams
 	// Nodes is the membership of the cluster.
 	Nodes *Nodes
 	// Connections are those of all clients to all nodes.
@@ -116,6 +118,7 @@ func newStore(ctx context.Context, nc *nats.Conn, o Options, open func(js jetstr
 	buckets := map[string]jetstream.KeyValue{}
 	for _, b := range []struct{ name, description string }{
 		{streamsBucket, "natscast: who publishes what"},
+		{recordingsBucket, "natscast: who records what"},
 		{nodesBucket, "natscast: the nodes of the cluster"},
 		{connectionsBucket, "natscast: the clients of all nodes"},
 		{hotnessBucket, "natscast: how busy nodes and streams are"},
@@ -131,6 +134,7 @@ func newStore(ctx context.Context, nc *nats.Conn, o Options, open func(js jetstr
 	}
 	return &Store{
 		Streams:     &Streams{bucket: newBucket(js, buckets[streamsBucket], decodeStream), ttl: o.LeaseTTL},
+		Recordings:  &Streams{bucket: newBucket(js, buckets[recordingsBucket], decodeStream), ttl: o.LeaseTTL},
 		Nodes:       &Nodes{bucket: newBucket(js, buckets[nodesBucket], decodeNode), ttl: nodeTTL},
 		Connections: &Connections{bucket: newBucket(js, buckets[connectionsBucket], decodeConnection)},
 		Hotness:     &Hotness{bucket: newBucket(js, buckets[hotnessBucket], decodeHeat)},

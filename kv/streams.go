@@ -25,10 +25,16 @@ var (
 	ErrLost = errors.New("lease lost")
 )
 
-const streamsBucket = "streams"
+const (
+	streamsBucket    = "streams"
+	recordingsBucket = "recordings"
+)
 
 // Live is the kind of a stream with a publisher.
 const Live = "live"
+
+// Recording is the kind of an entry that says that its node records the stream.
+const Recording = "recording"
 
 // Stream is an entry of the directory: who publishes a stream, and where its
 // chunks are.
@@ -42,6 +48,9 @@ type Stream struct {
 	// [Streams.Acquire] sets it.
 	Epoch uint64    `json:"epoch,omitempty"`
 	Since time.Time `json:"since"`
+	// Record is what the publisher wants to be kept of a live stream: "record" or "append", the types of an RTMP
+	// publish command, or "" for nothing.
+	Record string `json:"record,omitempty"`
 	// Info is what the stream consists of, as far as its origin knows.
 	mediainfo.Info
 }
