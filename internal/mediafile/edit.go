@@ -47,10 +47,11 @@ func (m *movie) readEdits(trak box, timescale uint32) ([]edit, error) {
 // played.
 func (t *track) applyEdits(fragmented bool) error {
 	switch {
-	case len(t.edits) == 0:
-		return nil
 	case fragmented:
-		t.delay(-t.firstEdit())
+		// What has composition times below 0 is later by the lowest, as in ffmpeg.
+		t.delay(t.shift - t.firstEdit())
+		return nil
+	case len(t.edits) == 0:
 		return nil
 	}
 	var (
@@ -94,6 +95,9 @@ func (t *track) applyEdits(fragmented bool) error {
 // firstEdit is by how much the first edit puts a track forward: all that counts in a
 // fragmented file.
 func (t *track) firstEdit() int64 {
+	if len(t.edits) == 0 {
+		return 0
+	}
 	e := t.edits[0]
 	if e.media != emptyEdit {
 		return e.media

@@ -68,7 +68,7 @@ var recipes = []recipe{
 	{name: "mp3.mov", args: pictures + sound + x264 + "-c:a libmp3lame -b:a 64k"},
 	{name: "mp3.flv", args: pictures + sound + x264 + "-c:a libmp3lame -b:a 64k -ar 44100"},
 	{name: "ac3.mp4", unread: true, args: pictures + sound + x264 + "-c:a ac3 -b:a 96k"},
-	{name: "ac3-fragmented.mp4", unread: true, from: "ac3.mp4", args: "-c copy -movflags +frag_keyframe+empty_moov"},
+	{name: "ac3-fragmented.mp4", unread: true, from: "ac3.mp4", args: "-c copy -movflags +frag_keyframe+delay_moov"},
 	{name: "eac3.mp4", unread: true, args: pictures + sound + x264 + "-c:a eac3 -b:a 96k"},
 	{name: "subtitles.mp4", from: "b-frames.mp4", args: "-f lavfi -i color=size=160x120:duration=1 -map 0 -map 0 -c copy"},
 }
@@ -177,6 +177,9 @@ func readAll(t testing.TB, f *File) map[string][]packet {
 	t.Helper()
 	packets := map[string][]packet{}
 	for _, frame := range allFrames(t, f) {
+		if isEndOfSequence(frame) {
+			continue // ffmpeg writes it and does not read it
+		}
 		kind := frame.Kind.String()
 		cts, body := unpack(t, frame)
 		sum := md5.Sum(body)
@@ -186,6 +189,10 @@ func readAll(t testing.TB, f *File) map[string][]packet {
 		})
 	}
 	return packets
+}
+
+func isEndOfSequence(f media.Frame) bool {
+	return f.Kind == media.Video && len(f.Payload) == 5 && f.Payload[0] == 0x17 && f.Payload[1] == 2
 }
 
 func allFrames(t testing.TB, f *File) []media.Frame {
@@ -282,13 +289,12 @@ func TestAgainstFFmpeg(t *testing.T) {
 			}
 			info := f.Info()
 			t.Logf("%v %+v, %d segments, asset %s", info.Duration, info.Media, f.Segments(), f.Asset())
-			if r.unread {
-				return
-			}
 			copied := filepath.Join(dir, r.name+".copy.flv")
 			writeFLV(t, f, copied)
-			if err := compare(readAll(t, f), probe(t, copied)); err != nil {
-				t.Error("as FLV:", err)
+			if !r.unread {
+				if err := compare(readAll(t, f), probe(t, copied)); err != nil {
+					t.Error("as FLV:", err)
+				}
 			}
 			again, err := Open(copied)
 			if err != nil {
