@@ -3,10 +3,12 @@ package recording
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"natscast/internal/media"
@@ -90,4 +92,20 @@ func (d *Dir) reopen(path string, mode Mode, since time.Time) (*os.File, error) 
 		return nil, d.root.Remove(path)
 	}
 	return nil, nil
+}
+
+// File is one file that a user has named.
+type File struct{ path string }
+
+// NewFile returns the file with a path.
+func NewFile(path string) File { return File{path} }
+
+// Open makes the file. It fails when there is one; another one that a recording needs has its number before the extension.
+func (f File) Open(n int, _ time.Time) (io.WriteCloser, error) {
+	path := f.path
+	if n > 1 {
+		ext := filepath.Ext(path)
+		path = strings.TrimSuffix(path, ext) + "-" + strconv.Itoa(n) + ext
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 }

@@ -1,0 +1,181 @@
+package origin
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"natscast/bus"
+	"natscast/internal/media"
+	"natscast/internal/recording"
+	"natscast/kv"
+)
+
+// recorderInterval is how often the recorder looks for what it was not told of, or could not do.
+const recorderInterval = time.Second
+
+// RecorderConfig is what an operator may choose.
+type RecorderConfig struct {
+	// Node is the id of the node.
+	Node string
+	// Dir is below which the files are.
+	Dir string
+	// Patterns of the streams to record, beside those whose publisher asks for it.
+	Patterns []recording.Pattern
+	Template recording.Template
+	Format   recording.Format
+	// A file ends at the first keyframe after MaxDuration or MaxBytes, 0 for no bound.
+	MaxDuration time.Duration
+	MaxBytes    int64
+	// Grace is how long a stream may be without a publisher before its file ends.
+	Grace time.Duration
+
+	retry time.Duration // after a file failed (5 s)
+}
+
+// RecorderStats count what a recorder has done.
+type RecorderStats struct {
+	Active  int    `json:"active"` // streams that are recorded now
+	Files   int    `json:"files"`
+	Bytes   int64  `json:"bytes"`
+	Frames  uint64 `json:"frames"`
+	Skipped uint64 `json:"skipped"` // frames that could not be decoded, for want of a keyframe before them
+	Dropped uint64 `json:"dropped"` // chunks that the disk was too slow for, or could not take
+	Errors  uint64 `json:"errors"`  // times that a file failed
+}
+
+func (s *RecorderStats) add(o RecorderStats) {
+	s.Active += o.Active
+	s.Files += o.Files
+	s.Bytes += o.Bytes
+	s.Frames += o.Frames
+	s.Skipped += o.Skipped
+	s.Dropped += o.Dropped
+	s.Errors += o.Errors
+}
+
+// Recorder records live streams into files. Of all recorders in the cluster, one records a stream: the one
+// that has its entry among [kv.Store.Recordings].
+type Recorder struct {
+	// Static.
+	config    RecorderConfig
+	dir       *recording.Dir
+	bus       *bus.Bus
+	streams   *kv.Streams
+	leases    *kv.Streams
+	published *kv.View[kv.Stream]
+	recorded  *kv.View[kv.Stream]
+	log       *slog.Logger
+	changed   chan struct{} // holds a token when a view has changed
+
+	running sync.WaitGroup // sessions, begun by Run
+
+	mu       sync.Mutex // guards what follows
+	sessions map[media.Name]*session
+	past     RecorderStats // of sessions that have ended
+}
+
+// NewRecorder returns the recorder of a node. It makes the directory if there is none.
+func NewRecorder(config RecorderConfig, b *bus.Bus, store *kv.Store, log *slog.Logger) (*Recorder, error) {
+	dir, err := recording.OpenDir(config.Dir, config.Template)
+	if err != nil {
+		return nil, fmt.Errorf("recordings: %w", err)
+	}
+	config.retry = cmp.Or(config.retry, 5*time.Second)
+	r := &Recorder{
+		config: config, dir: dir, bus: b, streams: store.Streams, leases: store.Recordings,
+		log: log, changed: make(chan struct{}, 1), sessions: map[media.Name]*session{},
+	}
+	r.published = store.Streams.View(r.note)
+	r.recorded = store.Recordings.View(r.note)
+	return r, nil
+}
+
+func (r *Recorder) note([]kv.Change[kv.Stream]) {
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Run records until ctx ends, and ends the files then.
+func (r *Recorder) Run(ctx context.Context) {
+	var views sync.WaitGroup
+	views.Go(func() { r.published.Run(ctx) })
+	views.Go(func() { r.recorded.Run(ctx) })
+	defer r.dir.Close()
+	defer views.Wait()
+	defer r.running.Wait()
+	for _, ready := range []<-chan struct{}{r.published.Ready(), r.recorded.Ready()} {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ready:
+		}
+	}
+	tick := time.NewTicker(recorderInterval)
+	defer tick.Stop()
+	for {
+		r.look(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-r.changed:
+		}
+	}
+}
+
+// look begins to record what nobody records.
+func (r *Recorder) look(ctx context.Context) {
+	for _, st := range r.published.All() {
+		if !r.wants(st) {
+			continue
+		}
+		if _, taken := r.recorded.Get(st.Name.Subject()); taken {
+			continue
+		}
+		r.mu.Lock()
+		if r.sessions[st.Name] == nil {
+			s := newSession(r, st)
+			r.sessions[st.Name] = s
+			r.running.Go(func() {
+				s.run(ctx)
+				r.forget(s)
+			})
+		}
+		r.mu.Unlock()
+	}
+}
+
+func (r *Recorder) wants(st kv.Stream) bool {
+	if st.Kind != kv.Live {
+		return false
+	}
+	return st.Record != "" ||
+		slices.ContainsFunc(r.config.Patterns, func(p recording.Pattern) bool { return p.Matches(st.Name) })
+}
+
+func (r *Recorder) forget(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.sessions, s.stream.Name)
+	stats := s.stats()
+	stats.Active = 0
+	r.past.add(stats)
+}
+
+// Stats of the recorder so far.
+func (r *Recorder) Stats() RecorderStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	stats := r.past
+	for _, s := range r.sessions {
+		stats.add(s.stats())
+	}
+	return stats
+}

@@ -1,0 +1,190 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"natscast/internal/recording"
+	"natscast/kv"
+)
+
+const (
+	// quiet is how long a stream says nothing before all that came is written.
+	quiet = time.Second
+	// presenceInterval is how often a session looks whether its stream is still there.
+	presenceInterval = 250 * time.Millisecond
+	// leastGrace lets the last chunks come, which may be later than the news that their publisher has gone.
+	leastGrace = 500 * time.Millisecond
+)
+
+// session records one stream, from its first keyframe on until it has ended.
+type session struct {
+	// Static.
+	recorder *Recorder
+	stream   kv.Stream // as it was when the session began
+	log      *slog.Logger
+	queue    *ChunkQueue
+
+	// Owned by write.
+	recording *recording.Recording
+	tape      *Tape
+	retry     time.Time // after a file failed: when to try another one
+
+	mu     sync.Mutex // guards what follows
+	leased bool
+	counts RecorderStats
+}
+
+func newSession(r *Recorder, st kv.Stream) *session {
+	s := &session{recorder: r, stream: st, log: r.log.With("stream", st.Name), queue: NewChunkQueue()}
+	s.recording = recording.New(recording.Config{
+		Format:      r.config.Format,
+		MaxDuration: r.config.MaxDuration,
+		MaxBytes:    r.config.MaxBytes,
+		Open:        s.open,
+	})
+	s.tape = NewTape(s.recording)
+	return s
+}
+
+// open opens the next file.
+func (s *session) open(n int, at time.Time) (io.WriteCloser, error) {
+	f, err := s.recorder.dir.Open(s.stream.Name, recording.Mode(s.stream.Record), s.stream.Since, n, at)
+	if err != nil {
+		return nil, err
+	}
+	s.log.Info("recording", "file", f.Name())
+	return f, nil
+}
+
+// run records if no other recorder does, until the stream has ended, ctx ends or another one has the lease.
+func (s *session) run(ctx context.Context) {
+	lease, err := s.recorder.leases.Acquire(ctx, kv.Stream{
+		Name: s.stream.Name, Kind: kv.Recording, Node: s.recorder.config.Node, Since: time.Now().UTC(),
+	}, false)
+	if err != nil {
+		if !errors.Is(err, kv.ErrTaken) && ctx.Err() == nil {
+			s.log.Warn("no right to record, trying again", "err", err)
+		}
+		return
+	}
+	s.mu.Lock()
+	s.leased = true
+	s.mu.Unlock()
+
+	within, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	for _, f := range []func(context.Context){
+		func(ctx context.Context) { s.keep(ctx, lease) },
+		s.awaitEnd,
+		func(ctx context.Context) {
+			Follow(ctx, s.recorder.bus, s.recorder.streams, s.stream.Name, s.queue.Push)
+		},
+	} {
+		running.Go(func() {
+			f(within)
+			cancel()
+		})
+	}
+	s.write(within)
+	cancel()
+	running.Wait()
+	s.end()
+	s.release(lease)
+}
+
+// keep renews the lease until ctx ends or it is lost.
+func (s *session) keep(ctx context.Context, lease *kv.Lease) {
+	if err := lease.Run(ctx, func(uint64) {}); err != nil {
+		s.log.Warn("another node records the stream", "err", err)
+	}
+}
+
+// awaitEnd waits until the stream has had no publisher for the grace time, or one who does not want it to be recorded.
+func (s *session) awaitEnd(ctx context.Context) {
+	tick := time.NewTicker(presenceInterval)
+	defer tick.Stop()
+	seen := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		st, published := s.recorder.published.Get(s.stream.Name.Subject())
+		switch {
+		case published && !s.recorder.wants(st):
+			return
+		case published:
+			seen = time.Now()
+		case time.Since(seen) >= max(s.recorder.config.Grace, leastGrace):
+			return
+		}
+	}
+}
+
+// write writes what comes until ctx ends, and then what has come.
+func (s *session) write(ctx context.Context) {
+	for {
+		c, at, ok := s.queue.Pop(ctx, quiet)
+		switch {
+		case ok && time.Now().Before(s.retry):
+			s.count(func(n *RecorderStats) { n.Dropped++ })
+		case ok:
+			s.note(s.tape.Put(c, at))
+		case ctx.Err() != nil:
+			return
+		default:
+			s.note(s.recording.Pause())
+		}
+	}
+}
+
+// note counts, and gives up the file for a while if that has failed.
+func (s *session) note(err error) {
+	if err != nil {
+		s.retry = time.Now().Add(s.recorder.config.retry)
+		s.log.Error("recording failed, another file is tried later", "in", s.recorder.config.retry, "err", err)
+	}
+	written := s.recording.Stats()
+	s.count(func(n *RecorderStats) {
+		if err != nil {
+			n.Errors++
+		}
+		n.Files, n.Bytes, n.Frames, n.Skipped = written.Files, written.Bytes, written.Frames, written.Skipped
+	})
+}
+
+func (s *session) count(change func(*RecorderStats)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.counts)
+}
+
+func (s *session) stats() RecorderStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.counts
+	n.Dropped += s.queue.Dropped()
+	if s.leased {
+		n.Active = 1
+	}
+	return n
+}
+
+func (s *session) end() {
+	s.note(s.recording.Close())
+	s.log.Info("recording ended", "stats", s.stats())
+}
+
+func (s *session) release(lease *kv.Lease) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := lease.Release(ctx); err != nil {
+		s.log.Debug("the lease of the recording runs out", "err", err)
+	}
+}
