@@ -55,10 +55,13 @@ type Options struct {
 	Replicas int
 	// Storage of each shard (Memory).
 	Storage Storage
-	// Retention is how long a chunk is stored (30 s).
+	// Retention is how long a chunk is stored (1 min).
 	Retention time.Duration
 	// MaxBytes bounds each shard (256 MiB); the oldest chunks go first.
 	MaxBytes int64
+	// Classes are streams that are kept longer, or shorter; of several that match a stream it is of the one
+	// with the longest pattern. Each class has as many shards besides, which every node should know of.
+	Classes []Class
 
 	// StaticAge is how long a segment of a static stream is cached (10 min), and StaticBytes bounds the cache (256 MiB).
 	StaticAge   time.Duration
@@ -69,11 +72,15 @@ func (o Options) withDefaults() (Options, error) {
 	o.Shards = cmp.Or(o.Shards, 4)
 	o.Replicas = cmp.Or(o.Replicas, 1)
 	o.Storage = cmp.Or(o.Storage, Memory)
-	o.Retention = cmp.Or(o.Retention, 30*time.Second)
+	o.Retention = cmp.Or(o.Retention, time.Minute)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256<<20)
 	o.StaticAge = cmp.Or(o.StaticAge, 10*time.Minute)
 	o.StaticBytes = cmp.Or(o.StaticBytes, 256<<20)
+	classes, err := checkClasses(o.Classes)
+	o.Classes = classes
 	switch {
+	case err != nil:
+		return o, fmt.Errorf("%w: %w", ErrOptions, err)
 	case o.Server == nil && o.URLs == "":
 		return o, fmt.Errorf("%w: neither URLs nor a server", ErrOptions)
 	case o.Shards < 1, o.Replicas < 1, o.Retention < time.Second, o.MaxBytes < 1:

@@ -160,7 +160,7 @@ func TestCluster(t *testing.T) {
 func checkNearest(t *testing.T, buses []*Bus) {
 	t.Helper()
 	for _, b := range buses {
-		_, local := b.healthyShards(t.Context())
+		_, local := b.healthyShards(t.Context(), stream)
 		if len(local) == 0 {
 			continue
 		}

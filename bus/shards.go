@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,14 +24,6 @@ const (
 
 func streamName(shard string) string { return "LIVE_" + shard }
 
-func (b *Bus) shards() []string {
-	shards := make([]string, b.options.Shards)
-	for i := range shards {
-		shards[i] = strconv.Itoa(i)
-	}
-	return shards
-}
-
 // allShards are the shards of the options, and those besides that JetStream has.
 func (b *Bus) allShards(ctx context.Context) []string {
 	b.mu.Lock()
@@ -43,7 +34,10 @@ func (b *Bus) allShards(ctx context.Context) []string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	listed = b.shards()
+	listed = nil
+	for _, c := range b.options.classes() {
+		listed = append(listed, c.shards(b.options.Shards)...)
+	}
 	names := b.js.StreamNames(ctx, jetstream.WithStreamListSubject("live.>"))
 	for name := range names.Name() {
 		if shard, ok := strings.CutPrefix(name, streamName("")); ok && !slices.Contains(listed, shard) {
@@ -65,9 +59,11 @@ func (b *Bus) allShards(ctx context.Context) []string {
 func (b *Bus) Provision(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
-	for _, shard := range b.shards() {
-		if err := b.provision(ctx, b.shardConfig(shard)); err != nil {
-			return fmt.Errorf("provision shard %s: %w", shard, err)
+	for _, class := range b.options.classes() {
+		for _, shard := range class.shards(b.options.Shards) {
+			if err := b.provision(ctx, b.shardConfig(shard, class)); err != nil {
+				return fmt.Errorf("provision shard %s: %w", shard, err)
+			}
 		}
 	}
 	if err := b.provision(ctx, b.staticConfig()); err != nil {
@@ -77,7 +73,7 @@ func (b *Bus) Provision(ctx context.Context) error {
 	return nil
 }
 
-func (b *Bus) shardConfig(shard string) jetstream.StreamConfig {
+func (b *Bus) shardConfig(shard string, class Class) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name:        streamName(shard),
 		Description: "natscast: live media",
@@ -89,13 +85,13 @@ func (b *Bus) shardConfig(shard string) jetstream.StreamConfig {
 		},
 		Storage:     jetstream.MemoryStorage,
 		Replicas:    b.options.Replicas,
-		MaxAge:      b.options.Retention,
-		MaxBytes:    b.options.MaxBytes,
+		MaxAge:      class.Retention,
+		MaxBytes:    class.MaxBytes,
 		Discard:     jetstream.DiscardOld,
-		Duplicates:  min(keepFor, b.options.Retention),
+		Duplicates:  min(keepFor, class.Retention),
 		AllowDirect: true,
 	}
-	if b.options.Storage == File {
+	if class.Storage == File {
 		c.Storage = jetstream.FileStorage
 	}
 	return c
@@ -145,11 +141,11 @@ func permanent(err error) bool {
 	return false
 }
 
-// PickShard picks the shard for a stream that begins: among the healthy shards,
+// PickShard picks the shard for a stream that begins: among the healthy shards of its class,
 // whose store answers and has a leader, those first that are led by the server
 // this node publishes to, then by the hash of the name.
 func (b *Bus) PickShard(ctx context.Context, name media.Name) (string, error) {
-	healthy, local := b.healthyShards(ctx)
+	healthy, local := b.healthyShards(ctx, name)
 	if len(local) > 0 {
 		healthy = local
 	}
@@ -161,10 +157,11 @@ func (b *Bus) PickShard(ctx context.Context, name media.Name) (string, error) {
 	return healthy[hash.Sum32()%uint32(len(healthy))], nil
 }
 
-func (b *Bus) healthyShards(ctx context.Context) (healthy, local []string) {
+func (b *Bus) healthyShards(ctx context.Context, name media.Name) (healthy, local []string) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	shards := b.shards()
+	class := b.options.classOf(name)
+	shards := class.shards(b.options.Shards)
 	leaders := make([]string, len(shards))
 	here := b.ingest.ConnectedServerName()
 	var asking sync.WaitGroup

@@ -54,6 +54,10 @@ func dev(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	config, err := nodeFrom(c)
+	if err != nil {
+		return err
+	}
 	log := logger(c)
 	server, dir, err := devServer(c)
 	if err != nil {
@@ -61,7 +65,6 @@ func dev(c *cli.Context) error {
 	}
 	defer server.Shutdown()
 
-	config := nodeFrom(c)
 	config.bus.Server = server
 	config.place.roles = []string{"edge", "origin"}
 	var nodes []*node

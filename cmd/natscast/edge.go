@@ -51,12 +51,14 @@ func serve(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	config := nodeFrom(c)
+	config, err := nodeFrom(c)
+	if err != nil {
+		return err
+	}
 	config.id, config.rtmp, config.http = c.String("id"), c.String("rtmp"), c.String("http")
 	config.place.roles = []string{c.Command.Name}
 	config.place.advertise = strings.TrimSuffix(c.String("advertise"), "/")
 	config.bus.URLs = c.String("nats")
-	var err error
 	if config.rtmps, err = rtmpsFrom(c); err != nil {
 		return err
 	}

@@ -108,8 +108,11 @@ func storeFlags() []cli.Flag {
 		&cli.IntFlag{Name: "shards", Value: 4, Usage: "JetStream streams over which the live streams are spread", EnvVars: env("shards"), Category: categoryStore},
 		&cli.IntFlag{Name: "live-replicas", Value: 1, Usage: "replicas of live media", EnvVars: env("live-replicas"), Category: categoryStore},
 		&cli.StringFlag{Name: "live-storage", Value: string(bus.Memory), Usage: "where live media is kept: memory or file", EnvVars: env("live-storage"), Category: categoryStore},
-		&cli.DurationFlag{Name: "live-retention", Value: time.Minute, Usage: "how long live media is kept", EnvVars: env("live-retention"), Category: categoryStore},
-		&cli.Int64Flag{Name: "live-max-bytes", Value: 256 << 20, Usage: "how much of it each shard keeps at most", EnvVars: env("live-max-bytes"), Category: categoryStore},
+		&cli.StringSliceFlag{
+			Name: "live-retention", Value: cli.NewStringSlice("1m"), EnvVars: env("live-retention"), Category: categoryStore,
+			Usage: "how long live media is kept; `AGE`, or PATTERN=AGE,BYTES[,memory] for some streams, as 'lectures/*=4h,20GiB': on file, in shards of their own",
+		},
+		&cli.Int64Flag{Name: "live-max-bytes", Value: 256 << 20, Usage: "how much of it each shard keeps at most, other than those of patterns", EnvVars: env("live-max-bytes"), Category: categoryStore},
 		&cli.IntFlag{Name: "kv-replicas", Value: 1, Usage: "replicas of the state of the cluster: 3 on three or more servers", EnvVars: env("kv-replicas"), Category: categoryStore},
 		&cli.StringFlag{Name: "kv-storage", Value: "file", Usage: "where the state is kept: memory or file", EnvVars: env("kv-storage"), Category: categoryStore},
 		&cli.DurationFlag{Name: "lease", Value: 5 * time.Second, Usage: "how long a stream stays taken when its publisher's node has died", EnvVars: env("lease"), Category: categoryStore},
@@ -117,14 +120,19 @@ func storeFlags() []cli.Flag {
 }
 
 // busOptions leaves the connection to the caller.
-func busOptions(c *cli.Context) bus.Options {
+func busOptions(c *cli.Context) (bus.Options, error) {
+	retention, classes, err := bus.ParseRetention(c.StringSlice("live-retention"))
+	if err != nil {
+		return bus.Options{}, usageError("--live-retention: %w", err)
+	}
 	return bus.Options{
 		Shards:    c.Int("shards"),
 		Replicas:  c.Int("live-replicas"),
 		Storage:   bus.Storage(c.String("live-storage")),
-		Retention: c.Duration("live-retention"),
+		Retention: retention,
 		MaxBytes:  c.Int64("live-max-bytes"),
-	}
+		Classes:   classes,
+	}, nil
 }
 
 func kvOptions(c *cli.Context) kv.Options {
@@ -166,15 +174,16 @@ func rtmpsFrom(c *cli.Context) (rtmpsConfig, error) {
 }
 
 // nodeFrom leaves the name, the addresses and the connection to the caller.
-func nodeFrom(c *cli.Context) nodeConfig {
+func nodeFrom(c *cli.Context) (nodeConfig, error) {
+	options, err := busOptions(c)
 	return nodeConfig{
-		bus:    busOptions(c),
+		bus:    options,
 		kv:     kvOptions(c),
 		origin: origin.Config{TakeOver: c.Bool("takeover")},
 		pages:  c.StringSlice("http-origin"),
 		place:  placeConfig{region: c.String("region"), capacity: c.Int64("capacity") * 1_000_000},
 		edge:   edge.Config{Coalesce: c.Duration("coalesce"), Grace: c.Duration("grace"), Redirect: edge.Redirect(c.String("redirect")), ObjectRate: c.Float64("object-rate")},
-	}
+	}, err
 }
 
 // logger logs to the standard error.

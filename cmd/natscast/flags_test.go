@@ -44,12 +44,14 @@ func TestOptions(t *testing.T) {
 		},
 		"all": {
 			[]string{
-				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-max-bytes=5000",
+				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-retention=lectures/*=4h,20GiB", "--live-max-bytes=5000",
 				"--kv-replicas=5", "--kv-storage=memory", "--lease=9s", "--coalesce=50ms", "--grace=0", "--takeover",
 				"--region=eu", "--capacity=20", "--redirect=off", "--object-rate=50",
 			},
 			nodeConfig{
-				bus:    bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000},
+				bus: bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000, Classes: []bus.Class{
+					{Pattern: "lectures/*", Retention: 4 * time.Hour, MaxBytes: 20 << 30, Storage: bus.File},
+				}},
 				kv:     kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
 				origin: origin.Config{TakeOver: true},
 				place:  placeConfig{region: "eu", capacity: 20e6},
@@ -59,8 +61,8 @@ func TestOptions(t *testing.T) {
 	}
 	for name, test := range tests {
 		with(t, test.args, func(c *cli.Context) {
-			if got := nodeFrom(c); !reflect.DeepEqual(got, test.want) {
-				t.Errorf("%s: got %+v, want %+v", name, got, test.want)
+			if got, err := nodeFrom(c); err != nil || !reflect.DeepEqual(got, test.want) {
+				t.Errorf("%s: got %+v, %v, want %+v", name, got, err, test.want)
 			}
 		})
 	}
@@ -70,16 +72,20 @@ func TestOptions(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Setenv("NATSCAST_NATS", "nats://a,nats://b")
 	t.Setenv("NATSCAST_LIVE_REPLICAS", "3")
+	t.Setenv("NATSCAST_LIVE_RETENTION", "1m,lectures/*=4h,20GiB")
 	with(t, []string{"--lease=7s"}, func(c *cli.Context) {
 		if got := c.String("nats"); got != "nats://a,nats://b" {
 			t.Errorf("got %q", got)
 		}
-		if bo, ko := busOptions(c), kvOptions(c); bo.Replicas != 3 || ko.LeaseTTL != 7*time.Second {
-			t.Errorf("got %+v, %+v", bo, ko)
+		if bo, err := busOptions(c); err != nil || bo.Replicas != 3 || len(bo.Classes) != 1 || bo.Retention != time.Minute {
+			t.Errorf("got %+v, %v", bo, err)
+		}
+		if ko := kvOptions(c); ko.LeaseTTL != 7*time.Second {
+			t.Errorf("got %+v", ko)
 		}
 	})
 	with(t, []string{"--live-replicas=5", "-s", "nats://c"}, func(c *cli.Context) {
-		if bo := busOptions(c); bo.Replicas != 5 || c.String("nats") != "nats://c" {
+		if bo, err := busOptions(c); err != nil || bo.Replicas != 5 || c.String("nats") != "nats://c" {
 			t.Errorf("the flag does not win over the variable: %+v, %s", bo, c.String("nats"))
 		}
 	})
