@@ -26,6 +26,8 @@ const (
 type Cluster struct {
 	// Connections are those of this node.
 	Connections *Register
+	// Assets are the static streams of this node.
+	Assets *Shelf
 	// Nodes and Hotness are what the node knows of all nodes; what died nodes have reported is
 	// not in Hotness.
 	Nodes   *View[Node]
@@ -50,6 +52,7 @@ func (s *Store) Join(ctx context.Context, node Node, nodes func([]Change[Node]),
 	node = self.Node()
 	c := &Cluster{
 		Connections: s.Connections.Register(node),
+		Assets:      s.Assets.Shelf(node),
 		Hotness:     s.Hotness.View(hotness),
 		store:       s,
 		self:        self,
@@ -81,7 +84,7 @@ func (c *Cluster) Report(now map[media.Name]Heat) {
 // Run takes part until ctx ends, then leaves.
 func (c *Cluster) Run(ctx context.Context) {
 	c.ctx = ctx
-	for _, run := range []func(context.Context){c.Connections.Run, c.reporter.Run, c.Nodes.Run, c.Hotness.Run, c.buryStrangers} {
+	for _, run := range []func(context.Context){c.Connections.Run, c.Assets.Run, c.reporter.Run, c.Nodes.Run, c.Hotness.Run, c.buryStrangers} {
 		c.running.Go(func() { run(ctx) })
 	}
 	c.self.Run(ctx, c.rejoined)
@@ -93,6 +96,7 @@ func (c *Cluster) Run(ctx context.Context) {
 // buried that, so the node does it too.
 func (c *Cluster) rejoined(before, now Node) {
 	c.Connections.Rejoined(now)
+	c.Assets.Rejoined(now)
 	c.mu.Lock()
 	c.reporter.Rejoined(now)
 	c.mu.Unlock()
@@ -209,7 +213,7 @@ func (c *Cluster) buryStrangers(ctx context.Context) {
 
 // bury removes all that was written below a prefix.
 func (s *Store) bury(ctx context.Context, prefix string) error {
-	return errors.Join(s.Connections.bucket.purge(ctx, prefix), s.Hotness.bucket.purge(ctx, prefix))
+	return errors.Join(s.Connections.bucket.purge(ctx, prefix), s.Hotness.bucket.purge(ctx, prefix), s.Assets.bucket.purge(ctx, prefix))
 }
 
 // prefixes are all below which there is something, of living and dead nodes.
@@ -220,6 +224,6 @@ func (s *Store) prefixes(ctx context.Context) (map[string]bool, error) {
 			prefixes[tokens[0]+"."+tokens[1]] = true
 		}
 	}
-	err := errors.Join(s.Connections.bucket.each(ctx, note), s.Hotness.bucket.each(ctx, note))
+	err := errors.Join(s.Connections.bucket.each(ctx, note), s.Hotness.bucket.each(ctx, note), s.Assets.bucket.each(ctx, note))
 	return prefixes, err
 }

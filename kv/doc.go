@@ -6,6 +6,7 @@
 //	      ── Nodes        bucket "nodes":       who lives; an entry with a TTL, written again at each heartbeat
 //	      ── Connections  bucket "connections": the clients of all nodes, below NODE.INCARNATION
 //	      ── Hotness      bucket "hotness":     how busy nodes and their streams are, below NODE.INCARNATION
+//	      ── Assets       bucket "assets":      the static streams of all origins, below NODE.INCARNATION
 //	      ── Objects      bucket "objects":     shared objects, a key OBJECT.ATTRIBUTE each, and =object.OBJECT for each itself
 //
 // [Store.Join] makes a node a member: a [Cluster] writes what the node has to tell, in the background,
@@ -43,7 +44,7 @@
 //     question now and then finds something newer, the bucket is read again and the difference told.
 //   - The store's TTL says which node is dead, no clock here. While NATS is away nobody
 //     dies, and what was known stays.
-//   - Entries of connections and hotness have no TTL: nothing is written while nothing changes. Their key names the
+//   - Entries of connections, hotness and assets have no TTL: nothing is written while nothing changes. Their key names the
 //     node's incarnation, so whoever is not in the membership is dead, and what it has left counts for
 //     nothing from then on. It is purged by the first of three nodes in an order that all see alike, or by the
 //     next node that joins when nobody was there. A node that the cluster has lost joins as another incarnation

@@ -75,6 +75,8 @@ type Store struct {
 	Connections *Connections
 	// Hotness is the load of the nodes, and of the streams on them.
 	Hotness *Hotness
+	// Assets are the static streams of all origins.
+	Assets *Assets
 	// Objects are the shared objects.
 	Objects *Objects
 }
@@ -122,6 +124,7 @@ func newStore(ctx context.Context, nc *nats.Conn, o Options, open func(js jetstr
 		{nodesBucket, "natscast: the nodes of the cluster"},
 		{connectionsBucket, "natscast: the clients of all nodes"},
 		{hotnessBucket, "natscast: how busy nodes and streams are"},
+		{assetsBucket, "natscast: the static streams of all origins"},
 		{objectsBucket, "natscast: shared objects"},
 	} {
 		if buckets[b.name], err = open(js, b.name, b.description); err != nil {
@@ -138,6 +141,7 @@ func newStore(ctx context.Context, nc *nats.Conn, o Options, open func(js jetstr
 		Nodes:       &Nodes{bucket: newBucket(js, buckets[nodesBucket], decodeNode), ttl: nodeTTL},
 		Connections: &Connections{bucket: newBucket(js, buckets[connectionsBucket], decodeConnection)},
 		Hotness:     &Hotness{bucket: newBucket(js, buckets[hotnessBucket], decodeHeat)},
+		Assets:      &Assets{bucket: newBucket(js, buckets[assetsBucket], decodeAsset)},
 		Objects:     objects,
 	}, nil
 }
