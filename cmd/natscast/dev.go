@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -41,7 +42,7 @@ func devCommand() *cli.Command {
 		Usage: "run a whole cluster in one process: NATS, two nodes, a test stream",
 		Description: "natscast dev\n" +
 			"natscast dev --rtmp 127.0.0.1:2935 --rtmp 127.0.0.1:2936 --rtmp 127.0.0.1:2937 --data /tmp/natscast",
-		Flags:  append(append(flags, nodeFlags()...), storeFlags()...),
+		Flags:  slices.Concat(flags, nodeFlags(), recordFlags(), storeFlags()),
 		Action: dev,
 	}
 }
@@ -65,6 +66,9 @@ func dev(c *cli.Context) error {
 	}
 	defer server.Shutdown()
 
+	if config.recorder, err = recorderFrom(c, filepath.Join(dir, "recordings")); err != nil {
+		return err
+	}
 	config.bus.Server = server
 	config.place.roles = []string{"edge", "origin"}
 	var nodes []*node

@@ -29,7 +29,7 @@ func originCommand() *cli.Command {
 		Usage: "run a node where publishers are at home, on external NATS",
 		Description: "natscast origin --nats nats://10.0.0.1:4222\n\n" +
 			"An origin is the same as an edge for RTMP clients: any node takes publishers and players.",
-		Flags:  serveFlags(),
+		Flags:  append(serveFlags(), recordFlags()...),
 		Action: serve,
 	}
 }
@@ -63,6 +63,9 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	if config.bus.NATS, err = natsOptions(c); err != nil {
+		return err
+	}
+	if config.recorder, err = recorderFrom(c, ""); err != nil {
 		return err
 	}
 	log := logger(c)

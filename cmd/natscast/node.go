@@ -25,6 +25,7 @@ type node struct {
 	store   *kv.Store
 	cluster *kv.Cluster
 	edge    *edge.Edge
+	records *origin.Recorder // nil where nothing is recorded
 	rtmp    net.Listener
 	tls     net.Listener // for RTMPS; nil for none
 	http    net.Listener // nil for none
@@ -44,7 +45,9 @@ type nodeConfig struct {
 	kv     kv.Options
 	origin origin.Config
 	edge   edge.Config
-	pages  []string // as in node
+	// recorder is nil where nothing is recorded.
+	recorder *origin.RecorderConfig
+	pages    []string // as in node
 }
 
 // rtmpsConfig is where to listen for RTMPS, if anywhere, and the PEM files for that.
@@ -124,6 +127,13 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 	n.edge, err = edge.New(config.edge, n.bus, n.store, n.cluster, router, ingest, log)
 	if err != nil {
 		return err
+	}
+	if config.recorder != nil {
+		recorder := *config.recorder
+		recorder.Node = n.id
+		if n.records, err = origin.NewRecorder(recorder, n.bus, n.store, log); err != nil {
+			return err
+		}
 	}
 	n.api = api.New(api.Config{
 		Store: n.store, Nodes: n.cluster.Nodes, Hotness: n.cluster.Hotness,

@@ -44,6 +44,9 @@ func (n *node) run(ctx context.Context, patience time.Duration) error {
 		defer stop()
 	}
 	clustering.Go(func() { n.awaitDrain(ctx, patience, cancel) })
+	if n.records != nil {
+		clustering.Go(func() { n.records.Run(ctx) })
+	}
 	return n.edge.Serve(ctx, listeners...)
 }
 
@@ -96,7 +99,11 @@ func mount(api, web http.Handler) http.Handler {
 
 // stats are what the node has counted.
 func (n *node) stats() any {
-	return map[string]any{"node": n.cluster.Self(), "edge": n.edge.Stats(), "bus": n.bus.Stats(), "connections": n.edge.Clients()}
+	stats := map[string]any{"node": n.cluster.Self(), "edge": n.edge.Stats(), "bus": n.bus.Stats(), "connections": n.edge.Clients()}
+	if n.records != nil {
+		stats["recorder"] = n.records.Stats()
+	}
+	return stats
 }
 
 func (n *node) answerStats(context.Context, []byte) ([]byte, error) { return json.Marshal(n.stats()) }

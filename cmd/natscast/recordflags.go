@@ -1,0 +1,68 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/internal/recording"
+	"natscast/origin"
+)
+
+const categoryRecord = "Recording"
+
+// recordFlags say what a node records. Where neither --record nor --record-dir is given, it records nothing, whatever
+// publishers ask for.
+func recordFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "record", Usage: "record live streams whose names match `PATTERN`, as live/* or **, beside those whose publishers ask for it", EnvVars: env("record"), Category: categoryRecord},
+		&cli.StringFlag{Name: "record-dir", Usage: "`DIR` for the files (default: the first --static directory; natscast dev: recordings below --data)", EnvVars: env("record-dir"), Category: categoryRecord},
+		&cli.StringFlag{Name: "record-format", Value: string(recording.FLV), Usage: "flv or mp4 (fragmented)", EnvVars: env("record-format"), Category: categoryRecord},
+		&cli.StringFlag{Name: "record-name", Value: recording.DefaultTemplate, Usage: "name files by a `TEMPLATE` of {app}, {name}, {stream}, {time} and {n}", EnvVars: env("record-name"), Category: categoryRecord},
+		&cli.StringSliceFlag{Name: "record-split", Usage: "begin another file at the first keyframe after this time or size, as 1h or 2GiB, or one of each", EnvVars: env("record-split"), Category: categoryRecord},
+	}
+}
+
+// recorderFrom returns what the node records, nil for nothing. home is where the files are when the user has not said it, "" for
+// nowhere.
+func recorderFrom(c *cli.Context, home string) (*origin.RecorderConfig, error) {
+	if len(c.StringSlice("record")) == 0 && c.String("record-dir") == "" {
+		return nil, nil
+	}
+	config := &origin.RecorderConfig{Dir: recordDir(c, home), Grace: c.Duration("grace")}
+	if config.Dir == "" {
+		return nil, usageError("--record: where to? give --record-dir DIR")
+	}
+	for _, text := range c.StringSlice("record") {
+		p, err := recording.ParsePattern(text)
+		if err != nil {
+			return nil, usageError("--record: %w", err)
+		}
+		config.Patterns = append(config.Patterns, p)
+	}
+	var err error
+	if config.Format, err = recording.ParseFormat(c.String("record-format")); err != nil {
+		return nil, usageError("--record-format: %w", err)
+	}
+	if config.Template, err = recording.ParseTemplate(c.String("record-name"), config.Format); err != nil {
+		return nil, usageError("--record-name: %w", err)
+	}
+	if config.MaxDuration, config.MaxBytes, err = recording.ParseSplit(c.StringSlice("record-split")); err != nil {
+		return nil, usageError("--record-split: %w", err)
+	}
+	return config, nil
+}
+
+// recordDir is where files are: below a static directory, so that they can be played at once, unless the user says otherwise.
+func recordDir(c *cli.Context, home string) string {
+	if dir := c.String("record-dir"); dir != "" {
+		return dir
+	}
+	if static := c.StringSlice("static"); len(static) > 0 {
+		if _, dir, named := strings.Cut(static[0], "="); named {
+			return dir
+		}
+		return static[0]
+	}
+	return home
+}
