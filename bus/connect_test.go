@@ -153,6 +153,21 @@ func TestCluster(t *testing.T) {
 	}
 	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })
 	checkNearest(t, buses)
+	for _, b := range buses {
+		// Any replica answers; one of them may lag.
+		eventually.True(t, "the history", func() bool {
+			m, err := b.FindTime(t.Context(), stream, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := b.ReadGOP(t.Context(), stream, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkRun(t, g.Chunks, 7, m.Position.Seq, g.Chunks[len(g.Chunks)-1].Seq)
+			return g.Last && g.Chunks[len(g.Chunks)-1].Seq == next+9
+		})
+	}
 }
 
 // checkNearest checks that a bus picks a shard that its own server leads, where

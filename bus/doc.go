@@ -14,7 +14,8 @@
 // The files: bus.go (connections), server.go (the embedded server), shards.go
 // (provisioning, the choice of a shard), message.go and parts.go (the wire),
 // publisher.go, window.go and acks.go (the way in), subscription.go, order.go,
-// backfill.go and direct.go (the way out), latest.go (where a stream stopped).
+// backfill.go and direct.go (the way out), latest.go (where a stream stopped),
+// history.go and gop.go (its past), retention.go (how long that is).
 //
 // Decisions:
 //
@@ -30,6 +31,10 @@
 //     read what is missing behind a chunk, without asking for it.
 //   - The order is that of positions. A reader holds the tail back while one
 //     request repairs a gap or fetches the begin; a newer epoch does not wait.
+//   - The past is read by GOPs, from key chunk to key chunk, at marks: places in
+//     the store, which need no directory. The last key before a time is found by
+//     up_to_time. A GOP is read by single requests, several at once: a batch has
+//     the server count all that match, which on file means to read half the shard.
 //   - Ingest, tail, backfill and control each have a connection, so that a burst
 //     on one does not delay the others.
 package bus

@@ -18,6 +18,8 @@ const (
 	// each of them should follow.
 	maxChains   = singleRequests
 	chainLength = 8
+	// keyTries is how often a key is asked for that a replica does not have yet: for 150 ms.
+	keyTries = 3
 )
 
 // GOP is a run of stored chunks of one epoch: a key chunk and what follows it, up to the next key chunk.
@@ -40,11 +42,8 @@ type GOP struct {
 // What was stored late, behind what follows it, is found; when it may still come, ReadGOP waits for up to 1.5 seconds,
 // unless it is the end of the stream that is incomplete: of that it returns what there is.
 func (b *Bus) ReadGOP(ctx context.Context, name media.Name, m Mark) (GOP, error) {
-	key, err := b.getEntry(ctx, m.Shard, directRequest{Seq: m.Sequence})
-	switch {
-	case errors.Is(err, errNotStored), err == nil && (key.mark() != m || !key.Key):
-		return GOP{}, fmt.Errorf("read %s at %v: %w", name, m.Position, ErrExpired)
-	case err != nil:
+	key, err := b.keyAt(ctx, m)
+	if err != nil {
 		return GOP{}, fmt.Errorf("read %s at %v: %w", name, m.Position, err)
 	}
 	r := &gopReader{
@@ -62,6 +61,30 @@ func (b *Bus) ReadGOP(ctx context.Context, name media.Name, m Mark) (GOP, error)
 		}
 	}
 	return g, nil
+}
+
+// keyAt gets the key chunk of a mark. A replica that does not have it may lag, if it has nothing behind it either.
+func (b *Bus) keyAt(ctx context.Context, m Mark) (*entry, error) {
+	retry := firstGapRetry
+	for try := 1; ; try++ {
+		key, err := b.getEntry(ctx, m.Shard, directRequest{Seq: m.Sequence})
+		switch {
+		case err == nil && (key.mark() != m || !key.Key):
+			return nil, ErrExpired
+		case !errors.Is(err, errNotStored):
+			return key, err
+		}
+		_, err = b.getOne(ctx, m.Shard, directRequest{Seq: m.Sequence, NextFor: "live." + m.Shard + ".>"})
+		if err == nil || try == keyTries {
+			return nil, ErrExpired
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", errDirectGet, ctx.Err())
+		case <-time.After(retry):
+			retry *= 2
+		}
+	}
 }
 
 // gopReader reads one GOP.

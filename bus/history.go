@@ -145,9 +145,13 @@ func (k *keys) find(ctx context.Context, at time.Time) (err error) {
 		return err
 	}
 	second, err := k.next(ctx, k.first.sequence+1)
-	if err != nil || second.at.After(at) {
+	switch {
+	case err == nil && !second.at.After(at):
+	case err == nil || errors.Is(err, errNotStored):
 		k.last = k.first
 		return nil
+	default:
+		return err
 	}
 	until := at.Add(time.Nanosecond)
 	page, _, err := k.bus.directGet(ctx, k.shard, directRequest{MultiLast: []string{k.subject + ".key"}, UpToTime: &until})
