@@ -155,11 +155,12 @@ func (k *keys) find(ctx context.Context, at time.Time) (err error) {
 	}
 	until := at.Add(time.Nanosecond)
 	page, _, err := k.bus.directGet(ctx, k.shard, directRequest{MultiLast: []string{k.subject + ".key"}, UpToTime: &until})
-	if err != nil {
+	if errors.Is(err, errNotStored) {
+		k.first, err = k.next(ctx, 1) // all of those have expired meanwhile
 		return err
 	}
-	if len(page) == 0 {
-		return errNotStored
+	if err != nil {
+		return err
 	}
 	k.last, err = readEntry(page[0])
 	return err

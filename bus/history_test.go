@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"natscast/internal/eventually"
 )
 
@@ -361,6 +363,53 @@ func TestHistoryExpires(t *testing.T) {
 	m.Sequence += 10
 	if _, err := h.b.ReadGOP(t.Context(), stream, m); !errors.Is(err, ErrExpired) {
 		t.Errorf("ReadGOP of another key: %v", err)
+	}
+}
+
+// While retention takes the begin away, a GOP is read as a whole or not at all.
+func TestHistoryExpiresMeanwhile(t *testing.T) {
+	t.Parallel()
+	_, b := newShards(t)
+	p := newPublisher(t, b, stream, 7)
+	publish(t, p, 1, 1001)
+	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })
+	store, err := b.js.Stream(t.Context(), streamName(p.shard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	purge := make(chan struct{})
+	purged := make(chan error, 1)
+	go func() {
+		var err error
+		for seq := uint64(1); seq <= 1001 && err == nil; seq += 4 {
+			<-purge
+			err = store.Purge(t.Context(), jetstream.WithPurgeSequence(seq))
+		}
+		purged <- err
+	}()
+	read := 0
+	for range 1001/4 + 1 {
+		purge <- struct{}{}
+		m, err := b.FindTime(t.Context(), stream, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := b.ReadGOP(t.Context(), stream, m)
+		switch {
+		case errors.Is(err, ErrExpired):
+		case err != nil:
+			t.Fatal(err)
+		case g.Lost || len(g.Chunks) != gop && !g.Last:
+			t.Fatalf("%v, lost %v", positions(g.Chunks), g.Lost)
+		default:
+			read++
+		}
+	}
+	if err := <-purged; err != nil {
+		t.Error(err)
+	}
+	if read == 0 {
+		t.Error("no GOP was read")
 	}
 }
 
