@@ -51,7 +51,7 @@ func (m *movie) readCodec(t *track) error {
 	}
 	e, ok := parseSampleEntry(body, t.video)
 	if !ok {
-		return malformed(stsd.pos, "no sample description")
+		return malformed(stsd.pos, "no sample description (stsd)")
 	}
 	read := readAudioCodec
 	if t.video {

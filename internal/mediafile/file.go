@@ -51,15 +51,19 @@ func Open(path string) (*File, error) {
 }
 
 func openFile(path string) (*File, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	stat, err := file.Stat()
+	// Looked at first, as opening a pipe would wait for a writer.
+	stat, err := os.Stat(path)
 	if err == nil && !stat.Mode().IsRegular() {
 		err = fmt.Errorf("%s is no regular file", path)
 	}
 	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	if stat, err = file.Stat(); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}

@@ -16,6 +16,9 @@ const (
 	flvTagHeader  = flv.Overhead - flvTrailer
 	flvClassified = 64 // bytes of a body that tell what it is
 
+	tagType  = 0x1f // in the first byte of a tag
+	amf3Data = 15   // not passed on: nobody writes it
+
 	// leap is how far timestamps may step back, in milliseconds, before it is another
 	// recording that begins.
 	leap = 10000
@@ -128,6 +131,10 @@ func (s *scan) run(entries []entry) ([]entry, error) {
 		if len(head) < flvTagHeader {
 			return entries, nil
 		}
+		kind := media.Kind(head[0] & tagType)
+		if kind != media.Audio && kind != media.Video && kind != media.Data && kind != amf3Data {
+			return nil, malformed(s.pos, "a tag of type %d", kind)
+		}
 		size := int(binary.BigEndian.Uint32(head) & flv.MaxBody)
 		body := s.pos + flvTagHeader
 		if body+int64(size) > s.w.size {
@@ -136,30 +143,22 @@ func (s *scan) run(entries []entry) ([]entry, error) {
 		if len(entries) >= maxEntries {
 			return nil, malformed(s.pos, "more than %d frames", maxEntries)
 		}
-		e, ok, err := s.tag(head, body, size)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			entries = append(entries, e)
-		}
 		s.lastTag, s.lastHeader = s.pos, [flvTagHeader]byte(head)
+		if kind != amf3Data {
+			e, ok, err := s.tag(kind, head, body, size)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				entries = append(entries, e)
+			}
+		}
 		s.pos = body + int64(size) + flvTrailer
 	}
 }
 
 // tag classifies the tag that head begins. ok is false for one that is no frame.
-func (s *scan) tag(head []byte, body int64, size int) (e entry, ok bool, err error) {
-	const amf3Data, typeMask = 15, 0x1f
-	kind := media.Kind(head[0] & typeMask)
-	switch kind {
-	case media.Audio, media.Video, media.Data:
-	case amf3Data:
-		return e, false, nil
-	default:
-		return e, false, malformed(s.pos, "a tag of type %d", kind)
-	}
-	// Copied, as head is the window's.
+func (s *scan) tag(kind media.Kind, head []byte, body int64, size int) (e entry, ok bool, err error) {
 	stamp := uint32(head[4])<<16 | uint32(head[5])<<8 | uint32(head[6]) | uint32(head[7])<<24
 	frame, err := s.classify(kind, head[flvTagHeader:], body, size)
 	if err != nil {

@@ -171,6 +171,7 @@ func (m *movie) checkRun(t *track, trun box, count int64, left int, flags uint32
 	case left < 0 || count*width > int64(left):
 	case flags&runSize == 0 && count*size > m.w.size:
 	case flags&runSize == 0 && size == 0 && count > 0:
+	case t.total > m.w.size: // runs that overlap
 	case int64(len(t.samples))+count > maxEntries:
 	default:
 		return nil

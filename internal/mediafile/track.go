@@ -138,6 +138,10 @@ func (m *movie) readSizes(t *track, stbl box) error {
 		t.samples[i].word = uint32(size) << flagBits
 		t.total += size
 	}
+	// Samples overlap one another only in files made to blow up the index.
+	if t.total > m.w.size {
+		return malformed(at.pos, "%d bytes of samples in a file of %d", t.total, m.w.size)
+	}
 	return nil
 }
 
@@ -304,10 +308,6 @@ func (m *movie) readKeys(t *track, stbl box) error {
 // are in the file. Empty samples are left out.
 func (m *movie) finish(t *track) error {
 	fileSize := m.w.size
-	// A fragment's samples overlap one another only in a file made to blow up the index.
-	if t.total > fileSize {
-		return malformed(t.trak.pos, "a track of %d bytes in a file of %d", t.total, fileSize)
-	}
 	if err := t.applyEdits(m.fragmented); err != nil {
 		return err
 	}

@@ -14,10 +14,13 @@ type window struct {
 	room [4096]byte
 }
 
-// at returns up to n bytes of the file from pos on, fewer at its end, until the next
+// at returns up to n bytes of the file from pos on, fewer at its end, valid until the next
 // call. n is at most the room.
 func (w *window) at(pos int64, n int) ([]byte, error) {
 	n = int(max(0, min(int64(n), w.size-pos)))
+	if n == 0 {
+		return nil, nil
+	}
 	if from := pos - w.pos; from >= 0 && from+int64(n) <= int64(len(w.buf)) {
 		return w.buf[from : from+int64(n)], nil
 	}
