@@ -141,7 +141,7 @@ const maxBuffer = 1 << 20
 // cutOff takes back a part of a tag. What cannot be taken back is a torn tag, which players pass over.
 func (w *flvWriter) cutOff() {
 	w.buffer = nil
-	if w.patch != nil && w.written > 0 {
+	if w.patch != nil {
 		_ = w.patch.Truncate(w.written)
 	}
 }

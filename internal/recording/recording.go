@@ -97,15 +97,18 @@ func New(config Config) *Recording {
 // Write takes consecutive frames, which came at a time. key says that a decoder can begin with them, given
 // the codec headers, which may be among them. After an error the next key group begins another file.
 func (r *Recording) Write(frames []media.Frame, key bool, at time.Time) error {
-	if err := r.write(frames, key, at); err != nil {
-		return errors.Join(err, r.end())
+	err := r.write(frames, key, at)
+	if err != nil {
+		_ = r.end() // what fails there has the same cause
 	}
-	return nil
+	return err
 }
 
 func (r *Recording) write(frames []media.Frame, key bool, at time.Time) error {
 	changed := r.learn(frames)
-	if key && r.out != nil && (r.isFull(frames) || !r.takesAll(changed)) {
+	first := slices.IndexFunc(frames, func(f media.Frame) bool { return !f.Header })
+	key = key && first >= 0
+	if key && r.out != nil && (r.isFull(frames[first]) || !r.takesAll(changed)) {
 		if err := r.end(); err != nil {
 			return err
 		}
@@ -115,7 +118,7 @@ func (r *Recording) write(frames []media.Frame, key bool, at time.Time) error {
 			r.stats.Skipped += countMedia(frames)
 			return nil
 		}
-		if err := r.begin(frames, at); err != nil {
+		if err := r.begin(frames, r.clock.peek(frames[first]), at); err != nil {
 			return err
 		}
 		changed = nil
@@ -195,32 +198,24 @@ func (r *Recording) takesAll(headers []media.Frame) bool {
 	return !slices.ContainsFunc(headers, func(h media.Frame) bool { return !r.out.takes(h) })
 }
 
-// isFull says whether the file ends before these frames.
-func (r *Recording) isFull(frames []media.Frame) bool {
+// isFull says whether the file ends before a frame.
+func (r *Recording) isFull(f media.Frame) bool {
 	if r.turn || r.config.MaxBytes > 0 && r.out.size() >= r.config.MaxBytes {
 		return true
 	}
-	i := slices.IndexFunc(frames, func(f media.Frame) bool { return !f.Header })
-	if i < 0 {
-		return false
-	}
-	begun := media.Since(r.base, r.clock.peek(frames[i]))
+	begun := media.Since(r.base, r.clock.peek(f))
 	return time.Duration(begun)*time.Millisecond >= r.config.MaxDuration
 }
 
-// begin opens the next file, with these frames next.
-func (r *Recording) begin(frames []media.Frame, at time.Time) error {
-	i := slices.IndexFunc(frames, func(f media.Frame) bool { return !f.Header })
-	if i < 0 {
-		return nil
-	}
+// begin opens the next file, with these frames next, from a time of the clock on.
+func (r *Recording) begin(frames []media.Frame, base uint32, at time.Time) error {
 	file, err := r.config.Open(r.number+1, at)
 	if err != nil {
 		return err
 	}
 	r.number++
 	r.stats.Files++
-	r.base, r.turn, r.waits = r.clock.peek(frames[i]), false, false
+	r.base, r.turn, r.waits = base, false, false
 	r.out, err = newWriter(r.config.Format, file, r.headers.At(0), frames)
 	if err != nil {
 		r.out = nil
@@ -233,6 +228,8 @@ func newWriter(format Format, file io.WriteCloser, headers, first []media.Frame)
 	switch format {
 	case FLV:
 		return newFLV(file, headers, first)
+	case MP4:
+		return newMP4(file, headers), nil
 	}
 	return nil, fmt.Errorf("%w: %q", ErrFormat, format)
 }
@@ -257,10 +254,11 @@ func (r *Recording) Pause() error {
 	if r.out == nil {
 		return nil
 	}
-	if err := r.out.pause(); err != nil {
-		return errors.Join(err, r.end())
+	err := r.out.pause()
+	if err != nil {
+		_ = r.end()
 	}
-	return nil
+	return err
 }
 
 // Close ends the file. The recording may go on with another one.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -287,7 +288,7 @@ func packets(t testing.TB, file string) (list []packet) {
 	ms := func(p map[string]any, key string) int {
 		var seconds float64
 		fmt.Sscan(fmt.Sprint(p[key]), &seconds)
-		return int(seconds*1000 + 0.5)
+		return int(math.Round(seconds * 1000))
 	}
 	for _, p := range v["packets"].([]any) {
 		p := p.(map[string]any)
