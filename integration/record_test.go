@@ -1,0 +1,204 @@
+package integration
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// recorders are origins that record all streams of the app live.
+type recorder struct {
+	*node
+	dir string
+}
+
+func startRecorder(t *testing.T, nats *natsServer, id string, args ...string) *recorder {
+	t.Helper()
+	r := &recorder{dir: filepath.Join(t.TempDir(), "recordings")}
+	args = append([]string{
+		"--nats", nats.url, "--lease", leaseTTL.String(), "--grace", grace.String(), "--id", id,
+		"--record", "live/*", "--record-dir", r.dir, "--record-name", "{stream}",
+	}, args...)
+	r.node = startNode(t, "origin", args...)
+	return r
+}
+
+// files are the recordings that have begun, ordered by name.
+func (r *recorder) files() (files []string) {
+	r.t.Helper()
+	err := filepath.WalkDir(r.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	slices.Sort(files)
+	return files
+}
+
+// awaitGrowth waits until the file has so many bytes more.
+func awaitGrowth(t *testing.T, file string, bytes int64) {
+	t.Helper()
+	begun := fileSize(t, file)
+	eventually(t, patience, "the recording grows", func() bool { return fileSize(t, file) >= begun+bytes })
+}
+
+func fileSize(t *testing.T, file string) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+func (r *recorder) awaitFile() string {
+	r.t.Helper()
+	eventually(r.t, patience, "a recording", func() bool { return len(r.files()) > 0 })
+	return r.files()[0]
+}
+
+func (r *recorder) awaitEnd() {
+	r.t.Helper()
+	eventually(r.t, patience, "the end of the recording", func() bool { return r.says("recording ended") })
+}
+
+// playsToEnd decodes a file, in which nothing may be wrong, and returns its packets.
+func playsToEnd(t *testing.T, file string) packetList {
+	t.Helper()
+	out, err := exec.Command("ffmpeg", "-v", "warning", "-xerror", "-i", file, "-f", "null", "-").CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("ffmpeg %s: %v\n%s", file, err, out)
+	}
+	list := probePackets(t, file)
+	for kind, packets := range list {
+		if err := ascends(packets); err != nil {
+			t.Errorf("%s of %s: %v", kind, file, err)
+		}
+	}
+	return list
+}
+
+// gaps are the times between packets that are longer than usual.
+func gaps(list []packet, usual int) (long []time.Duration) {
+	for i := 1; i < len(list); i++ {
+		if d := list[i].dts - list[i-1].dts; d > usual {
+			long = append(long, time.Duration(d)*time.Millisecond)
+		}
+	}
+	return long
+}
+
+// What is recorded is what was published, packet by packet, and the file says how long it is.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"flv", "mp4"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			av := mediaFile(t, "av")
+			nats := startNATS(t)
+			ingest := startNode(t, "edge", "--nats", nats.url, "--id", "ingest")
+			r := startRecorder(t, nats, "recorder", "--record-format", format)
+			publishFile(t, av, ingest.url("cam")).succeed(patience)
+			r.awaitEnd()
+			file := filepath.Join(r.dir, "live", "cam."+format)
+			received := playsToEnd(t, file)
+			begin := find(av.packets["video"], received["video"][0].hash)
+			if begin < 0 {
+				t.Fatal("the first packet was never published")
+			}
+			shift := received["video"][0].dts - av.packets["video"][begin].dts
+			run{atLeast: 25 * (sourceSeconds - 3), toEnd: true, shift: shift}.check(t, av.packets, received)
+
+			said, err := time.ParseDuration(strings.TrimSpace(output(t, "ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", file)) + "s")
+			if want := time.Duration(len(received["video"])) * 40 * time.Millisecond; err != nil || (said-want).Abs() > 300*time.Millisecond {
+				t.Errorf("the file says that it is %v long, %v; want %v", said, err, want)
+			}
+		})
+	}
+}
+
+// The ingest node is killed, and the encoder comes back on another one: the file goes on, and misses no
+// more than the time between.
+func TestRecordingSurvivesIngest(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"flv", "mp4"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			need(t, "ffmpeg", "ffprobe")
+			nats := startNATS(t)
+			args := []string{"--nats", nats.url, "--lease", leaseTTL.String()}
+			first := startNode(t, "edge", append(args, "--id", "first")...)
+			second := startNode(t, "edge", append(args, "--id", "second")...)
+			r := startRecorder(t, nats, "recorder", "--record-format", format, "--grace", defaultGrace.String())
+			e := startEncoder(t, first.url("cam"))
+			file := r.awaitFile()
+			awaitGrowth(t, file, 200_000)
+			lost := time.Now()
+			first.kill()
+			e.goTo(second.url("cam"))
+			eventually(t, patience, "another session", func() bool { return e.begun() == 2 })
+			away := time.Since(lost)
+			awaitGrowth(t, file, 200_000)
+			e.goTo("")
+			r.awaitEnd()
+
+			if files := r.files(); len(files) != 1 {
+				t.Errorf("%q, want one file", files)
+			}
+			list := playsToEnd(t, file)
+			for kind, usual := range map[string]int{"video": 45, "audio": 30} {
+				found := gaps(list[kind], usual)
+				t.Logf("%s: %d packets, away for %v, gaps %v", kind, len(list[kind]), away, found)
+				if len(found) != 1 || found[0] > away+time.Second {
+					t.Errorf("%s: gaps %v, want one of %v", kind, found, away)
+				}
+			}
+		})
+	}
+}
+
+// The origin that records is killed: its file plays to where that was, and another one goes on.
+func TestRecordingOriginIsKilled(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"flv", "mp4"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			need(t, "ffmpeg", "ffprobe")
+			nats := startNATS(t)
+			ingest := startNode(t, "edge", "--nats", nats.url, "--id", "ingest")
+			first := startRecorder(t, nats, "first", "--record-format", format)
+			e := startEncoder(t, ingest.url("cam"))
+			file := first.awaitFile()
+			second := startRecorder(t, nats, "second", "--record-format", format)
+			awaitGrowth(t, file, 200_000)
+			lost := time.Now()
+			first.kill()
+			next := second.awaitFile()
+			t.Logf("another one records after %v", time.Since(lost))
+			if took := time.Since(lost); took > leaseTTL+2*margin {
+				t.Errorf("another one records after %v", took)
+			}
+			awaitGrowth(t, next, 200_000)
+			e.goTo("")
+			second.awaitEnd()
+			for _, f := range []string{file, next} {
+				list := playsToEnd(t, f)
+				if n := len(list["video"]); n < 50 {
+					t.Errorf("%s: %d pictures", f, n)
+				}
+				if found := gaps(list["video"], 45); len(found) > 0 {
+					t.Errorf("%s: gaps %v", f, found)
+				}
+			}
+		})
+	}
+}
