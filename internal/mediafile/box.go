@@ -17,6 +17,7 @@ const (
 	maxLeaf   = 16 + 12*maxEntries
 	maxEntry  = 1 << 20 // bytes of a sample entry
 	maxBoxes  = 4 << 20 // top-level boxes of a file
+	maxInside = 1 << 14 // boxes in a box
 	maxTracks = 1024
 
 	boxHeader      = 8
@@ -80,10 +81,13 @@ func (e *boxSizeError) Error() string {
 // each calls visit with each box of a run of them. Less than a header's bytes at its end
 // are padding.
 func (r *boxReader) each(pos, end int64, visit func(box) error) error {
-	for end-pos >= boxHeader {
+	for n := 0; end-pos >= boxHeader; n++ {
 		b, err := r.next(pos, end)
 		if err != nil {
 			return err
+		}
+		if n == maxInside {
+			return malformed(pos, "more than %d boxes in a box", maxInside)
 		}
 		if err := visit(b); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package mediafile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -265,6 +266,7 @@ func hostile() map[string]struct {
 	files := map[string]file{
 		"no moov":            {packBox("ftyp", "isom"), "moov"},
 		"empty moov":         {append(packBox("ftyp"), packBox("moov")...), "no video"},
+		"boxes without end":  {append(packBox("ftyp"), packBox("moov", bytes.Repeat(packBox("free"), 100000))...), "boxes in a box"},
 		"moov of size 0":     {append(packBox("ftyp"), "\x00\x00\x00\x00moov"...), `"moov" of 0 bytes`},
 		"child of size 0":    {append(packBox("ftyp"), packBox("moov", "\x00\x00\x00\x00trak")...), `"trak" of 0 bytes`},
 		"child of size 1":    {append(packBox("ftyp"), packBox("moov", "\x00\x00\x00\x01trak\xff\xff\xff\xff\xff\xff\xff\xff")...), `"trak"`},
