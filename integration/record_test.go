@@ -202,3 +202,56 @@ func TestRecordingOriginIsKilled(t *testing.T) {
 		})
 	}
 }
+
+// natscast record and natscast export write what plays to its end.
+func TestRecordAndExport(t *testing.T) {
+	t.Parallel()
+	need(t, "ffmpeg", "ffprobe")
+	c := startCluster(t)
+	startEncoder(t, c.origin.url("cam"))
+	awaitStream(t, c.origin.url("cam"))
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	natscast := func(args ...string) *process {
+		args = append([]string{args[0], "--nats", c.nats.url}, args[1:]...)
+		return start(t, binary(), args...)
+	}
+
+	piped := natscast("record", "--duration", "6s", "live/cam", "-")
+	interrupted := natscast("record", "live/cam", file("interrupted.mp4"))
+	eventually(t, patience, "a recording", func() bool { _, err := os.Stat(file("interrupted.mp4")); return err == nil })
+	awaitGrowth(t, file("interrupted.mp4"), 100_000)
+	interrupted.cmd.Process.Signal(os.Interrupt)
+	interrupted.succeed(patience)
+	piped.succeed(patience)
+	writeFile(t, file("piped.flv"), piped.stdout.String())
+
+	natscast("export", "live/cam", file("all.flv")).succeed(patience)
+	natscast("export", "--from", "-4s", "--to", "-2s", "live/cam", file("part.mp4")).succeed(patience)
+	for name, want := range map[string][2]int{"piped.flv": {100, 250}, "interrupted.mp4": {25, 250}, "all.flv": {100, 1000}, "part.mp4": {45, 110}} {
+		list := playsToEnd(t, file(name))
+		t.Logf("%s: %d pictures", name, len(list["video"]))
+		if n := len(list["video"]); n < want[0] || n > want[1] || list["video"][0].dts != 0 || !list["video"][0].key {
+			t.Errorf("%s: %d pictures, want %d to %d from 0 on", name, n, want[0], want[1])
+		}
+		if found := gaps(list["video"], 45); len(found) > 0 {
+			t.Errorf("%s: gaps %v", name, found)
+		}
+	}
+
+	for _, wrong := range []struct{ says, args string }{
+		{"file exists", "record live/cam " + file("all.flv")},
+		{"file exists", "export live/cam " + file("all.flv")},
+		{"nobody publishes live/nothing", "record live/nothing " + file("x.flv")},
+		{"nothing is stored", "export live/nothing " + file("x.flv")},
+		{"there is something from", "export --to -10h live/cam " + file("x.flv")},
+	} {
+		p := natscast(strings.Fields(wrong.args)...)
+		if status := p.wait(patience); status != 1 || !strings.Contains(p.stderr.String(), wrong.says) {
+			t.Errorf("%s: exit status %d, %q", wrong.args, status, p.stderr.String())
+		}
+	}
+	if _, err := os.Stat(file("x.flv")); err == nil {
+		t.Error("a file of nothing is left behind")
+	}
+}

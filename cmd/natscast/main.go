@@ -58,7 +58,7 @@ func newApp() *cli.App {
 		HideVersion:          true,
 		EnableBashCompletion: true,
 		Commands: []*cli.Command{
-			devCommand(), edgeCommand(), originCommand(), publishCommand(), playCommand(),
+			devCommand(), edgeCommand(), originCommand(), publishCommand(), playCommand(), recordCommand(), exportCommand(),
 			nodesCommand(), connectionsCommand(), streamsCommand(), hotnessCommand(),
 			routeCommand(), kickCommand(), drainCommand(), objectsCommand(), simCommand(),
 			completionCommand(), versionCommand(),

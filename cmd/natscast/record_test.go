@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/internal/recording"
+	"natscast/origin"
+)
+
+// recorderOf returns what a node with these flags records.
+func recorderOf(t *testing.T, home string, args ...string) (config *origin.RecorderConfig, err error) {
+	t.Helper()
+	app := newApp()
+	app.Commands = []*cli.Command{{Name: "origin", Flags: append(serveFlags(), recordFlags()...), Action: func(c *cli.Context) error {
+		config, err = recorderFrom(c, home)
+		return nil
+	}}}
+	if err := runApp(t.Context(), app, append([]string{"origin"}, args...)...); err != nil {
+		t.Fatal(err)
+	}
+	return config, err
+}
+
+func TestRecorderFlags(t *testing.T) {
+	t.Parallel()
+	if config, err := recorderOf(t, "home"); config != nil || err != nil {
+		t.Errorf("nothing is wanted: %+v, %v", config, err)
+	}
+	config, err := recorderOf(t, "home", "--record=live/*")
+	if err != nil || config.Dir != "home" || len(config.Patterns) != 1 || config.Format != recording.FLV || config.Grace != 10*time.Second || config.Template.IsFixed() {
+		t.Errorf("defaults: %+v, %v", config, err)
+	}
+	config, err = recorderOf(t, "home", "--record=live/*", "--record=x/**", "--record-dir=d", "--record-format=mp4",
+		"--record-name={stream}.mp4", "--record-split=1h,2GiB", "--grace=3s")
+	if err != nil || config.Dir != "d" || len(config.Patterns) != 2 || config.Format != recording.MP4 || !config.Template.IsFixed() ||
+		config.MaxDuration != time.Hour || config.MaxBytes != 2<<30 || config.Grace != 3*time.Second {
+		t.Errorf("all: %+v, %v", config, err)
+	}
+	if config, err = recorderOf(t, "", "--record-dir=d"); err != nil || config == nil || len(config.Patterns) != 0 {
+		t.Errorf("what publishers ask for: %+v, %v", config, err)
+	}
+	for flags, says := range map[string]string{
+		"--record=live/*":                             "--record-dir",
+		"--record=[ --record-dir=d":                   "--record:",
+		"--record-dir=d --record-format=avi":          "--record-format",
+		"--record-dir=d --record-name=../{stream}":    "--record-name",
+		"--record-dir=d --record-split=1h,2h":         "--record-split",
+		"--record-dir=d --record-split=a-little-time": "--record-split",
+	} {
+		if _, err := recorderOf(t, "", strings.Fields(flags)...); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", flags, err)
+		}
+	}
+}
+
+func TestRecordUsage(t *testing.T) {
+	t.Parallel()
+	for args, says := range map[string]string{
+		"record":                              "STREAM FILE",
+		"record live/cam":                     "STREAM FILE",
+		"record cam x.flv":                    `"cam"`,
+		"record live/cam x.avi":               "x.avi",
+		"record live/cam x":                   "x",
+		"record --duration y a/b -":           "y",
+		"export live/cam":                     "STREAM FILE",
+		"export live/../cam x.flv":            "live/../cam",
+		"export live/cam x.mkv":               "x.mkv",
+		"export --from z live/x -":            "--from",
+		"export --to 5m live/x -":             "--to",
+		"export --to -5m live/x a.b":          "a.b",
+		"export --from -1m --to=-2m live/x -": "not after",
+	} {
+		_, err := run(t.Context(), strings.Fields(args)...)
+		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"-5m":                       now.Add(-5 * time.Minute),
+		"-1h30m":                    now.Add(-90 * time.Minute),
+		"2026-11-22T09:00:00Z":      now.Add(-time.Hour),
+		"2026-11-22T11:00:00+01:00": now,
+	} {
+		if got, err := parseTime(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+}
