@@ -168,22 +168,19 @@ func openMedia(c *cli.Context) (*kv.Store, *bus.Bus, func(), error) {
 }
 
 // write writes what comes until ctx ends.
-func (t *tape) write(ctx context.Context, queue *origin.ChunkQueue) error {
-	for {
+func (t *tape) write(ctx context.Context, queue *origin.ChunkQueue) (err error) {
+	for err == nil {
 		c, at, ok := queue.Pop(ctx, recordIdle)
-		var err error
 		switch {
 		case ok:
 			err = t.put(c, at)
 		case ctx.Err() != nil:
-			return nil
+			return err
 		default:
 			err = t.recording.Pause()
 		}
-		if err != nil {
-			return err
-		}
 	}
+	return err
 }
 
 func (t *tape) put(c bus.Chunk, at time.Time) error {

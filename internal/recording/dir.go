@@ -85,11 +85,14 @@ func (d *Dir) reopen(path string, mode Mode, since time.Time) (*os.File, error) 
 		return f, err
 	case mode == Replace:
 		info, err := d.root.Lstat(path)
-		if err != nil || !info.ModTime().Before(since) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			return nil, nil
+		case err != nil:
+			return nil, err
+		case info.ModTime().Before(since):
+			return nil, d.root.Remove(path) // those who read it keep what they have opened
 		}
-		// Those who read it keep what they have opened.
-		return nil, d.root.Remove(path)
 	}
 	return nil, nil
 }
