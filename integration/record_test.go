@@ -190,8 +190,14 @@ func TestRecordingOriginIsKilled(t *testing.T) {
 			awaitGrowth(t, next, 200_000)
 			e.goTo("")
 			second.awaitEnd()
-			for _, f := range []string{file, next} {
+			var last packet // of the first file
+			for i, f := range []string{file, next} {
 				list := playsToEnd(t, f)
+				if i == 0 {
+					last = list["video"][len(list["video"])-1]
+				} else if find(list["video"], last.hash) < 0 {
+					t.Errorf("pictures are missing behind the first file")
+				}
 				if n := len(list["video"]); n < 50 {
 					t.Errorf("%s: %d pictures", f, n)
 				}

@@ -73,6 +73,9 @@ type Streams struct {
 	ttl    time.Duration
 }
 
+// TTL is after how long a lease is lost that is not renewed.
+func (s *Streams) TTL() time.Duration { return s.ttl }
+
 // View returns a copy of the directory that its Run keeps up to date, calling handle with
 // what changes.
 func (s *Streams) View(handle func([]Change[Stream])) *View[Stream] { return newView(s.bucket, handle) }

@@ -26,6 +26,16 @@
 // frame rides along, so the bus carries one message per video frame. Audio waits
 // at most 50 ms.
 //
+// A [Recorder] writes live streams into files, as any reader of the bus does:
+//
+//	directory ─▶ wanted? ─▶ lease in kv.Store.Recordings ─▶ subscription ─▶ queue ─▶ Tape ─▶ recording.Recording
+//
+// Which origin records a stream does not depend on where it is published: of all that are told to record it, the one that takes the lease
+// does. A stream that comes back within the grace time, on whatever node, goes on in its file. When the recorder dies, its
+// lease runs out, and another one begins a file, with what is stored from before that on, so the files overlap and nothing is
+// missing between them. A disk that is slow costs chunks, from the queue, up to the next keyframe; one that
+// fails costs the file, and another one is tried after five seconds. Neither holds up the bus or the node.
+//
 // What the stream consists of is learnt from its frames on the way (package mediainfo), and told in the
 // directory when it changes, once a second at most.
 package origin

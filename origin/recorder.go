@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +16,14 @@ import (
 	"natscast/kv"
 )
 
-// recorderInterval is how often the recorder looks for what it was not told of, or could not do.
-const recorderInterval = time.Second
+const (
+	// recorderInterval is how often the recorder looks for what it was not told of, or could not do.
+	recorderInterval = time.Second
+	// leftFor is how long it is known that another recorder has left a stream, and leftMargin how much later than its TTL a
+	// lease may run out.
+	leftFor    = 10 * time.Second
+	leftMargin = 2 * time.Second
+)
 
 // RecorderConfig is what an operator may choose.
 type RecorderConfig struct {
@@ -76,7 +83,8 @@ type Recorder struct {
 
 	mu       sync.Mutex // guards what follows
 	sessions map[media.Name]*session
-	past     RecorderStats // of sessions that have ended
+	left     map[media.Name]time.Time // when another recorder has left a stream
+	past     RecorderStats            // of sessions that have ended
 }
 
 // NewRecorder returns the recorder of a node. It makes the directory if there is none.
@@ -88,10 +96,10 @@ func NewRecorder(config RecorderConfig, b *bus.Bus, store *kv.Store, log *slog.L
 	config.retry = cmp.Or(config.retry, 5*time.Second)
 	r := &Recorder{
 		config: config, dir: dir, bus: b, streams: store.Streams, leases: store.Recordings,
-		log: log, changed: make(chan struct{}, 1), sessions: map[media.Name]*session{},
+		log: log, changed: make(chan struct{}, 1), sessions: map[media.Name]*session{}, left: map[media.Name]time.Time{},
 	}
 	r.published = store.Streams.View(r.note)
-	r.recorded = store.Recordings.View(r.note)
+	r.recorded = store.Recordings.View(r.noteLeft)
 	return r, nil
 }
 
@@ -100,6 +108,31 @@ func (r *Recorder) note([]kv.Change[kv.Stream]) {
 	case r.changed <- struct{}{}:
 	default:
 	}
+}
+
+// noteLeft notes which streams another recorder has left.
+func (r *Recorder) noteLeft(changes []kv.Change[kv.Stream]) {
+	now := time.Now()
+	r.mu.Lock()
+	for _, c := range changes {
+		if c.Gone && c.Before.Node != r.config.Node {
+			r.left[c.Before.Name] = now
+		}
+	}
+	maps.DeleteFunc(r.left, func(_ media.Name, at time.Time) bool { return now.Sub(at) > leftFor })
+	r.mu.Unlock()
+	r.note(nil)
+}
+
+// from is from when on a stream is to be recorded, as far as it is stored, because another recorder has not done it: before its
+// lease ran out it may not have written anything for as long as that lasts. It is zero when there was no other one. The
+// caller holds mu.
+func (r *Recorder) from(st kv.Stream) time.Time {
+	left, ok := r.left[st.Name]
+	if !ok || st.Since.After(left) || time.Since(left) > leftFor {
+		return time.Time{}
+	}
+	return left.Add(-r.leases.TTL() - leftMargin)
 }
 
 // Run records until ctx ends, and ends the files then.
@@ -141,7 +174,7 @@ func (r *Recorder) look(ctx context.Context) {
 		}
 		r.mu.Lock()
 		if r.sessions[st.Name] == nil {
-			s := newSession(r, st)
+			s := newSession(r, st, r.from(st))
 			r.sessions[st.Name] = s
 			r.running.Go(func() {
 				s.run(ctx)

@@ -237,23 +237,25 @@ func TestRecordersTakeTurns(t *testing.T) {
 	}
 	first := holder()
 	n.holds(t, recorders[first], frames(2), "the first one writes")
+	n.write(t, sink, "K1000", "P1040")
+	n.holds(t, recorders[first], frames(4), "the first one writes more")
 	recorders[first].end()
 	var second string
 	eventually.True(t, "another one records", func() bool {
 		second = holder()
 		return second != first
 	})
-	// The last GOP is had from the store.
-	n.holds(t, recorders[second], frames(2), "the second one writes what is stored")
-	n.write(t, sink, "K1000", "P1040")
-	n.holds(t, recorders[second], frames(4), "the second one writes what comes")
+	// It does not know how much the first one has written.
+	n.holds(t, recorders[second], frames(4), "the second one writes what is stored")
+	n.write(t, sink, "K2000", "P2040")
+	n.holds(t, recorders[second], frames(6), "the second one writes what comes")
 	for id, dir := range dirs {
 		n := len(filesBelow(t, dir))
 		if want := id == first || id == second; (n == 1) != want || n > 1 {
 			t.Errorf("%d files of recorder %s, after %s and %s", n, id, first, second)
 		}
 	}
-	if got := filesBelow(t, dirs[second])["live/cam.flv"]; got != "K0 P40 K1000 P1040" {
+	if got := filesBelow(t, dirs[second])["live/cam.flv"]; got != "K0 P40 K1000 P1040 K2000 P2040" {
 		t.Errorf("the second one wrote %s", got)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"natscast/bus"
+	"natscast/internal/media"
 	"natscast/internal/recording"
 	"natscast/kv"
 )
@@ -19,6 +21,8 @@ const (
 	presenceInterval = 250 * time.Millisecond
 	// leastGrace lets the last chunks come, which may be later than the news that their publisher has gone.
 	leastGrace = 500 * time.Millisecond
+	// catchUpTimeout bounds the reading of what is stored, while what comes waits.
+	catchUpTimeout = 10 * time.Second
 )
 
 // session records one stream, from its first keyframe on until it has ended.
@@ -26,6 +30,7 @@ type session struct {
 	// Static.
 	recorder *Recorder
 	stream   kv.Stream // as it was when the session began
+	from     time.Time // when another recorder may have left off, zero for none
 	log      *slog.Logger
 	queue    *ChunkQueue
 
@@ -39,8 +44,8 @@ type session struct {
 	counts RecorderStats
 }
 
-func newSession(r *Recorder, st kv.Stream) *session {
-	s := &session{recorder: r, stream: st, log: r.log.With("stream", st.Name), queue: NewChunkQueue()}
+func newSession(r *Recorder, st kv.Stream, from time.Time) *session {
+	s := &session{recorder: r, stream: st, from: from, log: r.log.With("stream", st.Name), queue: NewChunkQueue()}
 	s.recording = recording.New(recording.Config{
 		Format:      r.config.Format,
 		MaxDuration: r.config.MaxDuration,
@@ -90,6 +95,7 @@ func (s *session) run(ctx context.Context) {
 			cancel()
 		})
 	}
+	s.catchUp(within)
 	s.write(within)
 	cancel()
 	running.Wait()
@@ -127,15 +133,47 @@ func (s *session) awaitEnd(ctx context.Context) {
 	}
 }
 
+// catchUp writes what is stored from where another recorder may have left off. What it has read comes again from the queue, and is
+// passed over there.
+func (s *session) catchUp(ctx context.Context) {
+	if s.from.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	b, name := s.recorder.bus, s.stream.Name
+	mark, err := b.FindTime(ctx, name, s.from)
+	for err == nil && mark != (bus.Mark{}) {
+		var gop bus.GOP
+		if gop, err = b.ReadGOP(ctx, name, mark); err != nil {
+			break
+		}
+		for _, c := range gop.Chunks {
+			s.put(c, gop.Stored.Add(time.Duration(media.Since(gop.Chunks[0].DTS, c.DTS))*time.Millisecond))
+		}
+		mark = gop.Next
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("what another recorder has left is not to be had", "err", err)
+	}
+}
+
+// put writes a chunk, unless a file has failed lately.
+func (s *session) put(c bus.Chunk, at time.Time) {
+	if time.Now().Before(s.retry) {
+		s.count(func(n *RecorderStats) { n.Dropped++ })
+		return
+	}
+	s.note(s.tape.Put(c, at))
+}
+
 // write writes what comes until ctx ends, and then what has come.
 func (s *session) write(ctx context.Context) {
 	for {
 		c, at, ok := s.queue.Pop(ctx, quiet)
 		switch {
-		case ok && time.Now().Before(s.retry):
-			s.count(func(n *RecorderStats) { n.Dropped++ })
 		case ok:
-			s.note(s.tape.Put(c, at))
+			s.put(c, at)
 		case ctx.Err() != nil:
 			return
 		default:

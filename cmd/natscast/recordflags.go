@@ -59,7 +59,8 @@ func recordDir(c *cli.Context, home string) string {
 		return dir
 	}
 	if static := c.StringSlice("static"); len(static) > 0 {
-		if _, dir, named := strings.Cut(static[0], "="); named {
+		app, dir, named := strings.Cut(static[0], "=")
+		if named && !strings.HasPrefix(app, "/") && !strings.HasPrefix(app, ".") {
 			return dir
 		}
 		return static[0]
