@@ -3,6 +3,7 @@ package origin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -42,18 +43,21 @@ func ParseDirectory(s string) (Directory, error) {
 		const file = "/x"
 		name, err := media.ParseName(app, file)
 		if err != nil {
-			return Directory{}, fmt.Errorf("%q: the app: %w", s, err)
+			return Directory{}, fmt.Errorf("the app: %w", err)
 		}
 		d = Directory{App: strings.TrimSuffix(string(name), file), Path: path}
 	}
 	stat, err := os.Stat(d.Path)
 	if err == nil && !stat.IsDir() {
-		err = fmt.Errorf("%s is no directory", d.Path)
+		err = errors.New("not a directory")
 	}
 	if err == nil {
 		d.Path, err = filepath.Abs(d.Path)
 	}
-	return d, err
+	if err != nil {
+		return Directory{}, withoutPath(err)
+	}
+	return d, nil
 }
 
 // LibraryConfig is what an operator may choose.

@@ -152,6 +152,12 @@ func (tc *testCluster) fill(t *testing.T) (a, b *member) {
 		Name: "live/x", Kind: kv.Live, Node: "a", Since: since,
 		Info: mediainfo.Info{Video: "avc1.64001f", Width: 1280, Height: 720, FrameRate: 29.97, Audio: "mp4a.40.2", Bitrate: 2_500_000},
 	})
+	film := kv.Asset{
+		Name: "vod/film.mp4", ID: "1f", Duration: 5_400_040, Size: 3_000_000_000, Modified: since,
+		Info: mediainfo.Info{Video: "avc1.64001f", Width: 1920, Height: 1080, FrameRate: 25, Audio: "mp4a.40.2", Bitrate: 4_400_000},
+	}
+	a.Assets.Set(film)
+	b.Assets.Set(film)
 	eventually.True(t, "all is written", func() bool {
 		nodes, err := tc.store.Nodes.List(t.Context())
 		if err != nil {
@@ -165,7 +171,11 @@ func (tc *testCluster) fill(t *testing.T) (a, b *member) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(nodes) == 2 && len(connections) == 3 && len(heat) == 4
+		assets, err := tc.store.Assets.List(t.Context(), nodes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(nodes) == 2 && len(connections) == 3 && len(heat) == 4 && len(assets) == 2
 	})
 	return a, b
 }
@@ -212,7 +222,7 @@ func TestTables(t *testing.T) {
 	const (
 		nodesTitle = "NODE|ROLES|REGION|RTMP|HTTP|LOAD|CAPACITY|CONNECTIONS|DRAINING|VERSION|UP"
 		connTitle  = "CONNECTION|CLIENT|SOFTWARE|APP|STREAM|ROLE|AGE"
-		strTitle   = "STREAM|KIND|NODE|VIDEO|SIZE|FPS|AUDIO|BITRATE|AGE|EPOCH"
+		strTitle   = "STREAM|KIND|NODE|VIDEO|SIZE|FPS|AUDIO|BITRATE|DURATION|AGE|EPOCH"
 		heatTitle  = "NODE|STREAM|VIEWERS|JOINS/S|EGRESS|LOAD|CPU|MEMORY"
 		publisher  = "a.2|192.0.2.1:99|FMLE/3.0|live|live/x|publish|1h0m0s"
 		player     = `a.10|192.0.2.2:99|VLC\x1b[2J|live|live/x|play|1h0m0s`
@@ -237,8 +247,9 @@ func TestTables(t *testing.T) {
 		{"connections --stream live/x --node b", []string{connTitle}},
 		{"streams", []string{
 			strTitle,
-			"live/x|live|a|avc1.64001f|1280x720|29.97|mp4a.40.2|2.5 Mbit/s|1h0m0s|*",
-			"live/y|live|b|-|-|-|-|-|0s|*",
+			"live/x|live|a|avc1.64001f|1280x720|29.97|mp4a.40.2|2.5 Mbit/s|-|1h0m0s|*",
+			"live/y|live|b|-|-|-|-|-|-|0s|*",
+			"vod/film.mp4|static|a,b|avc1.64001f|1920x1080|25|mp4a.40.2|4.4 Mbit/s|1h30m0s|-|-",
 		}},
 		{"hotness", []string{heatTitle, hotB, hotA, hotY, hotX}},
 		{"hotness --top 1", []string{heatTitle, hotB, hotA, hotY}},
@@ -263,7 +274,7 @@ func TestJSON(t *testing.T) {
 	a, _ := tc.fill(t)
 	var nodes []nodeEntry
 	var connections []kv.Connection
-	var streams []kv.Stream
+	var streams []kv.Listed
 	var heat []heatEntry
 	for command, into := range map[string]any{"nodes": &nodes, "connections": &connections, "streams": &streams, "hotness": &heat} {
 		stdout, _ := tc.run(t, command, "--json")
@@ -277,7 +288,8 @@ func TestJSON(t *testing.T) {
 	if len(connections) != 3 || connections[1].ID != "a.10" || connections[1].Software != "VLC\x1b[2J" {
 		t.Errorf("connections: %+v", connections)
 	}
-	if len(streams) != 2 || streams[0].Name != "live/x" || streams[0].Epoch == 0 || streams[0].Height != 720 {
+	if len(streams) != 3 || streams[0].Name != "live/x" || streams[0].Epoch == 0 || streams[0].Height != 720 ||
+		streams[2].Kind != kv.Static || len(streams[2].Nodes) != 2 || streams[2].Size != 3e9 || streams[2].Duration != 5_400_040 {
 		t.Errorf("streams: %+v", streams)
 	}
 	if len(heat) != 4 || heat[0].Node != "b" || heat[0].Capacity != 1e9 || heat[3].Stream != "live/x" {
@@ -292,7 +304,7 @@ func TestNothing(t *testing.T) {
 	for command, says := range map[string]string{
 		"nodes":       "no node is up\n",
 		"connections": "no client is connected\n",
-		"streams":     "no streams are published\n",
+		"streams":     "there are no streams\n",
 		"hotness":     "no node has told how busy it is\n",
 	} {
 		stdout, stderr := tc.run(t, command)

@@ -26,8 +26,8 @@ func connectionsCommand() *cli.Command {
 		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Connection, error) {
 			return s.Connections.List(ctx, nodes)
 		},
-		view: func(s *kv.Store, handle func([]kv.Change[kv.Connection])) *kv.View[kv.Connection] {
-			return s.Connections.View(handle)
+		view: func(s *kv.Store, note func()) view[kv.Connection] {
+			return s.Connections.View(func([]kv.Change[kv.Connection]) { note() })
 		},
 		rows: func(c *cli.Context, nodes []kv.Node, connections []kv.Connection) []kv.Connection {
 			return chosenConnections(nodes, connections, c.String("node"), media.Name(c.String("stream")))

@@ -42,7 +42,7 @@ func devCommand() *cli.Command {
 		Usage: "run a whole cluster in one process: NATS, two nodes, a test stream",
 		Description: "natscast dev\n" +
 			"natscast dev --rtmp 127.0.0.1:2935 --rtmp 127.0.0.1:2936 --rtmp 127.0.0.1:2937 --data /tmp/natscast",
-		Flags:  slices.Concat(flags, nodeFlags(), recordFlags(), storeFlags()),
+		Flags:  slices.Concat(flags, nodeFlags(), []cli.Flag{staticFlag()}, recordFlags(), storeFlags()),
 		Action: dev,
 	}
 }
@@ -57,6 +57,9 @@ func dev(c *cli.Context) error {
 	}
 	config, err := nodeFrom(c)
 	if err != nil {
+		return err
+	}
+	if config.static, err = staticFrom(c); err != nil {
 		return err
 	}
 	log := logger(c)
@@ -84,7 +87,7 @@ func dev(c *cli.Context) error {
 		}
 		defer n.close()
 		nodes = append(nodes, n)
-		rtmps = rtmpsConfig{} // the first node has it
+		rtmps, config.static = rtmpsConfig{}, nil // the first node has them
 	}
 
 	ctx, cancel := context.WithCancel(c.Context)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -27,9 +28,11 @@ func originCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "origin",
 		Usage: "run a node where publishers are at home, on external NATS",
-		Description: "natscast origin --nats nats://10.0.0.1:4222\n\n" +
-			"An origin is the same as an edge for RTMP clients: any node takes publishers and players.",
-		Flags:  append(serveFlags(), recordFlags()...),
+		Description: "natscast origin --nats nats://10.0.0.1:4222\n" +
+			"natscast origin --static /srv/films --static lectures=/srv/lectures\n\n" +
+			"An origin is the same as an edge for RTMP clients: any node takes publishers and players.\n" +
+			"The FLV and MP4 files below --static directories can be played at any node, with the extension or without; origins may share them.",
+		Flags:  slices.Concat(serveFlags(), []cli.Flag{staticFlag()}, recordFlags()),
 		Action: serve,
 	}
 }
@@ -63,6 +66,9 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	if config.bus.NATS, err = natsOptions(c); err != nil {
+		return err
+	}
+	if config.static, err = staticFrom(c); err != nil {
 		return err
 	}
 	if config.recorder, err = recorderFrom(c, ""); err != nil {

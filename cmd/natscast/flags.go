@@ -163,6 +163,25 @@ func nodeFlags() []cli.Flag {
 	}
 }
 
+// staticFlag says which files are static streams.
+func staticFlag() cli.Flag {
+	return &cli.StringSliceFlag{
+		Name: "static", EnvVars: env("static"),
+		Usage: "offer the media files below a directory as static streams; `DIR` for vod/PATH, APP=DIR for APP/PATH; natscast dev: at its first node",
+	}
+}
+
+func staticFrom(c *cli.Context) (directories []origin.Directory, err error) {
+	for _, s := range c.StringSlice("static") {
+		d, err := origin.ParseDirectory(s)
+		if err != nil {
+			return nil, fmt.Errorf("--static %s: %w", s, err)
+		}
+		directories = append(directories, d)
+	}
+	return directories, nil
+}
+
 // rtmpsFrom finds out whether RTMPS is wanted.
 func rtmpsFrom(c *cli.Context) (rtmpsConfig, error) {
 	config := rtmpsConfig{c.String("rtmps"), c.String("rtmps-cert"), c.String("rtmps-key")}

@@ -48,7 +48,9 @@ func hotnessCommand() *cli.Command {
 		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Heat, error) {
 			return s.Hotness.List(ctx, nodes)
 		},
-		view: func(s *kv.Store, handle func([]kv.Change[kv.Heat])) *kv.View[kv.Heat] { return s.Hotness.View(handle) },
+		view: func(s *kv.Store, note func()) view[kv.Heat] {
+			return s.Hotness.View(func([]kv.Change[kv.Heat]) { note() })
+		},
 		rows: func(c *cli.Context, nodes []kv.Node, heat []kv.Heat) []heatEntry {
 			return topStreams(heatEntries(nodes, heat), int(c.Uint("top")))
 		},

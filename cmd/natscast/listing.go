@@ -20,12 +20,20 @@ type listing[E, T any] struct {
 	columns     []column[T]
 
 	list func(context.Context, *kv.Store, []kv.Node) ([]E, error)
-	view func(*kv.Store, func([]kv.Change[E])) *kv.View[E]
+	// view follows what list lists, and calls note when it changes.
+	view func(store *kv.Store, note func()) view[E]
 	// rows makes the entries, in the order in which they are shown, of the nodes and of what the bucket holds, in any
 	// order and with what nodes that have died have left.
 	rows func(c *cli.Context, nodes []kv.Node, held []E) []T
 	// id is what stays the same while an entry changes.
 	id func(T) string
+}
+
+// view is what a [kv.View] is to a listing.
+type view[E any] interface {
+	Run(context.Context)
+	Ready() <-chan struct{}
+	All() []E
 }
 
 func (l listing[E, T]) command() *cli.Command {

@@ -26,6 +26,7 @@ type node struct {
 	cluster *kv.Cluster
 	edge    *edge.Edge
 	records *origin.Recorder // nil where nothing is recorded
+	library *origin.Library  // nil where there are no static streams
 	rtmp    net.Listener
 	tls     net.Listener // for RTMPS; nil for none
 	http    net.Listener // nil for none
@@ -47,7 +48,8 @@ type nodeConfig struct {
 	edge   edge.Config
 	// recorder is nil where nothing is recorded.
 	recorder *origin.RecorderConfig
-	pages    []string // as in node
+	static   []origin.Directory // with static streams
+	pages    []string           // as in node
 }
 
 // rtmpsConfig is where to listen for RTMPS, if anywhere, and the PEM files for that.
@@ -134,6 +136,9 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 		if n.records, err = origin.NewRecorder(recorder, n.bus, n.store, log); err != nil {
 			return err
 		}
+	}
+	if len(config.static) > 0 {
+		n.library = origin.NewLibrary(origin.LibraryConfig{Directories: config.static}, n.bus, n.cluster.Assets, log)
 	}
 	n.api = api.New(api.Config{
 		Store: n.store, Nodes: n.cluster.Nodes, Hotness: n.cluster.Hotness,

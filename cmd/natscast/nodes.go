@@ -30,7 +30,9 @@ func nodesCommand() *cli.Command {
 		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Heat, error) {
 			return s.Hotness.List(ctx, nodes)
 		},
-		view: func(s *kv.Store, handle func([]kv.Change[kv.Heat])) *kv.View[kv.Heat] { return s.Hotness.View(handle) },
+		view: func(s *kv.Store, note func()) view[kv.Heat] {
+			return s.Hotness.View(func([]kv.Change[kv.Heat]) { note() })
+		},
 		rows: func(_ *cli.Context, nodes []kv.Node, heat []kv.Heat) []nodeEntry { return nodeEntries(nodes, heat) },
 		id:   func(n nodeEntry) string { return n.ID },
 		columns: []column[nodeEntry]{

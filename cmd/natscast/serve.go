@@ -30,6 +30,9 @@ func (n *node) run(ctx context.Context, patience time.Duration) error {
 	clusterCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
 	var clustering sync.WaitGroup
 	clustering.Go(func() { n.cluster.Run(clusterCtx) })
+	if n.library != nil {
+		clustering.Go(func() { n.library.Run(clusterCtx) })
+	}
 	defer clustering.Wait()
 	defer leave()
 
@@ -102,6 +105,9 @@ func (n *node) stats() any {
 	stats := map[string]any{"node": n.cluster.Self(), "edge": n.edge.Stats(), "bus": n.bus.Stats(), "connections": n.edge.Clients()}
 	if n.records != nil {
 		stats["recorder"] = n.records.Stats()
+	}
+	if n.library != nil {
+		stats["library"] = n.library.Stats()
 	}
 	return stats
 }

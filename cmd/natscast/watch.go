@@ -43,7 +43,7 @@ func (l listing[E, T]) watch(c *cli.Context, store *kv.Store, nc *nats.Conn) err
 		}
 	}
 	nodes := store.Nodes.View(func([]kv.Change[kv.Node]) { note() })
-	held := l.view(store, func([]kv.Change[E]) { note() })
+	held := l.view(store, note)
 	ctx, cancel := context.WithCancel(c.Context)
 	var running sync.WaitGroup
 	defer running.Wait()

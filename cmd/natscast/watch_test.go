@@ -65,6 +65,7 @@ func TestWatch(t *testing.T) {
 	connections.sees(t, `put|a.10|192.0.2.2:99|VLC\x1b[2J`)
 	connections.sees(t, "put|b.1")
 	streams.sees(t, "put|live/x|live|a")
+	streams.sees(t, "put|vod/film.mp4|static|a,b")
 	hotness.sees(t, "put|a|live/y|2")
 
 	a.Connections.Set(10, kv.Connection{Client: "192.0.2.2:99", App: "live", Stream: "live/z", Role: kv.RolePlay})
@@ -75,6 +76,10 @@ func TestWatch(t *testing.T) {
 	nodes.sees(t, "gone|b")
 	connections.sees(t, "gone|b.1")
 	hotness.sees(t, "gone|b|-|1")
+	streams.sees(t, "gone|vod/film.mp4|static|a,b")
+	streams.sees(t, "put|vod/film.mp4|static|a")
+	a.Assets.Remove("vod/film.mp4")
+	streams.sees(t, "gone|vod/film.mp4|static|a")
 	for _, w := range []*watching{nodes, connections, streams, hotness} {
 		if err := w.stop(); err != nil {
 			t.Error(err)

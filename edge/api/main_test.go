@@ -105,9 +105,10 @@ func startCluster(t *testing.T) *cluster {
 	eventually.True(t, "the node sees all", func() bool {
 		nodes, err := store.Nodes.List(t.Context())
 		connections, err2 := store.Connections.List(t.Context(), nodes)
+		assets, err4 := store.Assets.List(t.Context(), nodes)
 		_, err3 := store.Streams.Get(t.Context(), "live/bad")
-		return len(one.Nodes.All()) == 2 && len(one.Hotness.All()) == 3 && len(connections) == 3 &&
-			errors.Join(err, err2) == nil && errors.Is(err3, kv.ErrValue)
+		return len(one.Nodes.All()) == 2 && len(one.Hotness.All()) == 3 && len(connections) == 3 && len(assets) == 2 &&
+			errors.Join(err, err2, err4) == nil && errors.Is(err3, kv.ErrValue)
 	})
 	return c
 }
@@ -148,6 +149,9 @@ func fill(t *testing.T, store *kv.Store, one, two *kv.Cluster) {
 			t.Fatal(err)
 		}
 	}
+	film := kv.Asset{Name: "vod/film.mp4", ID: "1f", Duration: 5000, Size: 100, Modified: time.Unix(1_800_000_000, 0).UTC()}
+	one.Assets.Set(film)
+	two.Assets.Set(film)
 	stop, err := store.Serve(two.Self(), map[string]kv.Answer{
 		verbDrain: func(context.Context, []byte) ([]byte, error) { return nil, nil },
 		verbKick: func(_ context.Context, body []byte) ([]byte, error) {

@@ -74,11 +74,11 @@ func (a *api) connections(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) streams(w http.ResponseWriter, r *http.Request) error {
-	list, err := a.config.Store.Streams.List(r.Context())
+	list, err := a.config.Store.ListStreams(r.Context(), a.config.Nodes.All())
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, array(list))
+	return respond(w, http.StatusOK, list)
 }
 
 func (a *api) stream(w http.ResponseWriter, r *http.Request) error {
@@ -86,7 +86,7 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	st, err := a.config.Store.Streams.Get(r.Context(), name)
+	st, err := a.config.Store.GetStream(r.Context(), name, a.config.Nodes.All())
 	if err != nil {
 		return err
 	}
