@@ -23,8 +23,7 @@ func (s *session) command(c message.Command) error {
 	case "releaseStream", "_checkbw":
 		s.result(c, amf.Undefined{})
 	case "getStreamLength":
-		// 0 is a live stream. An _error would be the purer answer, but it ends ffmpeg.
-		s.result(c, 0.0)
+		s.result(c, s.streamLength(c))
 	case "FCPublish":
 		s.result(c, amf.Undefined{})
 		s.event("onFCPublish", "NetStream.Publish.Start", argString(c, 1))
@@ -43,9 +42,9 @@ func (s *session) command(c message.Command) error {
 	case "play2":
 		s.refuse(c, "NetStream.Play.Failed", "play2 is not supported: use play")
 	case "pause", "pauseRaw":
-		s.pause(streamID, argBool(c, 1))
+		s.pause(streamID, argBool(c, 1), argNumber(c, 2))
 	case "seek":
-		s.seek(streamID)
+		s.seek(streamID, argNumber(c, 1))
 	case "receiveAudio":
 		s.receiveAudio(streamID, argBool(c, 1))
 	case "receiveVideo":
@@ -207,6 +206,11 @@ func argString(c message.Command, i int) string {
 
 func argBool(c message.Command, i int) bool {
 	v, _ := c.Arg(i).(bool)
+	return v
+}
+
+func argNumber(c message.Command, i int) float64 {
+	v, _ := amf.Number(c.Arg(i))
 	return v
 }
 

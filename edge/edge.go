@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,14 +40,17 @@ type Config struct {
 	ObjectRate float64
 	// AllowObject decides what clients may do with shared objects; nil allows everything. It must not wait.
 	AllowObject func(objects.Request) bool
+	// SegmentCache bounds the bytes of what players hold in memory that play files, or the past of live streams; 0 means 512 MiB.
+	SegmentCache int64
 	// PlayWait is how long a player waits for a stream that nobody publishes before it is
 	// told that there is none; 0 means 15 s.
 	PlayWait time.Duration
 }
 
 const (
-	defaultPlayWait = 15 * time.Second
-	maxCoalesce     = time.Second
+	defaultPlayWait     = 15 * time.Second
+	defaultSegmentCache = 512 << 20
+	maxCoalesce         = time.Second
 	// busyWorker is how many clients a worker gets before another one begins: a pass over
 	// them takes some 8 ms.
 	busyWorker = 1000
@@ -66,8 +70,9 @@ type Edge struct {
 	workers []*worker
 	count   counters
 
-	mu        sync.Mutex // guards what follows, and the players of each hub
+	mu        sync.Mutex // guards what follows, and the demand for each hub and title
 	hubs      map[media.Name]*hub
+	titles    map[media.Name]*title
 	clients   map[uint64]*session // by number, from connect on
 	draining  bool
 	listeners []net.Listener
@@ -77,6 +82,7 @@ type Edge struct {
 	serving  sync.WaitGroup // sessions
 	running  sync.WaitGroup // hubs and workers
 	hubCtx   context.Context
+	segments *segments
 	sessions atomic.Uint64 // numbers the connections
 }
 
@@ -96,12 +102,11 @@ func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router
 	if config.ObjectRate < 0 {
 		return nil, fmt.Errorf("object rate %v: want more than 0", config.ObjectRate)
 	}
-	if config.PlayWait == 0 {
-		config.PlayWait = defaultPlayWait
-	}
+	config.PlayWait = cmp.Or(config.PlayWait, defaultPlayWait)
+	config.SegmentCache = cmp.Or(config.SegmentCache, defaultSegmentCache)
 	e := &Edge{
 		config: config, bus: b, streams: store.Streams, cluster: cluster, router: router, ingest: ingest, log: log,
-		hubs: map[media.Name]*hub{}, clients: map[uint64]*session{}, quiet: make(chan struct{}),
+		hubs: map[media.Name]*hub{}, titles: map[media.Name]*title{}, clients: map[uint64]*session{}, quiet: make(chan struct{}),
 	}
 	e.objects = objects.New(objects.Config{
 		Rate: config.ObjectRate, ChunkSize: chunkSize, Allow: config.AllowObject,
@@ -122,11 +127,14 @@ func (e *Edge) Objects() *objects.Registry { return e.objects }
 func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	hubCtx, stopHubs := context.WithCancel(context.Background())
 	e.hubCtx = hubCtx
+	e.segments = newSegments(hubCtx, e.config.SegmentCache)
 	for _, w := range e.workers {
 		e.running.Go(func() { w.run(hubCtx) })
+		e.running.Go(func() { w.runTimed(hubCtx) })
 	}
 	e.running.Go(func() { e.reportHeat(hubCtx) })
 	// The hubs and the objects outlive the sessions, which say goodbye through them.
+	defer e.segments.running.Wait()
 	defer e.running.Wait()
 	defer stopHubs()
 	defer e.objects.Stop()
@@ -193,8 +201,7 @@ func (e *Edge) join(name media.Name) *hub {
 		e.hubs[name] = h
 		e.running.Go(func() { h.run(ctx) })
 	}
-	h.players++
-	h.joins++
+	h.enter()
 	if h.idle != nil {
 		h.idle.Stop()
 		h.idle = nil
@@ -206,8 +213,7 @@ func (e *Edge) join(name media.Name) *hub {
 func (e *Edge) leave(h *hub) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h.players--
-	h.leaves++
+	h.exit()
 	if h.players == 0 {
 		h.idle = time.AfterFunc(linger, func() { e.dropIdle(h) })
 	}

@@ -17,7 +17,20 @@ type worker struct {
 
 	mu    sync.Mutex
 	dirty []*audience
+
+	timers  sync.Mutex // guards what follows
+	timed   []timedClient
+	started chan struct{} // holds a token when there is one again
 }
+
+// timedClient is a client of a worker with a player that has a clock of its own.
+type timedClient struct {
+	out *outbox
+	p   *player
+}
+
+// timedTick is how often a worker looks at the clocks of its players.
+const timedTick = 25 * time.Millisecond
 
 // audience is the clients of one stream that belong to one worker.
 type audience struct {
@@ -33,7 +46,7 @@ type audience struct {
 }
 
 func newWorker(coalesce time.Duration) *worker {
-	return &worker{coalesce: coalesce, wake: make(chan struct{}, 1)}
+	return &worker{coalesce: coalesce, wake: make(chan struct{}, 1), started: make(chan struct{}, 1)}
 }
 
 // mark asks the worker for a pass over the audience. It never blocks.
@@ -140,4 +153,57 @@ func (a *audience) snapshot() []*outbox {
 	defer a.mu.Unlock()
 	a.shared = true
 	return a.clients
+}
+
+// runTimed flushes players when something is due, until ctx ends.
+func (w *worker) runTimed(ctx context.Context) {
+	tick := time.NewTicker(timedTick)
+	defer tick.Stop()
+	var due []timedClient
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.started:
+			tick.Reset(timedTick)
+		case now := <-tick.C:
+			var any bool
+			if due, any = w.due(due[:0], now.UnixNano()); !any {
+				tick.Stop()
+			}
+			for _, c := range due {
+				c.out.flush()
+			}
+			clear(due)
+		}
+	}
+}
+
+// due appends the players that have something due, and reports whether there are any players at all.
+func (w *worker) due(list []timedClient, now int64) ([]timedClient, bool) {
+	w.timers.Lock()
+	defer w.timers.Unlock()
+	for _, c := range w.timed {
+		if c.p.due.Load() <= now {
+			list = append(list, c)
+		}
+	}
+	return list, len(w.timed) > 0
+}
+
+func (w *worker) addTimed(c timedClient) {
+	w.timers.Lock()
+	defer w.timers.Unlock()
+	if w.timed = append(w.timed, c); len(w.timed) == 1 {
+		select {
+		case w.started <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (w *worker) removeTimed(p *player) {
+	w.timers.Lock()
+	defer w.timers.Unlock()
+	w.timed = slices.DeleteFunc(w.timed, func(c timedClient) bool { return c.p == p })
 }

@@ -75,7 +75,7 @@ func (s *session) runFLV(name media.Name, software string, header http.Header) (
 
 // beginFLV returns what is sent before e, the first entry: HTTP's header and FLV's.
 func (p *player) beginFLV(e *entry) []byte {
-	audio, video := p.hub.view.Load().kinds(e.epoch)
+	audio, video := p.kinds(e)
 	p.answer.Set("Content-Type", "video/x-flv")
 	return p.respond(http.StatusOK, -1, flv.Header(audio, video))
 }
@@ -83,7 +83,7 @@ func (p *player) beginFLV(e *entry) []byte {
 // refuseFLV returns the answer that there is no such stream.
 func (p *player) refuseFLV() []byte {
 	p.over = true
-	body, err := json.Marshal(map[string]string{"error": "nobody publishes " + string(p.hub.name)})
+	body, err := json.Marshal(map[string]string{"error": "nobody publishes " + string(p.name)})
 	if err != nil {
 		panic(err) // a string can always be encoded
 	}
@@ -104,6 +104,18 @@ func (p *player) respond(status int, length int64, body []byte) []byte {
 	return b.Bytes()
 }
 
+// kinds says what media the stream has.
+func (p *player) kinds(e *entry) (audio, video bool) {
+	if p.timed != nil && p.timed.title != nil {
+		return p.timed.title.Audio != "", p.timed.title.Video != ""
+	}
+	v := view{entries: []*entry{e}}
+	if p.hub != nil && p.timed == nil {
+		v = *p.hub.view.Load()
+	}
+	return v.kinds(e.epoch)
+}
+
 // kinds says what media an epoch has, as far as it is in the log.
 func (v *view) kinds(epoch uint64) (audio, video bool) {
 	for _, e := range v.entries {
@@ -121,21 +133,30 @@ func (v *view) kinds(epoch uint64) (audio, video bool) {
 // tags is an entry as FLV. It is immutable.
 type tags struct {
 	bytes []byte
-	head  int // the leading bytes that are codec headers
+	ends  []int // the offset behind each tag
 }
 
-// tags returns the entry's messages as FLV tags, with the codec headers if the player is fresh. The first player
-// that wants them has them rendered for all. Workers that do so at the same time get the same bytes in the end.
-func (e *entry) tags(fresh bool) []byte {
+// part returns the tags from one to before another.
+func (t *tags) part(from, to int) []byte {
+	begin := 0
+	if from > 0 {
+		begin = t.ends[from-1]
+	}
+	if to == 0 {
+		return nil
+	}
+	return t.bytes[begin:t.ends[to-1]]
+}
+
+// tags returns the entry's messages as FLV tags. The first player that wants them has them rendered for all. Workers that do so
+// at the same time get the same bytes in the end.
+func (e *entry) tags() *tags {
 	t := e.flv.Load()
 	if t == nil {
 		e.flv.CompareAndSwap(nil, e.renderTags())
 		t = e.flv.Load()
 	}
-	if fresh {
-		return t.bytes
-	}
-	return t.bytes[t.head:]
+	return t
 }
 
 func (e *entry) renderTags() *tags {
@@ -143,9 +164,8 @@ func (e *entry) renderTags() *tags {
 	start := 0
 	for _, s := range e.spans {
 		t.bytes = flv.AppendTag(t.bytes, unframe(e.wire[start:s.end], s.kind))
-		if start = s.end; start == e.head {
-			t.head = len(t.bytes)
-		}
+		t.ends = append(t.ends, len(t.bytes))
+		start = s.end
 	}
 	return t
 }

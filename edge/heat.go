@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"natscast/internal/media"
@@ -21,6 +22,33 @@ const (
 type heat struct {
 	bytes, joins, leaves           uint64
 	bitrate, joinsPerS, leavesPerS float64
+}
+
+// demand is what players want of a stream here. It is guarded by the edge's lock, but for the bytes.
+type demand struct {
+	players       int
+	joins, leaves uint64
+	heat          heat
+	bytes         atomic.Uint64
+}
+
+func (d *demand) enter() {
+	d.players++
+	d.joins++
+}
+
+func (d *demand) exit() {
+	d.players--
+	d.leaves++
+}
+
+// measure returns the heat; each byte was sent so many times.
+func (d *demand) measure(elapsed time.Duration, times int) kv.Heat {
+	d.heat.update(d.bytes.Load(), d.joins, d.leaves, elapsed)
+	return kv.Heat{
+		Egress: d.heat.bitrate * float64(times), Viewers: d.players,
+		Joins: d.heat.joinsPerS, Leaves: d.heat.leavesPerS,
+	}
 }
 
 // update takes the counts of now, which were those in h some time ago.
@@ -59,14 +87,18 @@ func (e *Edge) measure(elapsed time.Duration) map[media.Name]kv.Heat {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	report := map[media.Name]kv.Heat{}
-	var node kv.Heat
 	for name, h := range e.hubs {
-		h.heat.update(h.bytes.Load(), h.joins, h.leaves, elapsed)
-		stream := kv.Heat{
-			Egress: h.heat.bitrate * float64(h.players), Viewers: h.players,
-			Joins: h.heat.joinsPerS, Leaves: h.heat.leavesPerS,
+		report[name] = h.measure(elapsed, h.players)
+	}
+	for name, t := range e.titles {
+		if t.players > 0 {
+			report[name] = t.measure(elapsed, 1)
+		} else if time.Since(t.found) > titleIdle {
+			delete(e.titles, name)
 		}
-		report[name] = stream
+	}
+	var node kv.Heat
+	for _, stream := range report {
 		node.Egress += stream.Egress
 		node.Viewers += stream.Viewers
 		node.Joins += stream.Joins

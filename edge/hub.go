@@ -39,14 +39,9 @@ type hub struct {
 	cancel   context.CancelFunc
 	audience []*audience // one per worker
 
-	view  atomic.Pointer[view]
-	bytes atomic.Uint64 // appended to the log, as each player gets them
-
-	// Guarded by edge.mu.
-	players       int
-	joins, leaves uint64
-	idle          *time.Timer // runs while there are no players
-	heat          heat
+	view   atomic.Pointer[view]
+	demand             // its bytes are those appended to the log, as each player gets them
+	idle   *time.Timer // runs while there are no players; guarded by edge.mu
 
 	mu     sync.Mutex        // guards what follows; the log has one writer at a time
 	last   bus.Position      // of the newest chunk

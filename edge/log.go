@@ -3,6 +3,7 @@ package edge
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"sync/atomic"
 	"time"
 
@@ -35,8 +36,11 @@ const (
 type entry struct {
 	wire    []byte // whole messages for sharedStream
 	head    int    // the leading bytes that are codec headers, for those who join here
+	heads   int    // how many messages that is
 	spans   []span // the messages in wire
+	setup   uint64 // a hash of what the codec headers say
 	epoch   uint64
+	seq     uint64
 	dts     uint32 // of its first frame
 	newest  uint32 // the latest DTS of its frames
 	key     bool   // a player can join here
@@ -49,14 +53,18 @@ type entry struct {
 // span is one message of an entry.
 type span struct {
 	end  int // offset behind it
+	dts  uint32
 	kind media.Kind
+	key  bool // a decoder can start here, given the codec headers
 }
 
 // newEntry frames a chunk, with shift added to its timestamps.
 func newEntry(c bus.Chunk, shift uint32, now time.Time) (*entry, error) {
 	dts := c.DTS + shift
-	e := &entry{epoch: c.Epoch, dts: dts, newest: dts, key: c.Key, broken: c.Lost > 0, end: c.End, arrived: now}
+	e := &entry{epoch: c.Epoch, seq: c.Seq, dts: dts, newest: dts, key: c.Key, broken: c.Lost > 0, end: c.End, arrived: now}
 	e.wire = make([]byte, 0, len(c.Payload)+len(c.Payload)/chunkSize*8+16)
+	var setup maphash.Hash
+	setup.SetSeed(setupSeed)
 	for rest := c.Payload; len(rest) > 0; {
 		f, next, err := flv.Next(rest)
 		if err != nil {
@@ -69,22 +77,36 @@ func newEntry(c bus.Chunk, shift uint32, now time.Time) (*entry, error) {
 			e.newest = f.DTS
 		}
 		e.wire = chunk.Append(e.wire, message.Media(f, sharedStream), chunkSize)
-		e.spans = append(e.spans, span{len(e.wire), f.Kind})
+		e.spans = append(e.spans, span{len(e.wire), f.DTS, f.Kind, f.Keyframe})
 		rest = next
-		if len(c.Payload)-len(rest) == c.Headers {
-			e.head = len(e.wire)
+		if read := len(c.Payload) - len(rest); read <= c.Headers {
+			e.head, e.heads = len(e.wire), len(e.spans)
+			_ = setup.WriteByte(byte(f.Kind)) // it never fails
+			_, _ = setup.Write(f.Payload)
 		}
 	}
+	e.setup = setup.Sum64()
 	return e, nil
 }
 
-// only returns a copy of the entry's messages from offset on, of the kinds that want
+// setupSeed makes the hashes of one process comparable.
+var setupSeed = maphash.MakeSeed()
+
+// begin is the offset of a message.
+func (e *entry) begin(span int) int {
+	if span == 0 {
+		return 0
+	}
+	return e.spans[span-1].end
+}
+
+// only returns a copy of the entry's messages from one to before another, of the kinds that want
 // accepts, addressed to another message stream.
-func (e *entry) only(from int, streamID uint32, want func(media.Kind) bool) []byte {
-	out := make([]byte, 0, len(e.wire)-from)
-	start := 0
-	for _, s := range e.spans {
-		if start >= from && want(s.kind) {
+func (e *entry) only(from, to int, streamID uint32, want func(media.Kind) bool) []byte {
+	start := e.begin(from)
+	out := make([]byte, 0, e.begin(to)-start)
+	for _, s := range e.spans[from:to] {
+		if want(s.kind) {
 			at := len(out)
 			out = append(out, e.wire[start:s.end]...)
 			binary.LittleEndian.PutUint32(out[at+idOffset:], streamID)

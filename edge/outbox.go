@@ -241,6 +241,9 @@ func (o *outbox) remove(p *player) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.players = slices.DeleteFunc(o.players, func(q *player) bool { return p == q })
+	if p.timed != nil {
+		p.timed.release()
+	}
 }
 
 // stats returns the bytes sent, and the figures of each player.

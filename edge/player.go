@@ -3,6 +3,7 @@ package edge
 import (
 	"maps"
 	"net/http"
+	"sync/atomic"
 
 	"natscast/internal/media"
 )
@@ -13,10 +14,16 @@ const (
 	lossGap = "gap" // the bus could not give the chunks
 )
 
-// player is one play command's cursor on a hub's log. Its client's outbox guards it.
+// player is what one play command plays: a cursor on a hub's log, or for as long as it is timed a way of its own. Its client's outbox guards it.
 type player struct {
-	hub      *hub
+	edge     *Edge
+	name     media.Name
+	hub      *hub // nil for a static stream
+	timed    *timed
+	title    *title // the static stream that it began with; nil for what is or was live
+	past     reel   // of a live stream whose player may go back; nil otherwise
 	streamID uint32
+	due      atomic.Int64 // when a timed player has something to send, in Unix nanoseconds
 
 	joined  bool   // the cursor has a place in the log; otherwise it waits for a random-access point
 	next    uint64 // the index of the entry to send next, or of the first one missed
@@ -38,11 +45,14 @@ type player struct {
 }
 
 func newPlayer(h *hub, streamID uint32) *player {
-	return &player{hub: h, streamID: streamID, told: true, skipped: map[string]uint64{}}
+	return &player{edge: h.edge, name: h.name, hub: h, streamID: streamID, told: true, skipped: map[string]uint64{}}
 }
 
 func (p *player) stats() PlayerStats {
-	s := PlayerStats{Stream: p.hub.name, Sent: p.sent, Skipped: maps.Clone(p.skipped)}
+	s := PlayerStats{Stream: p.name, Sent: p.sent, Skipped: maps.Clone(p.skipped)}
+	if p.hub == nil || p.timed != nil {
+		return s
+	}
 	if head := p.hub.view.Load().head(); p.joined && head > p.next {
 		s.Behind = head - p.next
 	}
@@ -54,6 +64,9 @@ func (p *player) stats() PlayerStats {
 func (p *player) gather(dst [][]byte, limit int) [][]byte {
 	if p.paused {
 		return dst
+	}
+	if p.timed != nil {
+		return p.timed.gather(p, dst, limit)
 	}
 	v := p.hub.view.Load()
 	if p.joined && p.next < v.base {
@@ -89,7 +102,7 @@ func (p *player) join(v *view) bool {
 	}
 	if p.reason != "" && v.key > p.next {
 		p.skipped[p.reason] += v.key - p.next
-		p.hub.edge.count.skip(p.reason, v.key-p.next)
+		p.edge.count.skip(p.reason, v.key-p.next)
 	}
 	p.joined, p.next, p.reason = true, v.key, ""
 	return true
@@ -116,17 +129,25 @@ func (p *player) entry(dst [][]byte, e *entry, fresh bool) [][]byte {
 	if e.key && p.awaitsKey {
 		p.awaitsKey, fresh = false, true
 	}
-	if p.flv {
-		return append(dst, e.tags(fresh))
-	}
-	from := e.head
+	from := e.heads
 	if fresh {
 		from = 0
 	}
-	if p.streamID == sharedStream && !p.noAudio && !p.noVideo && !p.awaitsKey {
-		return append(dst, e.wire[from:])
+	return p.piece(dst, e, from, len(e.spans))
+}
+
+// piece appends what the player wants of an entry's messages, from one to before another.
+func (p *player) piece(dst [][]byte, e *entry, from, to int) [][]byte {
+	var b []byte
+	switch {
+	case p.flv:
+		b = e.tags().part(from, to)
+	case p.streamID == sharedStream && !p.noAudio && !p.noVideo && !p.awaitsKey:
+		b = e.wire[e.begin(from):e.begin(to)]
+	default:
+		b = e.only(from, to, p.streamID, p.wants)
 	}
-	if b := e.only(from, p.streamID, p.wants); len(b) > 0 {
+	if len(b) > 0 {
 		dst = append(dst, b)
 	}
 	return dst
@@ -169,7 +190,7 @@ func (p *player) absent() []byte {
 	if p.flv {
 		return p.refuseFLV()
 	}
-	return playAbsent(p.streamID, p.hub.name)
+	return playAbsent(p.streamID, p.name)
 }
 
 // passEnd tells a player without a place in the log of an end that it has not seen.

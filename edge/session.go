@@ -217,8 +217,11 @@ func (s *session) handle(m chunk.Message) error {
 		if err != nil {
 			return err
 		}
-		if c.Event == message.PingRequest {
+		switch c.Event {
+		case message.PingRequest:
 			s.send(userControl(message.PingResponse, c.Value))
+		case message.SetBufferLength:
+			s.setBuffer(c.Value, time.Duration(c.Buffer)*time.Millisecond)
 		}
 	}
 	// Acknowledgements and Set Peer Bandwidth tell us nothing that the socket does not;

@@ -5,10 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
-	"natscast/internal/amf"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/message"
@@ -30,7 +29,8 @@ type stream struct {
 	asked  string // the name as the client gave it
 	sink   media.Sink
 	player *player
-	wait   *time.Timer // tells a player that its stream does not come
+	wait   *time.Timer   // tells a player that its stream does not come
+	buffer time.Duration // of the player, as the client has told
 }
 
 // stream returns an existing message stream. One that a client takes for granted
@@ -55,12 +55,22 @@ func (s *session) open(c message.Command, refusal string) (*stream, error) {
 	}
 	s.closeStream(st.id)
 	st.asked = argString(c, 1)
-	if st.name, err = media.ParseName(s.app, st.asked); err != nil {
+	if st.name, err = media.ParseName(s.app, withoutKind(st.asked)); err != nil {
 		s.log.Info("name refused", "command", c.Name, "err", err)
 		s.refuseStream(st.id, refusal, err.Error())
 		return nil, nil
 	}
 	return st, nil
+}
+
+// withoutKind leaves off the kind of file that Flash-era clients, and ffmpeg, put before a name.
+func withoutKind(name string) string {
+	for _, kind := range []string{"mp4:", "flv:", "f4v:", "mp3:"} {
+		if rest, ok := strings.CutPrefix(name, kind); ok {
+			return rest
+		}
+	}
+	return name
 }
 
 // publish (7.2.2.6). All publishing types are live for now: "record" and "append" differ in what is kept.
@@ -121,96 +131,6 @@ func (s *session) refuseStream(id uint32, code, description string) {
 	s.send(onStatus(id, message.LevelError, code, description))
 }
 
-// play (7.2.2.1). A stream that nobody publishes is waited for.
-func (s *session) play(c message.Command) error {
-	st, err := s.open(c, "NetStream.Play.Failed")
-	if st == nil {
-		return err
-	}
-	if s.redirect(st) {
-		return nil
-	}
-	s.begin(st, newPlayer(s.edge.join(st.name), st.id), frame(userControl(message.StreamBegin, st.id),
-		onStatus(st.id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
-		onStatus(st.id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
-		encode(message.Data{StreamID: st.id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}})))
-	return nil
-}
-
-// begin has a message stream play, which is announced first.
-func (s *session) begin(st *stream, p *player, announcement []byte) {
-	if s.worker < 0 {
-		s.worker = s.edge.worker()
-	}
-	st.player = p
-	s.edge.count.players.Add(1)
-	s.log.Info("play began", "stream", st.name)
-	s.tell()
-
-	p.hub.audience[s.worker].join(s.out)
-	s.out.play(p, announcement)
-	st.wait = time.AfterFunc(s.edge.config.PlayWait, func() { s.giveUp(p) })
-}
-
-// giveUp tells a player that has got nothing that there is no such stream.
-func (s *session) giveUp(p *player) {
-	s.out.with(func() {
-		if p.sent == 0 && !p.paused && slices.Contains(s.out.players, p) {
-			s.out.control = append(s.out.control, p.absent()...)
-		}
-	})
-}
-
-// playAbsent announces that there is no such stream.
-func playAbsent(streamID uint32, name media.Name) []byte {
-	return frame(
-		onStatus(streamID, message.LevelError, "NetStream.Play.StreamNotFound", "Nobody publishes "+string(name)+"."),
-		userControl(message.StreamEOF, streamID))
-}
-
-// playEnded announces that the publisher has gone. Which part of it ends a client
-// differs: ffmpeg and librtmp UnpublishNotify, GStreamer StreamEOF.
-func playEnded(streamID uint32) []byte {
-	return frame(
-		onStatus(streamID, message.LevelStatus, "NetStream.Play.UnpublishNotify", "The stream is no longer published."),
-		userControl(message.StreamEOF, streamID))
-}
-
-// playBegan announces to a player that has stayed that there is a publisher again.
-func playBegan(streamID uint32) []byte {
-	return frame(
-		userControl(message.StreamBegin, streamID),
-		onStatus(streamID, message.LevelStatus, "NetStream.Play.PublishNotify", "The stream is published again."))
-}
-
-// pause stops a live player; resuming, it joins anew at the newest keyframe.
-func (s *session) pause(id uint32, pause bool) {
-	st := s.streams[id]
-	if st == nil || st.player == nil {
-		return
-	}
-	if pause {
-		s.out.with(func() { st.player.paused = true })
-		s.send(onStatus(id, message.LevelStatus, "NetStream.Pause.Notify", "Paused."), userControl(message.StreamEOF, id))
-		return
-	}
-	s.send(userControl(message.StreamBegin, id), onStatus(id, message.LevelStatus, "NetStream.Unpause.Notify", "Playing on."))
-	s.out.with(func() { st.player.paused, st.player.joined = false, false })
-}
-
-// seek on a live stream leads back to its newest keyframe: refusing it would end ffmpeg,
-// and without a Seek.Notify ffmpeg drops everything that follows.
-func (s *session) seek(id uint32) {
-	st := s.streams[id]
-	if st == nil || st.player == nil {
-		return
-	}
-	s.send(userControl(message.StreamEOF, id), userControl(message.StreamBegin, id),
-		onStatus(id, message.LevelStatus, "NetStream.Seek.Notify", "A live stream plays on from its newest keyframe."),
-		onStatus(id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."))
-	s.out.with(func() { st.player.joined = false })
-}
-
 func (s *session) receiveAudio(id uint32, want bool) {
 	if st := s.streams[id]; st != nil && st.player != nil {
 		s.out.with(func() { st.player.noAudio = !want })
@@ -249,17 +169,6 @@ func (s *session) closeStream(id uint32) {
 		s.stopPublish(st)
 	}
 	st.asked = ""
-}
-
-func (s *session) stopPlay(st *stream) {
-	p := st.player
-	st.wait.Stop()
-	s.out.remove(p)
-	p.hub.audience[s.worker].leave(s.out)
-	s.edge.leave(p.hub)
-	s.edge.count.players.Add(-1)
-	s.log.Info("play ended", "stream", st.name, "chunks", p.sent, "skipped", p.skipped)
-	st.player = nil
 }
 
 func (s *session) stopPublish(st *stream) {
