@@ -573,3 +573,40 @@ func TestParseDirectory(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkScan looks at a thousand files that have not changed.
+func BenchmarkScan(b *testing.B) {
+	dir := b.TempDir()
+	for i := range 1000 {
+		put(b, fmt.Sprintf("%s/%d/%d.flv", dir, i/100, i), nil)
+	}
+	l := NewLibrary(LibraryConfig{Directories: []Directory{{"vod", dir}}}, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	now := time.Now()
+	l.scan(now)
+	b.ReportAllocs()
+	for b.Loop() {
+		l.scan(now)
+	}
+}
+
+// BenchmarkSegment reads a second of media and makes a segment of it.
+func BenchmarkSegment(b *testing.B) {
+	dir := b.TempDir()
+	put(b, dir+"/film.flv", film(b, "film", 10))
+	l := NewLibrary(LibraryConfig{}, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	b.Cleanup(l.end)
+	source := &source{dir: Directory{"vod", dir}, rel: "film.flv"}
+	x, _, err := source.newIndex()
+	if err != nil {
+		b.Fatal(err)
+	}
+	source.replace(x)
+	v := l.newVersion(&file{name: "vod/film.flv"}, indexed{job: job{source: source}, index: x})
+	b.SetBytes(int64(v.asset.Sizes[1]))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.segment(1); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
