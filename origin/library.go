@@ -175,12 +175,18 @@ func (l *Library) Run(ctx context.Context) {
 	}
 }
 
-// report says once that all files are offered that were there.
+// report says once that all files are offered that were there, but for those that cannot be.
 func (l *Library) report() {
-	if !l.began.IsZero() && l.indexing == 0 && len(l.queue) == 0 {
-		l.log.Info("static streams are offered", "files", len(l.files), "streams", l.stats.offered.Load(), "after", time.Since(l.began))
-		l.began = time.Time{}
+	if l.began.IsZero() || l.indexing > 0 || len(l.queue) > 0 {
+		return
 	}
+	for _, f := range l.files {
+		if f.indexed == nil {
+			return // it is being written
+		}
+	}
+	l.log.Info("static streams are offered", "files", len(l.files), "streams", l.stats.offered.Load(), "after", time.Since(l.began))
+	l.began = time.Time{}
 }
 
 // end closes everything.
