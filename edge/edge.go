@@ -20,9 +20,9 @@ import (
 
 // Ingester takes what clients publish. Publish waits for the stream's lease at most as
 // long as ctx allows; its error wraps kv.ErrTaken when somebody publishes the
-// stream already. client describes the publisher in the directory.
+// stream already. client describes the publisher in the directory; record, "record", "append" or empty, is what it wants to be kept.
 type Ingester interface {
-	Publish(ctx context.Context, name media.Name, client string) (media.Sink, error)
+	Publish(ctx context.Context, name media.Name, client, record string) (media.Sink, error)
 }
 
 // Config is what an operator may choose.

@@ -14,14 +14,37 @@ import (
 
 	"natscast/internal/flv"
 	"natscast/internal/media"
+	"natscast/kv"
 )
 
 var errNotServing = errors.New("the node takes no clients")
 
+// Find looks for a stream that can be played: a live one, or a file. The error wraps kv.ErrNotFound when there is none.
+func (e *Edge) Find(ctx context.Context, stream media.Name) error {
+	if e.isLive(ctx, stream) {
+		return nil
+	}
+	if _, err := e.title(ctx, stream); err != nil {
+		return fmt.Errorf("%w: %w", kv.ErrNotFound, err)
+	}
+	return nil
+}
+
+// CheckQuery says what is wrong with the query of a URL to play.
+func (e *Edge) CheckQuery(query string) error {
+	var r playRequest
+	return r.parseQuery(query)
+}
+
 // Play answers an HTTP request with a stream as FLV, until the stream or the session ends. It takes the
 // connection over from the HTTP server, and returns at once. The answer has the header that w has now: it is 200 as soon
-// as the stream is there, or 404 after [Config.PlayWait]. An error says that nothing is answered.
+// as the stream is there, or 404: at once for a past that is not stored, otherwise after [Config.PlayWait]. The request's query is that of RTMP
+// names. An error says that nothing is answered.
 func (e *Edge) Play(w http.ResponseWriter, r *http.Request, stream media.Name) error {
+	request := playRequest{start: startAny, length: -1}
+	if err := request.parseQuery(r.URL.RawQuery); err != nil {
+		return fmt.Errorf("play over HTTP: %w", err)
+	}
 	ctx, err := e.admit()
 	if err != nil {
 		return err
@@ -35,7 +58,7 @@ func (e *Edge) Play(w http.ResponseWriter, r *http.Request, stream media.Name) e
 	// The server's goroutine, which goes, has larger buffers than the session.
 	go func() {
 		defer e.serving.Done()
-		e.serveConn(ctx, conn, func(s *session) error { return s.runFLV(stream, software, header) })
+		e.serveConn(ctx, conn, func(s *session) error { return s.runFLV(stream, request, software, header) })
 	}()
 	return nil
 }
@@ -55,14 +78,18 @@ func (e *Edge) admit() (ctx context.Context, err error) {
 }
 
 // runFLV serves a client over HTTP until it leaves. What else it says is ignored.
-func (s *session) runFLV(name media.Name, software string, header http.Header) (err error) {
+func (s *session) runFLV(name media.Name, request playRequest, software string, header http.Header) (err error) {
 	defer func() { err = s.close(err) }()
 	s.app, _, _ = strings.Cut(string(name), "/")
 	s.client = software
 	s.log = s.log.With("app", s.app, "software", software)
 	st := &stream{id: sharedStream, name: name}
 	s.streams[st.id] = st
-	p := newPlayer(s.edge.join(name), st.id)
+	p, err := s.newPlayer(st, request)
+	if err != nil {
+		s.out.send(respond(header, http.StatusNotFound, err.Error()))
+		return err
+	}
 	p.flv, p.told, p.answer = true, false, header
 	s.begin(st, p, nil)
 	ignored := make([]byte, 64)
@@ -77,28 +104,32 @@ func (s *session) runFLV(name media.Name, software string, header http.Header) (
 func (p *player) beginFLV(e *entry) []byte {
 	audio, video := p.kinds(e)
 	p.answer.Set("Content-Type", "video/x-flv")
-	return p.respond(http.StatusOK, -1, flv.Header(audio, video))
+	return answer(p.answer, http.StatusOK, -1, flv.Header(audio, video))
 }
 
 // refuseFLV returns the answer that there is no such stream.
 func (p *player) refuseFLV() []byte {
 	p.over = true
-	body, err := json.Marshal(map[string]string{"error": "nobody publishes " + string(p.name)})
+	return respond(p.answer, http.StatusNotFound, "nobody publishes "+string(p.name))
+}
+
+// respond makes an answer that is an error.
+func respond(header http.Header, status int, message string) []byte {
+	body, err := json.Marshal(map[string]string{"error": message})
 	if err != nil {
 		panic(err) // a string can always be encoded
 	}
 	body = append(body, '\n')
-	return p.respond(http.StatusNotFound, int64(len(body)), body)
+	return answer(header, status, int64(len(body)), body)
 }
 
-// respond makes an answer, or its beginning when the length is -1.
-func (p *player) respond(status int, length int64, body []byte) []byte {
-	p.answer.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+// answer makes an answer, or its beginning when the length is -1.
+func answer(header http.Header, status int, length int64, body []byte) []byte {
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	answer := http.Response{
-		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: p.answer, Close: true,
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: header, Close: true,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: length,
 	}
-	p.answer = nil
 	var b bytes.Buffer
 	_ = answer.Write(&b) // a buffer takes all
 	return b.Bytes()

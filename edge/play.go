@@ -57,17 +57,15 @@ func parsePlay(c message.Command) (r playRequest, err error) {
 	case r.start < 0:
 		r.start = startAny
 	}
-	return r, r.parseQuery(argString(c, 1))
+	_, query, _ := strings.Cut(argString(c, 1), "?")
+	return r, r.parseQuery(query)
 }
 
-func (r *playRequest) parseQuery(name string) error {
-	_, raw, _ := strings.Cut(name, "?")
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return nil // it is not for us
-	}
+func (r *playRequest) parseQuery(raw string) error {
+	query, _ := url.ParseQuery(raw) // what else it has is not for us
 	r.dvr = query.Get("dvr") == "1"
 	if at := query.Get("at"); at != "" {
+		var err error
 		if r.at, err = time.Parse(time.RFC3339, at); err != nil {
 			return fmt.Errorf("at=%.40s: want a time like 2026-01-31T10:00:00Z", at)
 		}
@@ -102,7 +100,8 @@ func (s *session) play(c message.Command) error {
 		return nil
 	}
 	if st := s.streams[c.StreamID]; r.adds && st != nil && st.player != nil {
-		return s.playNext(st, c, r)
+		s.playNext(st, c, r)
+		return nil
 	}
 	st, err := s.open(c, "NetStream.Play.Failed")
 	if st == nil {
@@ -202,16 +201,16 @@ func bufferOf(st *stream) time.Duration {
 }
 
 // playNext adds to what a client plays (7.2.2.1, reset).
-func (s *session) playNext(st *stream, c message.Command, r playRequest) error {
+func (s *session) playNext(st *stream, c message.Command, r playRequest) {
 	name, err := media.ParseName(s.app, withoutKind(argString(c, 1)))
 	if err != nil {
 		s.refuseStream(st.id, "NetStream.Play.Failed", err.Error())
-		return nil
+		return
 	}
 	t, err := s.edge.title(s.ctx, name)
 	if err != nil || st.player.title == nil {
 		s.refuseStream(st.id, "NetStream.Play.StreamNotFound", "Only files can be played one after the other.")
-		return nil
+		return
 	}
 	next := s.newTimed(st, t, t, r)
 	s.out.with(func() {
@@ -221,7 +220,6 @@ func (s *session) playNext(st *stream, c message.Command, r playRequest) error {
 			s.out.control = append(s.out.control, p.timed.goOn(p)...)
 		}
 	})
-	return nil
 }
 
 // setBuffer takes how far ahead the client wants its players to be (7.1.7).

@@ -24,13 +24,14 @@ const publishWait = 5 * time.Second
 
 // stream is one message stream of a connection: nothing yet, a publication or a player.
 type stream struct {
-	id     uint32
-	name   media.Name
-	asked  string // the name as the client gave it
-	sink   media.Sink
-	player *player
-	wait   *time.Timer   // tells a player that its stream does not come
-	buffer time.Duration // of the player, as the client has told
+	id       uint32
+	name     media.Name
+	asked    string // the name as the client gave it
+	sink     media.Sink
+	recorded bool // its publisher wants it to be kept
+	player   *player
+	wait     *time.Timer   // tells a player that its stream does not come
+	buffer   time.Duration // of the player, as the client has told
 }
 
 // stream returns an existing message stream. One that a client takes for granted
@@ -73,7 +74,7 @@ func withoutKind(name string) string {
 	return name
 }
 
-// publish (7.2.2.6). All publishing types are live for now: "record" and "append" differ in what is kept.
+// publish (7.2.2.6). Origins that record keep a stream of type "record" or "append".
 func (s *session) publish(c message.Command) error {
 	st, err := s.open(c, "NetStream.Publish.BadName")
 	if st == nil {
@@ -81,7 +82,11 @@ func (s *session) publish(c message.Command) error {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, publishWait)
 	defer cancel()
-	sink, err := s.edge.ingest.Publish(ctx, st.name, s.conn.RemoteAddr().String()+" "+s.client)
+	record := argString(c, 2)
+	if record != "record" && record != "append" {
+		record = "" // live
+	}
+	sink, err := s.edge.ingest.Publish(ctx, st.name, s.conn.RemoteAddr().String()+" "+s.client, record)
 	if err != nil {
 		s.log.Info("publish refused", "err", err)
 		code := "NetStream.Publish.Failed"
@@ -96,6 +101,9 @@ func (s *session) publish(c message.Command) error {
 	s.tell()
 	s.send(userControl(message.StreamBegin, st.id),
 		onStatus(st.id, message.LevelStatus, "NetStream.Publish.Start", string(st.name)+" is now published."))
+	if st.recorded = record != ""; st.recorded {
+		s.send(onStatus(st.id, message.LevelStatus, "NetStream.Record.Start", "Origins that record keep "+string(st.name)+"."))
+	}
 	return nil
 }
 
@@ -181,5 +189,8 @@ func (s *session) stopPublish(st *stream) {
 	}
 	st.sink = nil
 	s.edge.count.publishers.Add(-1)
+	if st.recorded {
+		s.send(onStatus(st.id, message.LevelStatus, "NetStream.Record.Stop", string(st.name)+" is no longer recorded."))
+	}
 	s.send(onStatus(st.id, message.LevelStatus, "NetStream.Unpublish.Success", string(st.name)+" is no longer published."))
 }

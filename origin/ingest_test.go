@@ -106,7 +106,7 @@ func (v *viewer) ended() bool {
 
 func (n *node) publish(t *testing.T, name media.Name, frames ...string) media.Sink {
 	t.Helper()
-	sink, err := n.Publish(t.Context(), name, "test")
+	sink, err := n.Publish(t.Context(), name, "test", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestPublication(t *testing.T) {
 	// Nothing more comes: the audio does not wait for ever.
 	eventually.True(t, "the audio has been sent", v.has(2))
 
-	_, err := n.Publish(t.Context(), name, "second")
+	_, err := n.Publish(t.Context(), name, "second", "")
 	if !errors.Is(err, kv.ErrTaken) {
 		t.Errorf("second publisher: %v, want %v", err, kv.ErrTaken)
 	}
@@ -279,7 +279,7 @@ func TestNoBus(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, newServer(t))
 	n.bus.Close()
-	if _, err := n.Publish(t.Context(), "live/cam", "test"); err == nil {
+	if _, err := n.Publish(t.Context(), "live/cam", "test", ""); err == nil {
 		t.Error("published without NATS")
 	}
 }

@@ -155,7 +155,7 @@ func TestPublisherRecords(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				sink, err := n.Ingest.publish(t.Context(), "live/cam", "test", mode)
+				sink, err := n.Ingest.Publish(t.Context(), "live/cam", "test", mode)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -179,7 +179,7 @@ func TestPublisherDoesNotRecord(t *testing.T) {
 	n := newNode(t, newServer(t))
 	dir := t.TempDir()
 	r := n.record(t, RecorderConfig{Node: "a", Dir: dir, Grace: time.Hour})
-	first, err := n.Ingest.publish(t.Context(), "live/cam", "test", "record")
+	first, err := n.Ingest.Publish(t.Context(), "live/cam", "test", "record")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,20 @@ func (r *router) Explain(stream media.Name, region, _ string) (placement.Explana
 // player notes what it is asked to play, and says so.
 type player struct{ err error }
 
+func (p *player) Find(_ context.Context, stream media.Name) error {
+	if stream != "live/cam" {
+		return kv.ErrNotFound
+	}
+	return nil
+}
+
+func (p *player) CheckQuery(query string) error {
+	if query == "start=soon" {
+		return errors.New("soon is no time")
+	}
+	return nil
+}
+
 func (p *player) Play(w http.ResponseWriter, _ *http.Request, stream media.Name) error {
 	if p.err == nil {
 		fmt.Fprintf(w, "plays %q", stream)

@@ -13,6 +13,10 @@ const flvType = "video/x-flv"
 
 // Player plays streams over HTTP.
 type Player interface {
+	// Find looks for a live stream or a file. The error is kv.ErrNotFound when there is none.
+	Find(ctx context.Context, stream media.Name) error
+	// CheckQuery says what is wrong with the query of a request to play.
+	CheckQuery(query string) error
 	// Play takes the request over and answers it with the stream, with w's header, or with 404. An error says that it
 	// has not, and that another node may.
 	Play(w http.ResponseWriter, r *http.Request, stream media.Name) error
@@ -31,6 +35,9 @@ func (a *api) play(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := a.config.Player.CheckQuery(r.URL.RawQuery); err != nil {
+		return failure(http.StatusBadRequest, "%w", err)
+	}
 	if r.Method == http.MethodHead {
 		return a.reading(func(w http.ResponseWriter, r *http.Request) error { return a.playHead(r.Context(), w, name) })(w, r)
 	}
@@ -40,9 +47,9 @@ func (a *api) play(w http.ResponseWriter, r *http.Request) error {
 	return a.config.Player.Play(w, r, name)
 }
 
-// playHead tells whether somebody publishes the stream now.
+// playHead tells whether the stream can be played now.
 func (a *api) playHead(ctx context.Context, w http.ResponseWriter, name media.Name) error {
-	if _, err := a.config.Store.Streams.Get(ctx, name); err != nil {
+	if err := a.config.Player.Find(ctx, name); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", flvType)
