@@ -69,7 +69,10 @@ func dev(c *cli.Context) error {
 	}
 	defer server.Shutdown()
 
-	if config.recorder, err = recorderFrom(c, filepath.Join(dir, "recordings")); err != nil {
+	if config.recorder, err = recorderFrom(c, filepath.Join(dir, recordingsApp)); err != nil {
+		return err
+	}
+	if config.static, err = withRecordings(config.static, config.recorder); err != nil {
 		return err
 	}
 	config.bus.Server = server

@@ -74,6 +74,9 @@ func serve(c *cli.Context) error {
 	if config.recorder, err = recorderFrom(c, ""); err != nil {
 		return err
 	}
+	if config.static, err = withRecordings(config.static, config.recorder); err != nil {
+		return err
+	}
 	log := logger(c)
 	n, err := startNode(c.Context, config, log)
 	if err != nil {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -66,4 +69,27 @@ func recordDir(c *cli.Context, home string) string {
 		return static[0]
 	}
 	return home
+}
+
+// recordingsApp is the app of recordings in a directory of their own.
+const recordingsApp = "recordings"
+
+// withRecordings returns the static directories, with that of the recordings unless it is below one of them: recordings can be played at once.
+func withRecordings(static []origin.Directory, r *origin.RecorderConfig) ([]origin.Directory, error) {
+	if r == nil {
+		return static, nil
+	}
+	if err := os.MkdirAll(r.Dir, 0o777); err != nil {
+		return nil, fmt.Errorf("--record-dir: %w", err)
+	}
+	d, err := origin.ParseDirectory(recordingsApp + "=" + r.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("--record-dir %s: %w", r.Dir, err)
+	}
+	for _, s := range static {
+		if rest, err := filepath.Rel(s.Path, d.Path); err == nil && filepath.IsLocal(rest) {
+			return static, nil
+		}
+	}
+	return append(static, d), nil
 }
