@@ -158,6 +158,7 @@ type Bus struct {
 	singles     chan struct{} // and for each one for a single message
 	staticReads chan struct{} // a token for each segment on its way to this node
 	offerReads  chan struct{} // and for each one that it reads for others
+	offers      *offers
 	restored    chan struct{} // the control connection has come back
 	provisioned atomic.Bool
 	counters    counters
@@ -196,6 +197,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		singles:     make(chan struct{}, singleRequests),
 		staticReads: make(chan struct{}, staticReads),
 		offerReads:  make(chan struct{}, offerReads),
+		offers:      newOffers(),
 		restored:    make(chan struct{}, 1),
 		publishers:  map[uint64]*Publisher{},
 	}
@@ -205,6 +207,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		return nil, err
 	}
 	b.running.Go(func() { b.refillLoop(b.ctx) })
+	b.running.Go(func() { b.offers.run(b.ctx) })
 	b.running.Go(func() { b.reprovisionLoop(b.ctx) })
 	return b, nil
 }

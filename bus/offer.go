@@ -26,12 +26,13 @@ const (
 
 // Offer is an asset that this node lets others find and read.
 type Offer struct {
-	bus      *Bus
-	asset    Asset
-	read     func(n int) (Segment, error)
-	answer   []byte
-	finds    []*nats.Subscription
-	reads    *nats.Subscription
+	bus    *Bus
+	asset  Asset
+	read   func(n int) (Segment, error)
+	answer []byte
+	finds  []*nats.Subscription
+	reads  *nats.Subscription
+
 	mu       sync.Mutex
 	underWay map[int]*offeredRead
 }
@@ -53,11 +54,11 @@ func (b *Bus) Offer(a Asset, others []media.Name, read func(n int) (Segment, err
 		return nil, fmt.Errorf("offer %s: the times of %d segments take %d bytes, more than a message of %d", a.Name, len(a.Starts), len(answer), limit)
 	}
 	o := &Offer{bus: b, asset: a, read: read, answer: answer, underWay: map[int]*offeredRead{}}
-	if o.reads, err = b.static.QueueSubscribe(readSubject(a.ID), offerGroup, o.onRead); err != nil {
+	if o.reads, err = b.offers.add(b.static, readSubject(a.ID), o.onRead); err != nil {
 		return nil, fmt.Errorf("offer %s: %w", a.Name, err)
 	}
 	for _, name := range append([]media.Name{a.Name}, others...) {
-		sub, err := b.static.QueueSubscribe(findSubject(name), offerGroup, o.onFind)
+		sub, err := b.offers.add(b.static, findSubject(name), o.onFind)
 		if err != nil {
 			o.Close()
 			return nil, fmt.Errorf("offer %s: %w", a.Name, err)
@@ -70,7 +71,7 @@ func (b *Bus) Offer(a Asset, others []media.Name, read func(n int) (Segment, err
 // Withdraw lets nobody find the asset here any more. Those who have found it go on.
 func (o *Offer) Withdraw() {
 	for _, sub := range o.finds {
-		_ = sub.Unsubscribe() // fails when the connection was closed, and the subscription with it
+		o.bus.offers.remove(sub)
 	}
 	o.finds = nil
 }
@@ -78,7 +79,54 @@ func (o *Offer) Withdraw() {
 // Close ends the offer.
 func (o *Offer) Close() {
 	o.Withdraw()
-	_ = o.reads.Unsubscribe()
+	o.bus.offers.remove(o.reads)
+}
+
+// offers hands the requests for all assets of a node to their offers, from one goroutine: there may be 100,000.
+type offers struct {
+	requests chan *nats.Msg
+
+	mu       sync.Mutex
+	handlers map[*nats.Subscription]func(*nats.Msg)
+}
+
+func newOffers() *offers {
+	return &offers{requests: make(chan *nats.Msg, tailQueue), handlers: map[*nats.Subscription]func(*nats.Msg){}}
+}
+
+func (o *offers) add(nc *nats.Conn, subject string, handle func(*nats.Msg)) (*nats.Subscription, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	sub, err := nc.ChanQueueSubscribe(subject, offerGroup, o.requests)
+	if err == nil {
+		o.handlers[sub] = handle
+	}
+	return sub, err
+}
+
+// remove ends a subscription. Who has asked just then is not answered, and asks again.
+func (o *offers) remove(sub *nats.Subscription) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.handlers, sub)
+	_ = sub.Unsubscribe() // fails when the connection was closed, and the subscription with it
+}
+
+// run answers until ctx ends.
+func (o *offers) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-o.requests:
+			o.mu.Lock()
+			handle := o.handlers[m.Sub]
+			o.mu.Unlock()
+			if handle != nil {
+				handle(m)
+			}
+		}
+	}
 }
 
 func (o *Offer) onFind(m *nats.Msg) {

@@ -35,6 +35,8 @@ const (
 	// segmentTries is how often an origin is asked for a segment, each another one perhaps, and segmentTimeout is what one gets.
 	segmentTries   = 4
 	segmentTimeout = 3 * time.Second
+	// findTimeout is how long one origin may take to say what it has.
+	findTimeout = 500 * time.Millisecond
 )
 
 // Asset is a static stream: a file at origins, cut into segments.
@@ -69,7 +71,10 @@ func segmentSubject(id string, n int) string { return "static." + id + "." + str
 func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	answer, err := b.static.RequestWithContext(ctx, findSubject(name), nil)
+	answer, err := b.requestStatic(ctx, findTimeout, findSubject(name), nil)
+	for errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		answer, err = b.requestStatic(ctx, findTimeout, findSubject(name), nil)
+	}
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return Asset{}, fmt.Errorf("%w: %s", ErrNoAsset, name)
@@ -101,7 +106,8 @@ func (b *Bus) ReadSegment(ctx context.Context, asset string, n int) (Segment, er
 		if s, err = b.storedSegment(ctx, asset, n); err == nil || try == segmentTries {
 			return s, wrapSegment(err, asset, n)
 		}
-		if err = b.askSegment(ctx, asset, n); errors.Is(err, ErrNoAsset) || errors.Is(err, ErrSegment) || ctx.Err() != nil {
+		err = b.askSegment(ctx, asset, n)
+		if errors.Is(err, ErrNoAsset) || ctx.Err() != nil || errors.Is(err, ErrSegment) && try == segmentTries-1 {
 			return s, wrapSegment(err, asset, n)
 		}
 	}
@@ -176,9 +182,7 @@ func joinSegment(page []stored) (s Segment, err error) {
 
 // askSegment has an origin store a segment.
 func (b *Bus) askSegment(ctx context.Context, asset string, n int) error {
-	ctx, cancel := context.WithTimeout(ctx, segmentTimeout)
-	defer cancel()
-	answer, err := b.static.RequestWithContext(ctx, readSubject(asset), []byte(strconv.Itoa(n)))
+	answer, err := b.requestStatic(ctx, segmentTimeout, readSubject(asset), []byte(strconv.Itoa(n)))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return ErrNoAsset
@@ -188,6 +192,12 @@ func (b *Bus) askSegment(ctx context.Context, asset string, n int) error {
 		return fmt.Errorf("%w: %s", ErrSegment, answer.Data)
 	}
 	return nil
+}
+
+func (b *Bus) requestStatic(ctx context.Context, timeout time.Duration, subject string, body []byte) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return b.static.RequestWithContext(ctx, subject, body)
 }
 
 // staticConfig is the cache of segments. A segment that is stored again replaces what is left of it.
