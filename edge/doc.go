@@ -33,6 +33,18 @@
 // wants them: where nobody plays over HTTP that costs nothing, where somebody does, the log takes twice the memory. HTTP has no
 // word for a stream that begins or ends. So the answer waits for the stream, and the connection is closed at its end.
 //
+// What is not live, files of origins and the past of live streams, is a [reel] of segments, which are framed like chunks. A player of one is timed: it has
+// a clock of its own, and sends from the segment that it is in what is due, a buffer of the client's own choice ahead:
+//
+//	bus.ReadSegment, bus.ReadGOP ─> segments (each once, below a limit) ─> timed ─> the client's outbox ─> one writev
+//
+// So it sends about a second of media with one write, which aliases the segment that all share: that costs less than what is live. The limit bounds
+// what is held, in use or not: a segment that finds no room waits until others are let go. A player holds one, and brings the next
+// one closer; who pauses holds none. A play command without a time means what is live, and the file when nobody publishes.
+//
+// The past of a live stream is what JetStream still has of it, GOP by GOP. A player who comes to the newest GOP, which still grows, goes on with the
+// live log at the very chunk, and may leave it again: to go back is to be timed again.
+//
 // The edge tells the cluster ([kv.Cluster]) of each client when what it does changes, and about once a second how busy
 // it and its streams are. What comes back, from all nodes, feeds the [Router], which places players:
 //

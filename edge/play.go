@@ -180,7 +180,7 @@ func (s *session) titlePlayer(st *stream, t *title, r playRequest) *player {
 
 // newTimed returns a player's way through a reel. For a live stream's past, the key is to be set.
 func (s *session) newTimed(st *stream, r reel, t *title, request playRequest) *timed {
-	way := &timed{cache: s.edge.segments, reel: r, title: t, ready: s.out.flush, buffer: bufferOf(st), fresh: true}
+	way := &timed{cache: s.edge.segments, reel: r, title: t, buffer: bufferOf(st), fresh: true}
 	if t == nil {
 		return way
 	}
@@ -268,6 +268,10 @@ func (s *session) begin(st *stream, p *player, announcement []byte) {
 	}
 	if p.timed == nil {
 		p.due.Store(never)
+	}
+	p.wake = func() {
+		p.due.Store(0)
+		s.out.flush()
 	}
 	if p.timed != nil || p.past != nil {
 		w.addTimed(timedClient{s.out, p})

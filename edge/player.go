@@ -24,6 +24,7 @@ type player struct {
 	past     reel   // of a live stream whose player may go back; nil otherwise
 	streamID uint32
 	due      atomic.Int64 // when a timed player has something to send, in Unix nanoseconds
+	wake     func()       // has a timed player send what there is
 
 	joined  bool   // the cursor has a place in the log; otherwise it waits for a random-access point
 	next    uint64 // the index of the entry to send next, or of the first one missed

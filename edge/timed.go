@@ -31,7 +31,6 @@ type timed struct {
 	cache  *segments
 	reel   reel
 	title  *title // nil for the past of a live stream
-	ready  func() // flushes the outbox
 	until  uint32 // where to end; valid if bounded
 	bounds bool
 
@@ -83,6 +82,9 @@ func (t *timed) release() {
 
 // gather appends to dst what is due, at most about limit bytes.
 func (t *timed) gather(p *player, dst [][]byte, limit int) [][]byte {
+	if time.Now().UnixNano() < p.due.Load() {
+		return dst // the live log has woken it
+	}
 	p.due.Store(never)
 	for limit > 0 && !t.ended {
 		if t.slot == nil && !t.open(p, &dst) {
@@ -115,7 +117,7 @@ func (t *timed) gather(p *player, dst [][]byte, limit int) [][]byte {
 
 // open gets the segment, and reports whether it is there. It brings the next one closer.
 func (t *timed) open(p *player, dst *[][]byte) bool {
-	s, err := t.cache.acquire(t.key, t.reel.size(t.key), t.reel.load(t.key), t.ready)
+	s, err := t.cache.acquire(t.key, t.reel.size(t.key), t.reel.load(t.key), p.wake)
 	switch {
 	case err != nil:
 		t.fail(p, dst, err)
@@ -330,6 +332,7 @@ func (t *timed) meetsLive(p *player) bool {
 	t.release()
 	t.ended = true
 	p.timed = nil
+	p.due.Store(never)
 	return true
 }
 
