@@ -15,7 +15,15 @@
 // (provisioning, the choice of a shard), message.go and parts.go (the wire),
 // publisher.go, window.go and acks.go (the way in), subscription.go, order.go,
 // backfill.go and direct.go (the way out), latest.go (where a stream stopped),
-// history.go and gop.go (its past), retention.go (how long that is).
+// history.go and gop.go (its past), retention.go (how long that is), static.go and
+// offer.go (static streams).
+//
+// A static stream is an asset that origins offer. Whoever wants a segment of it looks into
+// the store, and has an origin put it there when it is missing; the subject holds the identity
+// of the content, so versions do not mix:
+//
+//	ReadSegment ──direct get──▶ STATIC ◀──static.<asset>.<n>.<part>── Offer ── the file
+//	     └────────asset.read.<asset>, one of the queue group──────────▶┘
 //
 // Decisions:
 //
@@ -31,6 +39,10 @@
 //     read what is missing behind a chunk, without asking for it.
 //   - The order is that of positions. A reader holds the tail back while one
 //     request repairs a gap or fetches the begin; a newer epoch does not wait.
+//   - Static streams are found by asking origins, not in a directory: an answer is
+//     true, one that does not come costs a round trip, and who has died is not asked.
+//     The store is a cache below a number of bytes, in memory unless live media is on
+//     file; a segment that was dropped in part is stored anew.
 //   - The past is read by GOPs, from key chunk to key chunk, at marks: places in
 //     the store, which need no directory. The last key before a time is found by
 //     up_to_time. A GOP is read by single requests, several at once: a batch has
