@@ -76,6 +76,9 @@ func (m *movie) readTrackFragment(traf, moof box, data int64) (end int64, err er
 	if !ok {
 		return data, malformed(traf.pos, "a fragment without its header (tfhd)")
 	}
+	if tfhd.HasSampleDescriptionIndex() && tfhd.SampleDescriptionIndex > 1 {
+		return data, malformed(traf.pos, "sample description %d: only the first is read (tfhd)", tfhd.SampleDescriptionIndex)
+	}
 	t := m.trackByID(tfhd.TrackID)
 	if t == nil {
 		t = &track{} // to find out where its data ends

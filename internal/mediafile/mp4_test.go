@@ -283,19 +283,20 @@ func hostile() map[string]struct {
 			l["mdhd"] = packBox("mdhd", 0, 0, 0, 1, 0, 0)
 			l["elst"] = packBox("elst", 1<<24, 1, 0x7fffffff, -1, 0x7fffffff, -1, 0x10000)
 		}), "edit"},
-		"chunks of nothing":     {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 1, 1, 0, 1) }), "chunks"},
-		"no stsc entries":       {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 0) }), "chunks"},
-		"no stts entries":       {with(func(l leaves) { l["stts"] = packBox("stts", 0, 0) }), "times"},
-		"too many edits":        {with(func(l leaves) { l["elst"] = packBox("elst", 0, 999, zeros(999*12)) }), "edits"},
-		"nested esds":           {packMovie(0, audioLeaves(n, packBox("mp4a", zeros(28), packBox("esds", 0, nested(30<<20))))), "stsd"},
-		"nested esds of 1 MB":   {packMovie(5000, audioLeaves(n, packBox("mp4a", zeros(28), packBox("esds", 0, nested(1<<20-999))))), "esds"},
-		"a run of nothing":      {withRun(packBox("trun", 1, -1, 0)), "run"},
-		"a run of empty ones":   {withRun(packBox("trun", 0x201, -1, 0)), "run"},
-		"a run without flags":   {withRun(packBox("trun")), "run"},
-		"a run before the file": {withRun(packBox("trun", 0x201, 1, -1<<31, sampleSize)), "sample"},
-		"a short tfhd":          {slices.Concat(packFragmented(1, 25), packBox("moof", packBox("traf", packBox("tfhd", 0)))), "tfhd"},
-		"no tfhd":               {slices.Concat(packFragmented(1, 25), packBox("moof", packBox("traf"))), "tfhd"},
-		"the end of time":       {slices.Concat(packFragmented(1, 25), packBox("moof", packBox("traf", packBox("tfhd", 0, 1), packBox("tfdt", 1<<24, -1, -1)))), "time"},
+		"chunks of nothing":        {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 1, 1, 0, 1) }), "chunks"},
+		"descriptions that change": {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 2, 1, n, 1, 2, n, 2) }), "description 2"},
+		"no stsc entries":          {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 0) }), "chunks"},
+		"no stts entries":          {with(func(l leaves) { l["stts"] = packBox("stts", 0, 0) }), "times"},
+		"too many edits":           {with(func(l leaves) { l["elst"] = packBox("elst", 0, 999, zeros(999*12)) }), "edits"},
+		"nested esds":              {packMovie(0, audioLeaves(n, packBox("mp4a", zeros(28), packBox("esds", 0, nested(30<<20))))), "stsd"},
+		"nested esds of 1 MB":      {packMovie(5000, audioLeaves(n, packBox("mp4a", zeros(28), packBox("esds", 0, nested(1<<20-999))))), "esds"},
+		"a run of nothing":         {withRun(packBox("trun", 1, -1, 0)), "run"},
+		"a run of empty ones":      {withRun(packBox("trun", 0x201, -1, 0)), "run"},
+		"a run without flags":      {withRun(packBox("trun")), "run"},
+		"a run before the file":    {withRun(packBox("trun", 0x201, 1, -1<<31, sampleSize)), "sample"},
+		"a short tfhd":             {slices.Concat(packFragmented(1, 25), packBox("moof", packBox("traf", packBox("tfhd", 0)))), "tfhd"},
+		"no tfhd":                  {slices.Concat(packFragmented(1, 25), packBox("moof", packBox("traf"))), "tfhd"},
+		"the end of time":          {slices.Concat(packFragmented(1, 25), packBox("moof", packBox("traf", packBox("tfhd", 0, 1), packBox("tfdt", 1<<24, -1, -1)))), "time"},
 	}
 	for _, kind := range []string{"tkhd", "mdhd", "stsd", "stts", "stsc", "stsz", "stco"} {
 		files["without "+kind] = file{with(func(l leaves) { delete(l, kind) }), kind}

@@ -162,6 +162,11 @@ func (m *movie) readOffsets(t *track, stbl box) error {
 	if err != nil {
 		return err
 	}
+	for i := range stsc.Entries {
+		if id := stsc.GetSampleDescriptionID(i + 1); id != 1 {
+			return malformed(at.pos, "sample description %d: only the first is read (stsc)", id)
+		}
+	}
 	run, sample := 0, 0
 	for chunk, pos := range offsets {
 		for run+1 < len(stsc.Entries) && int(stsc.Entries[run+1].FirstChunk) <= chunk+1 {
