@@ -3,7 +3,9 @@ package edge
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
+	"time"
 
 	"natscast/bus"
 )
@@ -27,6 +29,12 @@ type loaded struct {
 func (l *loaded) size() int64 { return int64(cap(l.wire)) + int64(len(l.spans))*spanSize }
 
 const spanSize = 24
+
+const (
+	// loadPatience is how long a segment is tried to be had, and originPatience how long when no origin answers.
+	loadPatience, originPatience = 10 * time.Second, 3 * time.Second
+	loadRetry                    = 200 * time.Millisecond
+)
 
 // segments holds what players read that do not follow the live log: each segment once, however many want it. What is held,
 // used or not, stays below a limit; what is not used goes first, the least recently used before others. A segment that finds no room
@@ -155,9 +163,28 @@ func (c *segments) begin(s *slot) {
 	c.used += s.size
 	c.loads++
 	c.running.Go(func() {
-		segment, err := s.load(c.ctx)
+		segment, err := patiently(c.ctx, s.load)
 		c.loaded(s, segment, err)
 	})
+}
+
+// patiently tries again what may have failed because NATS, or an origin, is away for a moment: a player still has something in its buffer.
+func patiently(ctx context.Context, load func(context.Context) (*loaded, error)) (*loaded, error) {
+	begun := time.Now()
+	for {
+		segment, err := load(ctx)
+		patience := loadPatience
+		switch {
+		case err == nil, errors.Is(err, bus.ErrSegment), errors.Is(err, bus.ErrExpired):
+			return segment, err
+		case errors.Is(err, bus.ErrNoAsset):
+			patience = originPatience
+		}
+		if ctx.Err() != nil || time.Since(begun) > patience {
+			return nil, err
+		}
+		sleep(ctx, loadRetry)
+	}
 }
 
 func (c *segments) loaded(s *slot, segment *loaded, err error) {

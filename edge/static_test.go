@@ -424,3 +424,25 @@ func TestClientPlaysFile(t *testing.T) {
 		t.Errorf("%d frames of %d", count, len(f.frames))
 	}
 }
+
+// HTTP plays files too, from a time that the URL tells, and then the answer ends.
+func TestFileOverHTTP(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, Config{PlayWait: 100 * time.Millisecond})
+	url := n.serveHTTP(t)
+	f := newFilm(3)
+	f.offer(t, n, "vod/film")
+	for query, from := range map[string]uint32{"": 0, "?start=1500ms": 1000, "?start=9": 2000} {
+		b := playFLV(t, url+"vod/film"+query)
+		b.expect(t, at(avcHeader(), from), at(aacHeader(), from))
+		b.expect(t, f.from(from, 3000)...)
+		if frame, err := b.read(); err != io.EOF {
+			t.Errorf("%s: behind the end: %v, %v", query, frame.Kind, err)
+		}
+	}
+	for path, status := range map[string]int{"vod/none": 404, "vod/none?start=5": 404, "vod/none?start=-5s": 404, "vod/film?at=noon": 503} {
+		if answer := readAnswer(t, request(t, url+path)); answer.StatusCode != status {
+			t.Errorf("%s: %s", path, answer.Status)
+		}
+	}
+}

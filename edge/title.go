@@ -128,6 +128,9 @@ func (h *history) size(segmentKey) int64 { return historySize }
 func (h *history) load(key segmentKey) func(context.Context) (*loaded, error) {
 	return func(ctx context.Context) (*loaded, error) {
 		gop, err := h.edge.bus.ReadGOP(ctx, h.name, key.mark)
+		if errors.Is(err, bus.ErrExpired) {
+			gop, err = h.first(ctx) // the player is so far behind that it misses something
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", h.name, err)
 		}
@@ -142,6 +145,15 @@ func (h *history) load(key segmentKey) func(context.Context) (*loaded, error) {
 		}
 		return l, nil
 	}
+}
+
+// first reads the oldest GOP that is stored.
+func (h *history) first(ctx context.Context) (bus.GOP, error) {
+	mark, err := h.edge.bus.FindTime(ctx, h.name, time.Time{})
+	if err != nil {
+		return bus.GOP{}, err
+	}
+	return h.edge.bus.ReadGOP(ctx, h.name, mark)
 }
 
 // join makes one chunk of a GOP.
