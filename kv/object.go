@@ -25,8 +25,8 @@ const (
 	pursuit = 250 * time.Millisecond
 	// partPatience is how long the parts of a write are waited for.
 	partPatience = time.Second
-	// tailSilence is shorter than it takes to elect a leader or to connect again.
-	tailSilence = 100 * time.Millisecond
+	// tailSilence is shorter than it takes to elect a leader when one has died.
+	tailSilence = time.Second
 	// gapTimeout bounds the questions for what is missing, lagWait is between two, and maxHeld bounds what waits for the answer.
 	gapTimeout = time.Second
 	lagWait    = 10 * time.Millisecond
@@ -113,7 +113,6 @@ type Object struct {
 	done     chan struct{}
 
 	// Owned by run.
-	head     uint64    // all up to it is known
 	verified time.Time // when that was so
 	checked  bool      // nothing was heard since the store was asked whether something is missing
 	ticks    int
@@ -125,9 +124,10 @@ type Object struct {
 	stays    bool             // when closed, it is not left
 	early    []*nats.Msg      // of the tail, before opened
 	staged   map[string]group // by what groupOf tells
+	head     uint64           // all up to it is known
 	missing  uint64           // what was stored up to it is to be asked for; 0 for nothing
 	held     []*nats.Msg      // of the tail, while something is missing
-	silence  uint64           // how often the tails had been silent when something was heard last
+	breaks   uint64           // of the tails, when something was heard last
 	heard    bool             // something of the tail, since the last tick
 	watched  bool             // pursue runs now and then
 	landedAt uint64           // revision of the last acknowledgement
@@ -226,6 +226,7 @@ func (o *Object) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	breaks := o.objects.breaks()
 	state, err := o.read(ctx)
 	if err != nil {
 		return err
@@ -233,7 +234,7 @@ func (o *Object) open(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	state.Persistent = persistent
-	o.state, o.opened = state, true
+	o.state, o.head, o.opened, o.breaks = state, state.Revision, true, breaks
 	o.audience.Opened(o.state, nil)
 	for _, m := range o.early {
 		o.handle(m)
@@ -257,7 +258,7 @@ func (o *Object) read(ctx context.Context) (*State, error) {
 	if since > 0 {
 		state.since = since - 1
 	}
-	o.head, o.verified = state.Revision, time.Now()
+	o.verified = time.Now()
 	return state, nil
 }
 

@@ -50,9 +50,9 @@ func (o *Object) isComplete(ctx context.Context) bool {
 		return true
 	}
 	o.checked = true
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if head > known {
-		o.mu.Lock()
-		defer o.mu.Unlock()
 		o.miss(head)
 		return false
 	}
@@ -63,6 +63,12 @@ func (o *Object) isComplete(ctx context.Context) bool {
 // catchUp asks for what was stored since all was known last, after miss. While it is not told, missing stays what it is.
 func (o *Object) catchUp(ctx context.Context) {
 	if !o.objects.js.Conn().IsConnected() {
+		return
+	}
+	select {
+	case o.objects.asking <- struct{}{}:
+		defer func() { <-o.objects.asking }()
+	case <-ctx.Done():
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
@@ -80,22 +86,31 @@ func (o *Object) catchUp(ctx context.Context) {
 	}
 }
 
-// ask reports whether it was told all: a replica of the bucket may answer that lags.
+// ask reports whether it was told all: a replica of the bucket may answer that lags. What is newer than what is missing comes by the tail, which
+// tells of each change and not only of the last ones.
 func (o *Object) ask(ctx context.Context) bool {
 	begun := time.Now()
 	var found []*nats.Msg
-	err := o.objects.bucket.below(ctx, o.objects.filter(o.name), o.head+1, func(m *nats.Msg, revision uint64) {
-		found = append(found, m)
-		o.head = revision
+	var newest uint64
+	err := o.objects.bucket.below(ctx, o.objects.filter(o.name), o.known()+1, func(m *nats.Msg, revision uint64) {
+		found, newest = append(found, m), revision
 	})
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.apply(o.withOwn(found))
-	if err != nil || o.state.Revision < o.missing {
+	if err != nil || max(newest, o.state.Revision) < o.missing {
 		return false
 	}
-	o.known(begun)
+	o.head = max(o.head, o.missing)
+	found = slices.DeleteFunc(found, func(m *nats.Msg) bool { return revisionOf(m) > o.head })
+	o.apply(o.withOwn(found))
+	o.caughtUp(begun)
 	return true
+}
+
+func (o *Object) known() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.head
 }
 
 // withOwn returns what was found in the store, up to head, with the writes of this replica among it that others have overwritten there.
@@ -125,8 +140,8 @@ func revisionOf(m *nats.Msg) uint64 {
 	return revision
 }
 
-// known ends what miss has begun: at that time, all was known that was stored.
-func (o *Object) known(at time.Time) {
+// caughtUp ends what miss has begun: at that time, all was known that was stored.
+func (o *Object) caughtUp(at time.Time) {
 	o.missing, o.verified = 0, at
 	o.settle()
 	held := o.held
@@ -161,12 +176,12 @@ func (o *Object) reload(ctx context.Context) {
 		return
 	}
 	before := o.state
-	o.state = state
+	o.state, o.head = state, state.Revision
 	state.Persistent, state.Version = before.Persistent, max(before.Version, state.Version)
 	if u := difference(before, state); len(u.Changes) > 0 {
 		o.audience.Changed(o.state, u)
 	}
-	o.known(o.verified)
+	o.caughtUp(o.verified)
 }
 
 func difference(before, now *State) Update {

@@ -50,6 +50,8 @@ const (
 	Linger = 5 * time.Second
 	// openAtOnce bounds the objects that are opened together.
 	openAtOnce = 32
+	// askAtOnce bounds those that ask for what they have missed: an election makes all ask.
+	askAtOnce = 8
 	// dedupeWindow is longer than a write is tried.
 	dedupeWindow = 2 * writePatience
 )
@@ -104,6 +106,7 @@ type Objects struct {
 	metas   *bucket[meta]
 	writer  string        // tells this process's writes from those of others
 	opening chan struct{} // a token for each object that is being opened
+	asking  chan struct{} // and for each one that asks for what it has missed
 	acks    string        // before the numbers of writes, the subjects for answers
 	atomic  bool          // the server stores several messages as one
 	quick   bool          // at little cost
@@ -144,6 +147,7 @@ func newObjects(js jetstream.JetStream, kv jetstream.KeyValue, c jetstream.Strea
 		acks:    js.Conn().NewInbox() + ".",
 		used:    map[*Object]bool{},
 		opening: make(chan struct{}, openAtOnce),
+		asking:  make(chan struct{}, askAtOnce),
 		flying:  map[uint64]*Object{},
 	}
 }

@@ -64,14 +64,18 @@ func (o *Object) stage(m *nats.Msg, revision uint64) {
 }
 
 // isAfterGap says that something is missing before a message, or may be: its writer knew of another one, the attribute has changed
-// in between, or the tail has been silent so long that JetStream may have another leader, which does not repeat what
-// the one before it has stored last.
+// in between, the connection has come back, or the tail has been silent so long that JetStream may have another leader, which does not
+// repeat what the one before it has stored last.
 func (o *Object) isAfterGap(m *nats.Msg, revision uint64) bool {
-	if s := o.objects.silence(); s != o.silence {
-		o.silence = s
-		if revision > o.state.Revision+1 {
-			return true
-		}
+	o.objects.hear()
+	breaks := o.objects.breaks()
+	broken := breaks != o.breaks
+	o.breaks = breaks
+	switch {
+	case revision <= o.head:
+		return false // what was before it is overwritten, perhaps, but not missing
+	case broken && revision > max(o.head, o.state.Revision)+1:
+		return true
 	}
 	id, _ := groupOf(m)
 	if len(o.staged[id].messages) == 0 && versionOf(m) > o.state.Version+1+uint32(len(o.staged)) {
@@ -82,14 +86,16 @@ func (o *Object) isAfterGap(m *nats.Msg, revision uint64) bool {
 	return ok && err == nil && before > o.state.attributes[a.Key].Revision && !o.isStaged(m, before)
 }
 
-// silence counts the silences of all tails together. It is called for each message.
-func (o *Objects) silence() uint64 {
+// hear notes that a tail has said something.
+func (o *Objects) hear() {
 	now := time.Now().UnixNano()
 	if before := o.heardAt.Swap(now); time.Duration(now-before) > tailSilence {
-		return o.silences.Add(1)
+		o.silences.Add(1)
 	}
-	return o.silences.Load()
 }
+
+// breaks counts what may have lost messages of any tail.
+func (o *Objects) breaks() uint64 { return o.silences.Load() + o.js.Conn().Stats().Reconnects }
 
 // hold keeps a message for when nothing before it is missing. What is too much is asked for too.
 func (o *Object) hold(m *nats.Msg, revision uint64) {
