@@ -320,6 +320,7 @@ func TestFileGoes(t *testing.T) {
 	r.status(1, "NetStream.Seek.Notify")
 	r.status(1, "NetStream.Play.Start")
 	r.status(1, "NetStream.Play.StreamNotFound")
+	r.status(1, "NetStream.Play.Stop")
 	r.event(message.StreamEOF, 1)
 }
 

@@ -306,6 +306,8 @@ func (t *timed) fail(p *player, dst *[][]byte, err error) {
 	}
 	*dst = append(*dst, frame(
 		onStatus(p.streamID, message.LevelError, code, string(p.name)+" cannot be read any more."),
+		// ffmpeg prints the error, and goes on.
+		onStatus(p.streamID, message.LevelStatus, "NetStream.Play.Stop", "Stopped playing "+string(p.name)+"."),
 		userControl(message.StreamEOF, p.streamID)))
 }
 

@@ -15,6 +15,7 @@ import (
 	"natscast/internal/amf"
 	"natscast/internal/flv"
 	"natscast/internal/media"
+	"natscast/internal/testmedia"
 )
 
 // joy4's demuxer reads the same packets.
@@ -29,7 +30,7 @@ func TestAgainstJoy4(t *testing.T) {
 	}
 	got := map[bool][]string{}
 	for _, frame := range allFrames(t, f) {
-		cts, body := unpack(t, frame)
+		cts, body := testmedia.Unpack(t, frame)
 		video := frame.Kind == media.Video
 		got[video] = append(got[video], fmt.Sprint(frame.DTS, cts, frame.Keyframe, len(body), string(body)))
 	}
