@@ -16,7 +16,7 @@ import (
 	"natscast/internal/testpattern"
 )
 
-// publishPattern publishes the test pattern with joy4's client until the test ends.
+// publishPattern publishes the test pattern until the test ends.
 func publishPattern(t *testing.T, url string) {
 	t.Helper()
 	source, err := push.Pattern(testpattern.Config{Label: t.Name()})
@@ -34,7 +34,7 @@ func publishPattern(t *testing.T, url string) {
 	t.Cleanup(cancel)
 }
 
-// joy4's client, which nobody here wrote, publishes on one node and plays on another.
+// joy4's client, which nobody here wrote, plays.
 func TestJoy4(t *testing.T) {
 	t.Parallel()
 	home, away := startNode(t, Config{}), startNode(t, Config{})

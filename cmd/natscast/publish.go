@@ -24,10 +24,10 @@ const maxCopies = 10_000
 func publishCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "publish",
-		Usage:     "publish the test pattern, or an FLV file in a loop, in real time",
-		ArgsUsage: "[FILE.flv] RTMP-URL",
+		Usage:     "publish the test pattern, or an FLV or MP4 file in a loop, in real time",
+		ArgsUsage: "[FILE] RTMP-URL",
 		Description: "natscast publish rtmp://localhost/live/cam\n" +
-			"natscast publish film.flv rtmp://localhost/live/film\n" +
+			"natscast publish film.mp4 rtmp://localhost/live/film\n" +
 			"natscast publish --copies 100 --duration 1m rtmp://localhost/live/test-{n}\n\n" +
 			"{n} is the number of the copy, from 1; without it, the URLs of several copies end in -1, -2, ...",
 		Flags: []cli.Flag{

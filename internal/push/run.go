@@ -1,18 +1,26 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/nareix/joy4/av"
+	"natscast/internal/media"
+	"natscast/internal/rtmp/client"
 )
 
-// queue is how many packets a copy may be behind before it is given up.
-const queue = 256
+const (
+	// queue is how many frames a copy may be behind before it is given up.
+	queue = 256
+	// farewell is how long a copy may take to end.
+	farewell = 2 * time.Second
+)
 
 // Progress is what [Run] has done so far; it may be read at any time.
 type Progress struct {
@@ -21,36 +29,38 @@ type Progress struct {
 	Bytes   atomic.Uint64
 }
 
-// ErrBehind ends a copy whose server takes less than real time.
-var ErrBehind = errors.New("the server does not take the stream in real time")
+var (
+	// ErrBehind ends a copy whose server takes less than real time.
+	ErrBehind = errors.New("the server does not take the stream in real time")
+	// ErrURL is wrapped by the error for a URL that is not rtmp://host/app/stream.
+	ErrURL = errors.New("bad RTMP URL")
+)
 
 // Run publishes source to every URL at once, in real time, until ctx ends (no error)
-// or a copy fails.
+// or a copy fails: with a [*client.StatusError] when the server refuses it.
 func Run(ctx context.Context, source Source, urls []string, progress *Progress) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var copies sync.WaitGroup
 	defer copies.Wait()
 
-	var publishers []*Publisher
+	var conns []*client.Conn
 	for _, u := range urls {
-		p, err := Dial(ctx, u, source.Codecs())
+		conn, err := dial(ctx, u)
 		if err != nil {
 			cancel(err)
-			for _, p := range publishers {
-				p.Close()
+			for _, conn := range conns {
+				conn.Close()
 			}
 			return ended(ctx)
 		}
-		publishers = append(publishers, p)
+		conns = append(conns, conn)
 	}
-	queues := make([]chan av.Packet, len(publishers))
-	for i, p := range publishers {
-		queues[i] = make(chan av.Packet, queue)
+	queues := make([]chan media.Frame, len(conns))
+	for i, conn := range conns {
+		queues[i] = make(chan media.Frame, queue)
 		copies.Go(func() {
-			stop := context.AfterFunc(ctx, p.net.finish)
-			defer stop()
-			if err := p.follow(queues[i], progress); err != nil {
+			if err := follow(conn, queues[i], progress); err != nil {
 				cancel(fmt.Errorf("publish to %s: %w", urls[i], err))
 			}
 		})
@@ -62,6 +72,32 @@ func Run(ctx context.Context, source Source, urls []string, progress *Progress) 
 	return ended(ctx)
 }
 
+// dial connects and begins to publish. When ctx ends, the connection has a last moment to end well.
+func dial(ctx context.Context, rawURL string) (*client.Conn, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrURL, err)
+	}
+	app, stream, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
+	if u.Scheme != "rtmp" && u.Scheme != "rtmps" || u.Hostname() == "" || app == "" || stream == "" {
+		return nil, fmt.Errorf("%w: %q, want rtmp://host[:port]/app/stream", ErrURL, rawURL)
+	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, end)
+	conn, err := client.Dial(life, rawURL)
+	if err == nil {
+		if err = conn.Publish(ctx); err != nil {
+			conn.Close()
+		}
+	}
+	if !stop() || err != nil {
+		end()
+		return nil, fmt.Errorf("publish to %s: %w", rawURL, cmp.Or(ctx.Err(), err))
+	}
+	context.AfterFunc(ctx, func() { time.AfterFunc(farewell, end) })
+	return conn, nil
+}
+
 // ended returns why ctx ended, nil if its parent did.
 func ended(ctx context.Context) error {
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
@@ -70,26 +106,29 @@ func ended(ctx context.Context) error {
 	return nil
 }
 
-// pace hands each packet to every copy when its time has come.
-func pace(ctx context.Context, cancel context.CancelCauseFunc, source Source, queues []chan av.Packet) {
+// pace hands each frame to every copy when its time has come.
+func pace(ctx context.Context, cancel context.CancelCauseFunc, source Source, queues []chan media.Frame) {
 	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		packet, err := source.Next(start)
+		f, err := source.Next(start)
 		if err != nil {
 			cancel(err)
 			return
 		}
-		timer.Reset(time.Until(start.Add(packet.Time)))
+		timer.Reset(time.Until(start.Add(time.Duration(f.DTS) * time.Millisecond)))
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
+		if f.Kind == media.Data && f.Header {
+			f = client.SetDataFrame(f)
+		}
 		for _, q := range queues {
 			select {
-			case q <- packet:
+			case q <- f:
 			default:
 				cancel(ErrBehind)
 				return
@@ -99,16 +138,16 @@ func pace(ctx context.Context, cancel context.CancelCauseFunc, source Source, qu
 }
 
 // follow sends what comes through the queue until it is closed.
-func (p *Publisher) follow(packets <-chan av.Packet, progress *Progress) error {
-	defer p.Close()
+func follow(conn *client.Conn, frames <-chan media.Frame, progress *Progress) error {
+	defer conn.Close()
 	progress.Copies.Add(1)
 	defer progress.Copies.Add(-1)
-	for packet := range packets {
-		if err := p.Write(packet); err != nil {
+	for f := range frames {
+		if err := conn.Write(f); err != nil {
 			return err
 		}
 		progress.Packets.Add(1)
-		progress.Bytes.Add(uint64(len(packet.Data)))
+		progress.Bytes.Add(uint64(len(f.Payload)))
 	}
 	return nil
 }

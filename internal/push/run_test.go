@@ -12,8 +12,10 @@ import (
 
 	"github.com/bluenviron/gortmplib"
 	"github.com/bluenviron/gortmplib/pkg/message"
-	"github.com/nareix/joy4/av"
 
+	"natscast/internal/media"
+	"natscast/internal/mediafile"
+	"natscast/internal/rtmp/client"
 	"natscast/internal/testpattern"
 )
 
@@ -140,7 +142,7 @@ func TestRefused(t *testing.T) {
 				drain(socket)
 			})
 			err := Run(t.Context(), newPattern(t), []string{url}, new(Progress))
-			if !errors.Is(err, ErrRefused) {
+			if refused := (*client.StatusError)(nil); !errors.As(err, &refused) {
 				t.Fatal(err)
 			}
 			for _, code := range test.refusals {
@@ -164,7 +166,7 @@ func TestCopyRefused(t *testing.T) {
 	})
 	var progress Progress
 	err := Run(t.Context(), newPattern(t), []string{url, url, url}, &progress)
-	if !errors.Is(err, ErrRefused) || progress.Copies.Load() != 0 {
+	if refused := (*client.StatusError)(nil); !errors.As(err, &refused) || progress.Copies.Load() != 0 {
 		t.Errorf("%v, %d copies", err, progress.Copies.Load())
 	}
 }
@@ -205,17 +207,13 @@ func TestCancelDial(t *testing.T) {
 	}
 }
 
-// flood is a source without end whose packets are all due at once.
-type flood struct {
-	codecs []av.CodecData
-	err    error // instead of packets
-}
+// flood is a source without end whose frames are all due at once.
+type flood struct{ err error } // instead of frames
 
-func (f *flood) Codecs() []av.CodecData { return f.codecs }
-func (f *flood) Close() error           { return nil }
+func (f flood) Close() error { return nil }
 
-func (f *flood) Next(time.Time) (av.Packet, error) {
-	return av.Packet{Data: make([]byte, 64<<10)}, f.err
+func (f flood) Next(time.Time) (media.Frame, error) {
+	return media.NewFrame(media.Video, 0, make([]byte, 64<<10)), f.err
 }
 
 func TestBehind(t *testing.T) {
@@ -225,7 +223,7 @@ func TestBehind(t *testing.T) {
 		answer(t, socket, nil)
 		<-done // reads nothing
 	})
-	source := &flood{codecs: newPattern(t).Codecs()}
+	source := flood{}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var running sync.WaitGroup
@@ -244,8 +242,8 @@ func TestSourceFails(t *testing.T) {
 		answer(t, socket, nil)
 		drain(socket)
 	})
-	source := &flood{codecs: newPattern(t).Codecs(), err: ErrFile}
-	if err := Run(t.Context(), source, []string{url}, new(Progress)); !errors.Is(err, ErrFile) {
+	source := flood{mediafile.ErrFile}
+	if err := Run(t.Context(), source, []string{url}, new(Progress)); !errors.Is(err, mediafile.ErrFile) {
 		t.Error(err)
 	}
 }
