@@ -102,6 +102,9 @@ func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router
 	if config.ObjectRate < 0 {
 		return nil, fmt.Errorf("object rate %v: want more than 0", config.ObjectRate)
 	}
+	if config.SegmentCache < 0 {
+		return nil, fmt.Errorf("segment cache of %d bytes: want more than 0", config.SegmentCache)
+	}
 	config.PlayWait = cmp.Or(config.PlayWait, defaultPlayWait)
 	config.SegmentCache = cmp.Or(config.SegmentCache, defaultSegmentCache)
 	e := &Edge{

@@ -442,7 +442,9 @@ func TestFileOverHTTP(t *testing.T) {
 		}
 	}
 	for path, status := range map[string]int{"vod/none": 404, "vod/none?start=5": 404, "vod/none?start=-5s": 404, "vod/film?at=noon": 503} {
-		if answer := readAnswer(t, request(t, url+path)); answer.StatusCode != status {
+		answer := readAnswer(t, request(t, url+path))
+		answer.Body.Close()
+		if answer.StatusCode != status {
 			t.Errorf("%s: %s", path, answer.Status)
 		}
 	}

@@ -156,6 +156,7 @@ func nodeFlags() []cli.Flag {
 		&cli.Int64Flag{Name: "capacity", Value: 1000, Usage: "how much the node can send, in `MBIT/S`", EnvVars: env("capacity")},
 		&cli.StringFlag{Name: "redirect", Value: string(edge.RedirectAuto), Usage: "which players are sent to the best node for their stream: auto (those known to follow), always or off", EnvVars: env("redirect")},
 		&cli.DurationFlag{Name: "drain", Value: 30 * time.Second, Usage: "how long a node that is told to end, or to drain, waits for its clients to leave", EnvVars: env("drain")},
+		&cli.Int64Flag{Name: "segment-cache", Value: 512 << 20, Usage: "how many bytes of files, and of the past of live streams, players hold in memory at most", EnvVars: env("segment-cache")},
 		&cli.Float64Flag{Name: "object-rate", Value: 500, Usage: "how many attributes of shared objects a client may change a second: a faster one is slowed down, one ten times as fast is closed", EnvVars: env("object-rate")},
 		&cli.StringSliceFlag{Name: "http-origin", Usage: "let pages of this `ORIGIN` use shared objects, as https://example.com; * for all (default: pages of the node itself)", EnvVars: env("http-origin")},
 		&cli.StringFlag{Name: "ready-file", Usage: "write the chosen addresses to `FILE` as JSON once all is listening", EnvVars: env("ready-file")},
@@ -201,7 +202,7 @@ func nodeFrom(c *cli.Context) (nodeConfig, error) {
 		origin: origin.Config{TakeOver: c.Bool("takeover")},
 		pages:  c.StringSlice("http-origin"),
 		place:  placeConfig{region: c.String("region"), capacity: c.Int64("capacity") * 1_000_000},
-		edge:   edge.Config{Coalesce: c.Duration("coalesce"), Grace: c.Duration("grace"), Redirect: edge.Redirect(c.String("redirect")), ObjectRate: c.Float64("object-rate")},
+		edge:   edge.Config{Coalesce: c.Duration("coalesce"), Grace: c.Duration("grace"), Redirect: edge.Redirect(c.String("redirect")), ObjectRate: c.Float64("object-rate"), SegmentCache: c.Int64("segment-cache")},
 	}, err
 }
 

@@ -39,14 +39,14 @@ func TestOptions(t *testing.T) {
 				bus:   bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20},
 				kv:    kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
 				place: placeConfig{capacity: 1e9},
-				edge:  edge.Config{Grace: 10 * time.Second, Redirect: edge.RedirectAuto, ObjectRate: 500},
+				edge:  edge.Config{Grace: 10 * time.Second, Redirect: edge.RedirectAuto, ObjectRate: 500, SegmentCache: 512 << 20},
 			},
 		},
 		"all": {
 			[]string{
 				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-retention=lectures/*=4h,20GiB", "--live-max-bytes=5000",
 				"--kv-replicas=5", "--kv-storage=memory", "--lease=9s", "--coalesce=50ms", "--grace=0", "--takeover",
-				"--region=eu", "--capacity=20", "--redirect=off", "--object-rate=50",
+				"--region=eu", "--capacity=20", "--redirect=off", "--object-rate=50", "--segment-cache=1000000",
 			},
 			nodeConfig{
 				bus: bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000, Classes: []bus.Class{
@@ -55,7 +55,7 @@ func TestOptions(t *testing.T) {
 				kv:     kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
 				origin: origin.Config{TakeOver: true},
 				place:  placeConfig{region: "eu", capacity: 20e6},
-				edge:   edge.Config{Coalesce: 50 * time.Millisecond, Redirect: edge.RedirectOff, ObjectRate: 50},
+				edge:   edge.Config{Coalesce: 50 * time.Millisecond, Redirect: edge.RedirectOff, ObjectRate: 50, SegmentCache: 1_000_000},
 			},
 		},
 	}
