@@ -36,6 +36,7 @@ type options struct {
 	streams                 int  // the second table, if not 0
 	nodes, connections, hot int  // the third table, if nodes is not 0
 	objects                 bool // the fourth table
+	static                  bool // the fifth one
 	prompt                  bool // players wait for what comes
 	markdown                bool
 }
@@ -73,6 +74,7 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.connections, "connections", 100, "clients of each of these nodes")
 	fs.IntVar(&o.hot, "hot", 100, "how many of these nodes report on 1000 streams each")
 	fs.BoolVar(&o.objects, "objects", false, "measure shared objects instead")
+	fs.BoolVar(&o.static, "static", false, "measure files and the past of live streams instead")
 	fs.BoolVar(&o.prompt, "prompt", false, "players wait for what comes, and the server pays for waking them")
 	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown")
 	var names []string
@@ -120,6 +122,9 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 	}
 	if o.objects {
 		return reportObjects(ctx, out, w, o)
+	}
+	if o.static {
+		return reportStatic(ctx, out, w, o)
 	}
 	if o.nodes > 0 {
 		return reportState(ctx, out, w, o)

@@ -55,6 +55,11 @@ var rows = []row{
 
 // startNginx starts nginx-rtmp as one worker, with its defaults.
 func startNginx(ctx context.Context, w *workshop) (*server, error) {
+	return startNginxWith(ctx, w, "live on;")
+}
+
+// startNginxWith has an application of one's own.
+func startNginxWith(ctx context.Context, w *workshop, application string) (*server, error) {
 	dir, err := w.temp()
 	if err != nil {
 		return nil, err
@@ -80,10 +85,10 @@ rtmp {
 	server {
 		listen %s;
 		ping 0;
-		application live { live on; }
+		application live { %s }
 	}
 }
-`, dir, address)
+`, dir, address, application)
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
