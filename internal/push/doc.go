@@ -6,7 +6,14 @@
 // Pictures of the test pattern carry that time, so that a latency measured by it
 // includes what the publisher itself is late by.
 //
-// A Source gives frames as FLV and RTMP carry them, so whatever package mediafile reads can be published: joy4's RTMP client, which this
-// package had before, knows H.264 and AAC alone. joy4 stays the independent client, demuxer and parser in the tests of
-// edge, mediafile and testpattern.
+// Decisions:
+//
+//   - A Source gives frames as FLV and RTMP carry them, so that whatever package mediafile
+//     reads can be published, and copies share what is read.
+//   - The connection is the project's own client. That of joy4 knows H.264 and AAC alone,
+//     announces a chunk size that some servers refuse, never reads once it publishes, and
+//     has no deadlines. joy4 is the independent client, demuxer and parser in the tests of
+//     edge, mediafile and testpattern, where nobody depends on it.
+//   - A file begins anew where its last frame ends. onMetaData comes once, without the
+//     file's duration; sequence headers come again only if the file itself replaces them.
 package push

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,15 +27,12 @@ type Progress struct {
 	Bytes   atomic.Uint64
 }
 
-var (
-	// ErrBehind ends a copy whose server takes less than real time.
-	ErrBehind = errors.New("the server does not take the stream in real time")
-	// ErrURL is wrapped by the error for a URL that is not rtmp://host/app/stream.
-	ErrURL = errors.New("bad RTMP URL")
-)
+// ErrBehind ends a copy whose server takes less than real time.
+var ErrBehind = errors.New("the server does not take the stream in real time")
 
-// Run publishes source to every URL at once, in real time, until ctx ends (no error)
-// or a copy fails: with a [*client.StatusError] when the server refuses it.
+// Run publishes source to every URL at once, in real time, until ctx ends (no error) or
+// a copy fails: with a [*client.StatusError] when the server refuses it, and an error that
+// wraps [client.ErrURL] for what is no URL of a stream.
 func Run(ctx context.Context, source Source, urls []string, progress *Progress) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -72,27 +67,20 @@ func Run(ctx context.Context, source Source, urls []string, progress *Progress) 
 	return ended(ctx)
 }
 
-// dial connects and begins to publish. When ctx ends, the connection has a last moment to end well.
-func dial(ctx context.Context, rawURL string) (*client.Conn, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrURL, err)
-	}
-	app, stream, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
-	if u.Scheme != "rtmp" && u.Scheme != "rtmps" || u.Hostname() == "" || app == "" || stream == "" {
-		return nil, fmt.Errorf("%w: %q, want rtmp://host[:port]/app/stream", ErrURL, rawURL)
-	}
+// dial connects and begins to publish. When ctx ends, the connection has a last moment
+// to end well.
+func dial(ctx context.Context, url string) (*client.Conn, error) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, end)
-	conn, err := client.Dial(life, rawURL)
-	if err == nil {
-		if err = conn.Publish(ctx); err != nil {
-			conn.Close()
-		}
-	}
-	if !stop() || err != nil {
+	conn, err := client.Dial(life, url)
+	if err != nil {
 		end()
-		return nil, fmt.Errorf("publish to %s: %w", rawURL, cmp.Or(ctx.Err(), err))
+		return nil, err
+	}
+	if err := conn.Publish(ctx); err != nil || !stop() {
+		end()
+		conn.Close()
+		return nil, cmp.Or(err, ctx.Err())
 	}
 	context.AfterFunc(ctx, func() { time.AfterFunc(farewell, end) })
 	return conn, nil
@@ -109,6 +97,8 @@ func ended(ctx context.Context) error {
 // pace hands each frame to every copy when its time has come.
 func pace(ctx context.Context, cancel context.CancelCauseFunc, source Source, queues []chan media.Frame) {
 	start := time.Now()
+	var due time.Duration // since start; unlike a DTS it does not wrap
+	var last uint32
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -117,7 +107,9 @@ func pace(ctx context.Context, cancel context.CancelCauseFunc, source Source, qu
 			cancel(err)
 			return
 		}
-		timer.Reset(time.Until(start.Add(time.Duration(f.DTS) * time.Millisecond)))
+		due += time.Duration(media.Since(last, f.DTS)) * time.Millisecond
+		last = f.DTS
+		timer.Reset(time.Until(start.Add(due)))
 		select {
 		case <-ctx.Done():
 			return

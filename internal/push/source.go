@@ -1,8 +1,11 @@
 package push
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
+	"natscast/internal/amf"
 	"natscast/internal/media"
 	"natscast/internal/mediafile"
 	"natscast/internal/testpattern"
@@ -30,25 +33,28 @@ func Pattern(config testpattern.Config) (Source, error) {
 	return pattern{source}, nil
 }
 
-// loopGap is the time between the last frame of a file and its first one again.
-const loopGap = 40
+// shortest is how long a round of a file takes at least, in milliseconds.
+const shortest = 40
 
 // file plays a file over and over.
 type file struct {
 	*mediafile.File
-	segment int
-	frames  []media.Frame // of the segment, still to be given
-	next    uint32        // when the next round begins
-	offset  uint32        // from the file's time to that of this round
+	period  uint32 // of a round, in milliseconds
+	offset  uint32 // from the file's time to that of this round; it wraps as a DTS does
+	segment int    // to be read next
+	frames  []media.Frame
+	inForce media.Headers
 }
 
-// File returns a media file, in a loop, as a Source. Its errors are those of [mediafile.Open].
+// File returns a media file, in a loop, as a Source. The errors, of Next too, are those of
+// package mediafile: a file that has changed ends the stream.
 func File(path string) (Source, error) {
 	f, err := mediafile.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	return &file{File: f, frames: f.HeadersAt(0)}, nil
+	period := max(f.Info().Duration.Milliseconds(), shortest)
+	return &file{File: f, period: uint32(period), frames: f.HeadersAt(0)}, nil
 }
 
 func (f *file) Next(time.Time) (media.Frame, error) {
@@ -60,16 +66,49 @@ func (f *file) Next(time.Time) (media.Frame, error) {
 	frame := f.frames[0]
 	f.frames = f.frames[1:]
 	frame.DTS += f.offset
-	f.next = max(f.next, frame.DTS+loopGap)
-	return frame, nil
+	f.inForce.Put(frame)
+	return endless(frame), nil
 }
 
 // read reads the next segment, the first one after the last one.
-func (f *file) read() (err error) {
+func (f *file) read() error {
+	var again []media.Frame
 	if f.segment == f.Segments() {
-		f.segment, f.offset = 0, f.next
+		f.segment = 0
+		f.offset += f.period
+		again = f.superseded()
 	}
-	f.frames, err = f.Read(f.segment)
+	frames, err := f.Read(f.segment)
 	f.segment++
+	f.frames = append(again, frames...)
 	return err
+}
+
+// superseded returns the sequence headers of the beginning that others have replaced in
+// the course of the file.
+func (f *file) superseded() []media.Frame {
+	now := f.inForce.At(0)
+	return slices.DeleteFunc(f.HeadersAt(0), func(h media.Frame) bool {
+		return h.Kind == media.Data || slices.ContainsFunc(now, func(n media.Frame) bool {
+			return n.Kind == h.Kind && bytes.Equal(n.Payload, h.Payload)
+		})
+	})
+}
+
+// endless takes the duration out of onMetaData: it is that of the file, and players would
+// take it for that of the stream.
+func endless(f media.Frame) media.Frame {
+	if f.Kind != media.Data || !f.Header {
+		return f
+	}
+	values, err := amf.DecodeAll0(f.Payload)
+	if err != nil || len(values) < 2 {
+		return f
+	}
+	members := slices.DeleteFunc(slices.Clone(amf.Fields(values[1])), func(m amf.Member) bool { return m.Key == "duration" })
+	body, err := amf.Append0(nil, values[0], &amf.ECMAArray{Members: members})
+	if err != nil {
+		return f
+	}
+	return media.NewFrame(media.Data, f.DTS, body)
 }

@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"natscast/internal/amf"
 	"natscast/internal/flv"
 	"natscast/internal/media"
 	"natscast/internal/mediafile"
@@ -44,14 +46,15 @@ func save(t testing.TB, file []byte) (path string) {
 	return path
 }
 
-// TestFile plays a file three times over: time begins at 0 and goes on evenly.
+// TestFile plays a file three times over: time begins at 0, and each round when the one
+// before it ends.
 func TestFile(t *testing.T) {
 	t.Parallel()
 	whole, ends := film(t, 0)
 	late, _ := film(t, 20_000)
 	tests := map[string]struct {
-		file    []byte
-		packets int
+		file   []byte
+		frames int
 	}{
 		"begins at 0":    {whole, len(ends) - 3},
 		"begins at 20 s": {late, len(ends) - 3},
@@ -60,42 +63,104 @@ func TestFile(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			source, err := File(save(t, test.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer source.Close()
-			for i := range 3 {
-				if f, err := source.Next(time.Time{}); err != nil || !f.Header || f.DTS != 0 {
-					t.Fatalf("frame %d is %v at %d, header %v: %v", i, f.Kind, f.DTS, f.Header, err)
+			source := open(t, save(t, test.file))
+			for i, f := range take(t, source, 3) {
+				if !f.Header || f.DTS != 0 {
+					t.Fatalf("frame %d is %v at %d, header %v", i, f.Kind, f.DTS, f.Header)
 				}
 			}
-			var first [][]byte
-			var last uint32
-			for round := range 3 {
-				for i := range test.packets {
-					p, err := source.Next(time.Time{})
-					if err != nil {
-						t.Fatal(err)
-					}
-					switch step := media.Since(last, p.DTS); {
-					case round == 0 && i == 0 && p.DTS != 0:
-						t.Errorf("begins at %v", p.DTS)
-					case step < 0 || step > loopGap:
-						t.Errorf("round %d, frame %d: %v after %v", round, i, p.DTS, last)
-					case round > 0 && i == 0 && step != loopGap:
-						t.Errorf("round %d begins %v after the one before", round, step)
-					}
-					last = p.DTS
-					if round == 0 {
-						first = append(first, p.Payload)
-					} else if !bytes.Equal(p.Payload, first[i]) {
-						t.Errorf("round %d: another frame %d", round, i)
+			period := uint32(source.(*file).Info().Duration.Milliseconds())
+			first := take(t, source, test.frames)
+			if first[0].DTS != 0 || first[len(first)-1].DTS > period {
+				t.Errorf("from %d to %d in %d ms", first[0].DTS, first[len(first)-1].DTS, period)
+			}
+			for round := range uint32(2) {
+				for i, f := range take(t, source, test.frames) {
+					if want := first[i].DTS + (round+1)*period; f.DTS != want || !bytes.Equal(f.Payload, first[i].Payload) {
+						t.Fatalf("round %d, frame %d at %d, want the one at %d, then %d", round+2, i, f.DTS, first[i].DTS, want)
 					}
 				}
 			}
 		})
 	}
+}
+
+// TestShortFile plays a single picture, which has no length.
+func TestShortFile(t *testing.T) {
+	t.Parallel()
+	whole, ends := film(t, 0)
+	source := open(t, save(t, whole[:ends[3]]))
+	for i, f := range take(t, source, 6)[3:] {
+		if want := uint32(i) * shortest; f.DTS != want {
+			t.Errorf("round %d at %d, want %d", i+1, f.DTS, want)
+		}
+	}
+}
+
+// TestChangedHeaders plays a file in which another sequence header replaces the first one:
+// that is in force again in the next round, and only it is repeated.
+func TestChangedHeaders(t *testing.T) {
+	t.Parallel()
+	whole, ends := film(t, 0)
+	source := open(t, save(t, whole))
+	headers := take(t, source, 3)
+	other := bytes.Clone(headers[1].Payload)
+	other[7]++ // the compatible profiles
+	changed := append(whole, flv.AppendTag(nil, media.NewFrame(media.Video, 1010, other))...)
+	changed = append(changed, flv.AppendTag(nil, take(t, source, 1)[0])...)
+
+	source = open(t, save(t, changed))
+	frames := take(t, source, 2*(len(ends)+1))
+	var sequence [][]byte
+	for i, f := range frames {
+		if i > 0 && media.Since(frames[i-1].DTS, f.DTS) < 0 {
+			t.Errorf("frame %d at %d, after %d", i, f.DTS, frames[i-1].DTS)
+		}
+		if f.Header {
+			sequence = append(sequence, f.Payload)
+		}
+	}
+	want := [][]byte{headers[0].Payload, headers[1].Payload, headers[2].Payload, other, headers[1].Payload, other}
+	if !slices.EqualFunc(sequence, want, bytes.Equal) {
+		t.Errorf("headers %x, want %x", sequence, want)
+	}
+}
+
+// TestMetadata plays a file whose onMetaData has a duration, which is not that of the stream.
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	whole, _ := film(t, 0)
+	metadata := take(t, open(t, save(t, whole)), 1)[0]
+	values, err := amf.DecodeAll0(metadata.Payload)
+	if err != nil || len(values) != 2 || !metadata.Header {
+		t.Fatalf("%v, %v", values, err)
+	}
+	fields := amf.Fields(values[1])
+	if _, ok := fields.Get("duration"); ok || len(fields) == 0 {
+		t.Errorf("%v", fields)
+	}
+}
+
+func open(t *testing.T, path string) Source {
+	t.Helper()
+	source, err := File(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { source.Close() })
+	return source
+}
+
+func take(t *testing.T, source Source, n int) (frames []media.Frame) {
+	t.Helper()
+	for range n {
+		f, err := source.Next(time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, f)
+	}
+	return frames
 }
 
 func TestBadFile(t *testing.T) {
