@@ -3,6 +3,7 @@ module natscast
 go 1.26.0
 
 require (
+	github.com/Eyevinn/mp4ff v0.51.0
 	github.com/bluenviron/gortmplib v0.4.1
 	github.com/bluenviron/mediacommon/v2 v2.9.2
 	github.com/chromedp/cdproto v0.0.0-20250724212937-08a3db8b4327
@@ -19,7 +20,6 @@ require (
 )
 
 require (
-	github.com/Eyevinn/mp4ff v0.51.0 // indirect
 	github.com/abema/go-mp4 v1.7.1 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/chromedp/sysutil v1.1.0 // indirect
