@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -102,9 +103,46 @@ func (o *Object) ask(ctx context.Context) bool {
 	}
 	o.head = max(o.head, o.missing)
 	found = slices.DeleteFunc(found, func(m *nats.Msg) bool { return revisionOf(m) > o.head })
-	o.apply(o.withOwn(found))
+	whole, begins := o.unfinished(o.withOwn(found))
+	o.apply(whole)
+	o.held = slices.Concat(begins, o.held)
 	o.caughtUp(begun)
 	return true
+}
+
+// unfinished splits what was found up to head into writes that are whole, as far as can be, and the begins of those that end
+// behind it: the tail tells the rest.
+func (o *Object) unfinished(found []*nats.Msg) (whole, begins []*nats.Msg) {
+	open := map[string]bool{}
+	for _, m := range found {
+		if id, last := groupOf(m); id != "" {
+			open[id] = !last && endOf(m) > o.head
+		}
+	}
+	held := map[uint64]bool{}
+	for _, m := range o.held {
+		held[revisionOf(m)] = true
+	}
+	for _, m := range found {
+		switch id, _ := groupOf(m); {
+		case !open[id]:
+			whole = append(whole, m)
+		case !held[revisionOf(m)]:
+			begins = append(begins, m)
+		}
+	}
+	return whole, begins
+}
+
+// endOf is the revision at which a write ends at the earliest that m is a part of, but not the last.
+func endOf(m *nats.Msg) uint64 {
+	part, parts, _ := strings.Cut(m.Header.Get(partHeader), "/")
+	i, errPart := strconv.ParseUint(part, 10, 32)
+	n, errParts := strconv.ParseUint(parts, 10, 32)
+	if errPart != nil || errParts != nil || i >= n {
+		return revisionOf(m) + 1 // of a batch of somebody else
+	}
+	return revisionOf(m) + n - i
 }
 
 func (o *Object) known() uint64 {
