@@ -419,3 +419,27 @@ func TestBadNames(t *testing.T) {
 		r.status(1, "NetStream.Unpublish.Success")
 	}
 }
+
+// What a publisher wants to be kept is in the directory, for the origins that record.
+func TestPublishType(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, Config{})
+	for kind, want := range map[string]string{"live": "", "record": "record", "append": "append", "recorded": ""} {
+		r := connectRaw(t, n, "live")
+		r.createStream(2, 1)
+		r.command(1, "publish", 0, nil, kind, kind)
+		r.status(1, "NetStream.Publish.Start")
+		if want != "" {
+			r.status(1, "NetStream.Record.Start")
+		}
+		s, err := n.streams.Get(t.Context(), media.Name("live/"+kind))
+		if err != nil || s.Record != want {
+			t.Errorf("%s: the directory says %q, %v", kind, s.Record, err)
+		}
+		r.command(1, "closeStream", 0, nil)
+		if want != "" {
+			r.status(1, "NetStream.Record.Stop")
+		}
+		r.status(1, "NetStream.Unpublish.Success")
+	}
+}

@@ -209,8 +209,7 @@ func TestPauseFile(t *testing.T) {
 	n := startNode(t, Config{})
 	f := newFilm(20)
 	f.offer(t, n, "vod/film")
-	r := playFilm(t, n, "film")
-	r.setBuffer(5 * time.Second)
+	r := playBuffered(t, n, 5*time.Second, "film")
 	r.expectFilm(0, f.from(0, 2500))
 	r.command(1, "pause", 0, nil, true, 2450.0)
 	r.status(1, "NetStream.Pause.Notify")
@@ -312,8 +311,7 @@ func TestFileGoes(t *testing.T) {
 	n := startNode(t, Config{})
 	f := newFilm(30)
 	o := f.offer(t, n, "vod/film")
-	r := playFilm(t, n, "film", 0.0)
-	r.setBuffer(time.Second)
+	r := playBuffered(t, n, time.Second, "film", 0.0)
 	r.expectFilm(0, f.from(0, 500))
 	o.Close()
 	r.command(1, "seek", 0, nil, 25_000.0)
@@ -361,8 +359,7 @@ func TestSegmentCache(t *testing.T) {
 	f.offer(t, n, "vod/film")
 	var conns []*raw
 	for i := range 20 {
-		r := playFilm(t, n, "film", float64(i)*2000)
-		r.setBuffer(time.Second)
+		r := playBuffered(t, n, time.Second, "film", float64(i)*2000)
 		conns = append(conns, r)
 	}
 	for i, r := range conns {
