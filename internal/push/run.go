@@ -75,12 +75,12 @@ func dial(ctx context.Context, url string) (*client.Conn, error) {
 	conn, err := client.Dial(life, url)
 	if err != nil {
 		end()
-		return nil, err
+		return nil, fmt.Errorf("publish to %s: %w", url, err)
 	}
 	if err := conn.Publish(ctx); err != nil || !stop() {
 		end()
 		conn.Close()
-		return nil, cmp.Or(err, ctx.Err())
+		return nil, fmt.Errorf("publish to %s: %w", url, cmp.Or(err, ctx.Err()))
 	}
 	context.AfterFunc(ctx, func() { time.AfterFunc(farewell, end) })
 	return conn, nil
