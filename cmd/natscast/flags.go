@@ -13,6 +13,7 @@ import (
 
 	"natscast/bus"
 	"natscast/edge"
+	"natscast/internal/recording"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -156,7 +157,7 @@ func nodeFlags() []cli.Flag {
 		&cli.Int64Flag{Name: "capacity", Value: 1000, Usage: "how much the node can send, in `MBIT/S`", EnvVars: env("capacity")},
 		&cli.StringFlag{Name: "redirect", Value: string(edge.RedirectAuto), Usage: "which players are sent to the best node for their stream: auto (those known to follow), always or off", EnvVars: env("redirect")},
 		&cli.DurationFlag{Name: "drain", Value: 30 * time.Second, Usage: "how long a node that is told to end, or to drain, waits for its clients to leave", EnvVars: env("drain")},
-		&cli.Int64Flag{Name: "segment-cache", Value: 512 << 20, Usage: "how many bytes of files, and of the past of live streams, players hold in memory at most", EnvVars: env("segment-cache")},
+		&cli.StringFlag{Name: "segment-cache", Value: "512MiB", Usage: "how much of files, and of the past of live streams, players hold in memory at most: a `SIZE`, as 2GiB", EnvVars: env("segment-cache")},
 		&cli.Float64Flag{Name: "object-rate", Value: 500, Usage: "how many attributes of shared objects a client may change a second: a faster one is slowed down, one ten times as fast is closed", EnvVars: env("object-rate")},
 		&cli.StringSliceFlag{Name: "http-origin", Usage: "let pages of this `ORIGIN` use shared objects, as https://example.com; * for all (default: pages of the node itself)", EnvVars: env("http-origin")},
 		&cli.StringFlag{Name: "ready-file", Usage: "write the chosen addresses to `FILE` as JSON once all is listening", EnvVars: env("ready-file")},
@@ -193,16 +194,30 @@ func rtmpsFrom(c *cli.Context) (rtmpsConfig, error) {
 	return config, nil
 }
 
+// segmentCacheFrom reads a size, written as --record-split has it.
+func segmentCacheFrom(c *cli.Context) (int64, error) {
+	size := c.String("segment-cache")
+	_, bytes, err := recording.ParseSplit([]string{size})
+	if err != nil || bytes == 0 {
+		return 0, usageError("--segment-cache %q: want a size, as 512MiB", size)
+	}
+	return bytes, nil
+}
+
 // nodeFrom leaves the name, the addresses and the connection to the caller.
 func nodeFrom(c *cli.Context) (nodeConfig, error) {
 	options, err := busOptions(c)
+	if err != nil {
+		return nodeConfig{}, err
+	}
+	cache, err := segmentCacheFrom(c)
 	return nodeConfig{
 		bus:    options,
 		kv:     kvOptions(c),
 		origin: origin.Config{TakeOver: c.Bool("takeover")},
 		pages:  c.StringSlice("http-origin"),
 		place:  placeConfig{region: c.String("region"), capacity: c.Int64("capacity") * 1_000_000},
-		edge:   edge.Config{Coalesce: c.Duration("coalesce"), Grace: c.Duration("grace"), Redirect: edge.Redirect(c.String("redirect")), ObjectRate: c.Float64("object-rate"), SegmentCache: c.Int64("segment-cache")},
+		edge:   edge.Config{Coalesce: c.Duration("coalesce"), Grace: c.Duration("grace"), Redirect: edge.Redirect(c.String("redirect")), ObjectRate: c.Float64("object-rate"), SegmentCache: cache},
 	}, err
 }
 

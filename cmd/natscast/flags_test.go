@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func TestOptions(t *testing.T) {
 			[]string{
 				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-retention=lectures/*=4h,20GiB", "--live-max-bytes=5000",
 				"--kv-replicas=5", "--kv-storage=memory", "--lease=9s", "--coalesce=50ms", "--grace=0", "--takeover",
-				"--region=eu", "--capacity=20", "--redirect=off", "--object-rate=50", "--segment-cache=1000000",
+				"--region=eu", "--capacity=20", "--redirect=off", "--object-rate=50", "--segment-cache=2GiB",
 			},
 			nodeConfig{
 				bus: bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000, Classes: []bus.Class{
@@ -55,7 +56,7 @@ func TestOptions(t *testing.T) {
 				kv:     kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
 				origin: origin.Config{TakeOver: true},
 				place:  placeConfig{region: "eu", capacity: 20e6},
-				edge:   edge.Config{Coalesce: 50 * time.Millisecond, Redirect: edge.RedirectOff, ObjectRate: 50, SegmentCache: 1_000_000},
+				edge:   edge.Config{Coalesce: 50 * time.Millisecond, Redirect: edge.RedirectOff, ObjectRate: 50, SegmentCache: 2 << 30},
 			},
 		},
 	}
@@ -68,10 +69,26 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+func TestSegmentCache(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[string]int64{
+		"1000000": 1_000_000, "64KiB": 64 << 10, "1GB": 1e9,
+		"": 0, "0": 0, "-1": 0, "1h": 0, "512 MiB": 0, "much": 0, "9999999999GiB": 0,
+	} {
+		with(t, []string{"--segment-cache=" + size}, func(c *cli.Context) {
+			config, err := nodeFrom(c)
+			if got := config.edge.SegmentCache; got != want || errors.Is(err, errUsage) != (want == 0) {
+				t.Errorf("%q: %d bytes, %v, want %d", size, got, err, want)
+			}
+		})
+	}
+}
+
 // TestEnvironment is not parallel: the environment belongs to the process.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("NATSCAST_NATS", "nats://a,nats://b")
 	t.Setenv("NATSCAST_LIVE_REPLICAS", "3")
+	t.Setenv("NATSCAST_SEGMENT_CACHE", "3MiB")
 	t.Setenv("NATSCAST_LIVE_RETENTION", "1m,lectures/*=4h,20GiB")
 	with(t, []string{"--lease=7s"}, func(c *cli.Context) {
 		if got := c.String("nats"); got != "nats://a,nats://b" {
@@ -79,6 +96,9 @@ func TestEnvironment(t *testing.T) {
 		}
 		if bo, err := busOptions(c); err != nil || bo.Replicas != 3 || len(bo.Classes) != 1 || bo.Retention != time.Minute {
 			t.Errorf("got %+v, %v", bo, err)
+		}
+		if config, err := nodeFrom(c); err != nil || config.edge.SegmentCache != 3<<20 {
+			t.Errorf("got %+v, %v", config.edge, err)
 		}
 		if ko := kvOptions(c); ko.LeaseTTL != 7*time.Second {
 			t.Errorf("got %+v", ko)
