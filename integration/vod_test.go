@@ -62,6 +62,9 @@ func cookFilm(t *testing.T, dir, name, seconds string) string {
 		" -f lavfi -i sine=frequency=440:duration=" + seconds + " -c:v libx264 -preset ultrafast -g 25 -bf 2 -pix_fmt yuv420p -c:a aac"})
 }
 
+// cannotBeRead is how a player is told that the rest of a file is gone.
+const cannotBeRead = "cannot be read any more"
+
 // copyStream has ffmpeg play a stream into a file.
 func copyStream(t *testing.T, url string, before ...string) (p *process, file string) {
 	t.Helper()
@@ -160,8 +163,8 @@ func TestOriginOfFileIsKilled(t *testing.T) {
 	b.kill()
 	killed := time.Now()
 	player.wait(patience)
-	if took := time.Since(killed); took > 12*time.Second {
-		t.Errorf("the player has ended %v after the last origin", took)
+	if took := time.Since(killed); took > 12*time.Second || !strings.Contains(player.stderr.String(), cannotBeRead) {
+		t.Errorf("the player has ended %v after the last origin: %s", took, player.stderr.String())
 	}
 }
 
@@ -234,8 +237,13 @@ func TestFileIsReplaced(t *testing.T) {
 	awaitFiles(t, nats, 1, "film.mp4", "torn.mp4")
 
 	player, file := copyStream(t, edge.file("film.mp4"))
-	unlucky, _ := copyStream(t, edge.file("torn.mp4"))
-	eventually(t, patience, "they play", func() bool { return strings.Count(edge.stderr.String(), "play began") == 2 })
+	whole := testmedia.Probe(t, torn)
+	unlucky, part := copyStream(t, edge.file("torn.mp4"))
+	eventually(t, patience, "they play", func() bool {
+		_, errFile := os.Stat(file)
+		_, errPart := os.Stat(part)
+		return errFile == nil && errPart == nil
+	})
 	overwrite(t, torn)
 	want := testmedia.Probe(t, other)
 	if err := os.Rename(other, film); err != nil {
@@ -249,6 +257,14 @@ func TestFileIsReplaced(t *testing.T) {
 	player.succeed(patience)
 	samePackets(t, testmedia.Probe(t, file), old)
 	unlucky.wait(patience)
+	if said := unlucky.stderr.String(); !strings.Contains(said, cannotBeRead) {
+		t.Errorf("the player of the file that is overwritten ends with %q", said)
+	}
+	begin := testmedia.Probe(t, part) // of the old content, and nothing of the new one
+	for kind, packets := range begin {
+		whole[kind] = whole[kind][:len(packets)]
+	}
+	samePackets(t, begin, whole)
 	if err := os.Remove(film); err != nil {
 		t.Fatal(err)
 	}
