@@ -35,11 +35,13 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var got [copies][]received
-	var audio, complete sync.WaitGroup
+	var audio, complete, served sync.WaitGroup
 	audio.Add(copies)
 	complete.Add(copies)
+	served.Add(copies)
 	serve := func(copy int) string {
 		return listen(t, func(socket net.Conn) {
+			defer served.Done()
 			server := gortmplib.ServerConn{RW: socket}
 			if err := errors.Join(server.Initialize(), server.Accept()); err != nil {
 				t.Error("server:", err)
@@ -98,6 +100,7 @@ func TestRun(t *testing.T) {
 	}
 	cancel()
 	running.Wait()
+	served.Wait()
 	if n := progress.Copies.Load(); n != 0 {
 		t.Errorf("%d copies after the end", n)
 	}
