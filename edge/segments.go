@@ -38,7 +38,7 @@ const (
 
 // segments holds what players read that do not follow the live log: each segment once, however many want it. What is held,
 // used or not, stays below a limit; what is not used goes first, the least recently used before others. A segment that finds no room
-// waits until others are let go: players hold one at a time, so that comes.
+// waits until others are let go: players hold one at a time, and send all of it when others wait, so that comes soon.
 type segments struct {
 	ctx     context.Context // of the loading
 	limit   int64
@@ -131,6 +131,13 @@ func (c *segments) unpin(s *slot) {
 		s.element = c.idle.PushBack(s)
 	}
 	c.drain()
+}
+
+// crowded says that segments wait for room.
+func (c *segments) crowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) > 0
 }
 
 // makeRoom evicts what nobody uses until a slot fits, and reports whether it does. What is larger than all of the limit fits when nothing else is

@@ -87,6 +87,10 @@ func (t *timed) gather(p *player, dst [][]byte, limit int) [][]byte {
 	}
 	p.due.Store(never)
 	for limit > 0 && !t.ended {
+		if t.slot == nil && t.isAhead() {
+			t.rest(p, t.newest)
+			return dst
+		}
 		if t.slot == nil && !t.open(p, &dst) {
 			return dst
 		}
@@ -232,10 +236,11 @@ func (t *timed) pieces(p *player, dst [][]byte, e *entry, to int) [][]byte {
 	return p.piece(dst, e, from, to)
 }
 
-// reach returns the message to stop before: what is not due yet, or too much. over says that the player's end is there.
+// reach returns the message to stop before: what is not due yet, or too much. over says that the player's end is there. Where others wait for room
+// in the cache, all of the segment is due: its player would keep it for the time that it lasts.
 func (t *timed) reach(s *loaded, limit int) (to int, over bool) {
 	const smallest = 1
-	allowed := t.base + uint32((time.Since(t.began) + t.buffer).Milliseconds())
+	allowed, soon := t.allowed(), t.isFast() || t.cache.crowded()
 	from := 0
 	if t.span > 0 {
 		from = s.spans[t.span-1].end
@@ -245,11 +250,21 @@ func (t *timed) reach(s *loaded, limit int) (to int, over bool) {
 		if t.bounds && media.Since(t.until, at.dts) >= 0 {
 			return to, true
 		}
-		if !t.isFast() && media.Since(allowed, at.dts) > 0 || to >= t.span+smallest && at.end-from > limit {
+		if !soon && media.Since(allowed, at.dts) > 0 || to >= t.span+smallest && at.end-from > limit {
 			break
 		}
 	}
 	return to, false
+}
+
+// allowed is the time of the stream up to which all is due.
+func (t *timed) allowed() uint32 {
+	return t.base + uint32((time.Since(t.began) + t.buffer).Milliseconds())
+}
+
+// isAhead says that the player has been sent more than is due.
+func (t *timed) isAhead() bool {
+	return !t.began.IsZero() && !t.isFast() && media.Since(t.allowed(), t.newest) > 0
 }
 
 // isFast says that the client takes all that there is.
