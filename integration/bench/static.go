@@ -407,7 +407,7 @@ func reportStatic(ctx context.Context, out io.Writer, w *workshop, o options) er
 		}
 		t.add(what, cells[0], cells[1])
 	}
-	small, err := startLibrary(ctx, w, dir, "--segment-cache", fmt.Sprint(smallCache))
+	small, err := startLibrary(ctx, w, dir, "--segment-cache", fmt.Sprintf("%dMiB", smallCache>>20))
 	if err != nil {
 		return err
 	}
