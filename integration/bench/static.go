@@ -7,106 +7,68 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"natscast/internal/amf"
-	"natscast/internal/flv"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/message"
 	"natscast/internal/testpattern"
 )
 
 const (
-	films       = 50
-	filmLength  = time.Minute
-	longFilm    = 2 * time.Minute
-	filmGOP     = 2 * time.Second
-	filmBuffer  = 3 * time.Second // that players have
-	seekers     = 200
-	seekEvery   = 40 * time.Millisecond
-	rewindBy    = 30 * time.Second
-	rewinders   = 50
-	smallCache  = 32 << 20
-	filmsStream = "film-%d.flv"
+	longFilm   = 3 * time.Minute
+	seekers    = 200
+	seekEvery  = 40 * time.Millisecond
+	watchFor   = 6 * time.Second // at all the places
+	smallCache = 32 << 20
+
+	rewindBy     = 30 * time.Second
+	rewound      = 10 // streams
+	rewindRounds = 5
 )
 
-// writeFilm writes the test pattern as a file.
-func writeFilm(path, label string, bitrate int, length time.Duration) error {
-	source, err := testpattern.New(testpattern.Config{
-		Label: label, FPS: fanoutFPS, Bitrate: bitrate - audioBitrate, KeyframeInterval: filmGOP,
-	})
-	if err != nil {
-		return err
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(flv.FileHeader)
-	for err == nil {
-		f := source.Next(time.Time{})
-		if time.Duration(f.DTS)*time.Millisecond >= length {
-			break
-		}
-		_, err = file.Write(flv.AppendTag(nil, f))
-	}
-	return errors.Join(err, file.Close())
-}
-
-// makeFilms makes a directory with one film for all, and many short ones.
-func makeFilms(w *workshop, bitrate int) (dir string, err error) {
-	if dir, err = w.temp(); err != nil {
-		return "", err
-	}
-	err = writeFilm(filepath.Join(dir, "long.flv"), "long", bitrate, longFilm)
-	for i := range films {
-		name := fmt.Sprintf(filmsStream, i)
-		err = errors.Join(err, writeFilm(filepath.Join(dir, name), name, bitrate, filmLength))
-	}
-	return dir, err
-}
-
-// library is an edge, and what it reads from.
+// library is a server with films, and what an edge reads them from.
 type library struct {
 	*server
-	others []interface{ stop() }
+	behind []*process
 }
 
 func (l *library) end(err error) error {
 	err = l.server.end(err)
-	for _, o := range l.others {
-		o.stop()
+	for _, p := range slices.Backward(l.behind) {
+		err = p.end(err)
 	}
 	return err
 }
 
 // startLibrary starts NATS, an origin that has the films, and an edge.
-func startLibrary(ctx context.Context, w *workshop, dir string, edgeArgs ...string) (l *library, err error) {
-	l = &library{}
+func startLibrary(ctx context.Context, w *workshop, dir string, edgeArgs ...string) (_ *library, err error) {
 	nats, url, err := startNATS(ctx, w)
 	if err != nil {
 		return nil, err
 	}
+	l := &library{behind: []*process{nats}}
 	defer func() {
 		if err != nil {
-			for _, o := range l.others {
-				o.stop()
+			for _, p := range slices.Backward(l.behind) {
+				p.stop()
 			}
 		}
 	}()
-	l.others = append(l.others, nats)
-	origin, err := startNode(ctx, w, "origin", "--nats", url, "--id", "origin", "--static", "live="+dir)
+	origin, err := startNode(ctx, w, "origin", "--nats", url, "--id", "origin", "--static", app+"="+dir)
 	if err != nil {
 		return nil, err
 	}
-	l.others = append([]interface{ stop() }{origin}, l.others...)
+	l.behind = append(l.behind, origin.process)
 	if l.server, err = startNode(ctx, w, append([]string{"edge", "--nats", url, "--id", "edge"}, edgeArgs...)...); err != nil {
 		return nil, err
 	}
-	return l, l.awaitFilms(ctx)
+	if err = l.awaitFilms(ctx); err != nil {
+		l.server.stop()
+	}
+	return l, err
 }
 
 // awaitFilms waits until the last film can be played.
@@ -121,306 +83,375 @@ func (l *library) awaitFilms(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		result, err := c.await("_result")
+		answer, err := c.await("_result")
 		if err != nil {
 			return err
 		}
-		length, _ = amf.Number(result.Arg(1))
+		length, _ = amf.Number(answer.Arg(1))
 		sleepUntil(ctx, time.Now().Add(settleTime/10))
 	}
 	return nil
 }
 
-// watcher is a client that plays a file, and seeks.
-type watcher struct {
-	*client
-
-	mu      sync.Mutex
-	asked   time.Time     // when it sought, zero otherwise
-	noticed bool          // the server has said that it seeks
-	found   chan struct{} // gets a token with the first keyframe after a seek
-	took    time.Duration
-	err     error
+// audience is what many players of one film cost.
+type audience struct {
+	window
+	late  time.Duration // of the parsed players
+	least float64       // of the media time that has passed, the part that came to the player who got the least
 }
 
-// watch begins to play from a time, and returns when the first keyframe is there.
-func watch(ctx context.Context, s *server, stream string, from time.Duration) (w *watcher, first time.Duration, err error) {
-	w = &watcher{found: make(chan struct{}, 1)}
-	begun := time.Now()
-	if w.client, err = dial(ctx, s.address, false); err != nil {
-		return nil, 0, err
-	}
-	buffer := message.UserControl{Event: message.SetBufferLength, Value: mediaStream, Buffer: uint32(filmBuffer.Milliseconds())}
-	err = errors.Join(
-		w.command(message.Command{Name: "play", Transaction: 3, Args: []amf.Value{nil, stream, float64(from.Milliseconds())}, StreamID: mediaStream}),
-		w.send(buffer.Message()))
-	for key := false; err == nil && !key; {
-		key, err = w.read()
-	}
-	if err != nil {
-		w.Close()
-		return nil, 0, fmt.Errorf("%s: %w", stream, err)
-	}
-	w.SetDeadline(time.Time{})
-	return w, time.Since(begun), nil
-}
-
-// read reads a message, and says whether it is a keyframe.
-func (w *watcher) read() (key bool, err error) {
-	m, err := w.in.Read()
-	if err != nil {
-		return false, err
-	}
-	switch m.Type {
-	case message.TypeCommand:
-		c, err := message.DecodeCommand(m)
-		if err == nil {
-			err = refusal(c)
-		}
-		if amf.Fields(c.Arg(1)).String("code") == "NetStream.Seek.Notify" {
-			w.mu.Lock()
-			w.noticed = true
-			w.mu.Unlock()
-		}
-		return false, err
-	case message.TypeVideo:
-		f := media.NewFrame(media.Video, m.Timestamp, m.Payload)
-		return f.Keyframe && !f.Header, nil
-	}
-	return false, nil
-}
-
-// run reads until the connection is closed.
-func (w *watcher) run() {
-	for {
-		key, err := w.read()
-		w.mu.Lock()
-		if err != nil {
-			w.err = err
-			close(w.found)
-			w.mu.Unlock()
-			return
-		}
-		if key && w.noticed && !w.asked.IsZero() {
-			w.took, w.asked = time.Since(w.asked), time.Time{}
-			w.found <- struct{}{}
-		}
-		w.mu.Unlock()
-	}
-}
-
-// seek returns how long it took until the first keyframe was there.
-func (w *watcher) seek(to time.Duration) (time.Duration, error) {
-	w.mu.Lock()
-	w.asked, w.noticed = time.Now(), false
-	w.mu.Unlock()
-	if err := w.command(message.Command{Name: "seek", Args: []amf.Value{nil, float64(to.Milliseconds())}, StreamID: mediaStream}); err != nil {
-		return 0, err
-	}
-	select {
-	case _, ok := <-w.found:
-		if !ok {
-			return 0, w.err
-		}
-	case <-time.After(dialogTimeout):
-		return 0, errors.New("no keyframe after a seek")
-	}
-	return w.took, nil
-}
-
-// audienceCost has players watch one film, and returns the server's CPU seconds for each GB, and how much of the media came in time.
-func audienceCost(ctx context.Context, s *server, o options) (cost float64, came float64, others float64, err error) {
+// measureAudience has players watch one film.
+func measureAudience(ctx context.Context, l *library, o options) (a audience, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
 	sweep, err := newSweeper(o.prompt)
 	if err != nil {
-		return 0, 0, 0, err
+		return a, err
 	}
 	running.Go(func() { sweep.run(ctx) })
-	for range o.players {
-		p, _, err := watch(ctx, s, "long.flv", 0)
-		if err == nil {
-			err = sweep.adopt(p.TCPConn)
+	var sample []*watcher
+	defer closeAll(&sample)
+	every := max(1, min(sampleEvery, o.players/minSample))
+	for i := range o.players {
+		next := time.Now().Add(o.ramp / time.Duration(o.players))
+		p, _, err := watch(ctx, l.server, longStream, 0)
+		switch {
+		case err != nil:
+			return a, err
+		case i%every == 0:
+			sample = append(sample, p)
+			running.Go(p.run)
+		default:
+			if err := sweep.adopt(p.TCPConn); err != nil {
+				return a, err
+			}
 		}
-		if err != nil {
-			return 0, 0, 0, err
-		}
-		sleepUntil(ctx, time.Now().Add(o.ramp/time.Duration(o.players)-time.Millisecond))
+		sleepUntil(ctx, next)
 	}
 	sleepUntil(ctx, time.Now().Add(filmBuffer))
-	had := sweep.total.Load()
-	before, err := readClocks([]*process{s.process})
+	processes := append([]*process{l.process}, l.behind...)
+	before, err := readClocks(processes)
 	if err != nil {
-		return 0, 0, 0, err
+		return a, err
 	}
+	had, hadSample := sweep.counts(), tally(sample)
 	sleepUntil(ctx, time.Now().Add(o.duration))
-	after, err := readClocks([]*process{s.process})
+	have, haveSample := sweep.counts(), tally(sample)
+	after, err := readClocks(processes)
 	if err != nil {
-		return 0, 0, 0, err
+		return a, err
 	}
-	var win window
-	win.spent(before, after)
-	bytes := float64(sweep.total.Load() - had)
-	wanted := float64(o.players) * float64(o.bitrate) / 8 * win.wall.Seconds()
+	a.spent(before, after)
+	a.late = haveSample.late
+	// RTMP headers are not counted, as with live streams.
+	payload := float64(haveSample.payload - hadSample.payload)
+	bare := payload / float64(haveSample.bytes-hadSample.bytes)
+	a.received(o, had, have, bare, payload)
 	if lost := sweep.lost.Load(); lost > 0 {
 		err = fmt.Errorf("%d of %d players were lost", lost, o.players)
 	}
-	return win.cpu[0].Seconds() / (bytes / 1e9), bytes / wanted, win.others, err
+	return a, err
 }
 
-// seekTimes has many players watch many films at different places. Each seeks where nobody has been, and then there again.
-func seekTimes(ctx context.Context, s *server) (cold, warm []time.Duration, rss int64, err error) {
+// received compares what came with the time that has passed: bare is the part of RTMP that is media, and sampled what the parsed players had.
+func (a *audience) received(o options, had, have []int64, bare, sampled float64) {
+	each := float64(o.bitrate) / 8 * a.wall.Seconds()
+	sum := sampled
+	a.least = 2
+	for i := range have {
+		n := bare * float64(have[i]-had[i])
+		sum += n
+		a.least = min(a.least, n/each)
+	}
+	a.deliverGB, a.share = sum/1e9, sum/each/float64(o.players)
+}
+
+// total is what parsed players have had.
+type total struct {
+	late           time.Duration // the latest of them since the last time
+	payload, bytes int64
+}
+
+func tally(sample []*watcher) (t total) {
+	for _, w := range sample {
+		late, payload, bytes := w.punctuality()
+		t.late = max(t.late, late)
+		t.payload += payload
+		t.bytes += bytes
+	}
+	return t
+}
+
+func closeAll(watchers *[]*watcher) {
+	for _, w := range *watchers {
+		w.Close()
+	}
+}
+
+// scattered is what players at different places see.
+type scattered struct {
+	cold, warm []time.Duration
+	late       time.Duration
+	rss        int64 // the most, while all play
+}
+
+// measureScattered has many players watch many films. Each seeks to a place of its own where nobody has been, and later there again.
+func measureScattered(ctx context.Context, l *library) (s scattered, err error) {
 	var watchers []*watcher
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer func() {
-		for _, w := range watchers {
-			w.Close()
-		}
-	}()
+	defer closeAll(&watchers)
 	for i := range seekers {
-		w, _, err := watch(ctx, s, fmt.Sprintf(filmsStream, i%films), time.Duration(i/films)*2*filmGOP)
+		w, _, err := watch(ctx, l.server, fmt.Sprintf(filmsStream, i%films), time.Duration(i/films)*filmGOP)
 		if err != nil {
-			return nil, nil, 0, err
+			return s, err
 		}
 		watchers = append(watchers, w)
 		running.Go(w.run)
 	}
-	for _, times := range []*[]time.Duration{&cold, &warm} {
+	// The last places come first: a player, and what is fetched ahead of it, must not come to where another is going to seek.
+	seekAll := func(times *[]time.Duration) error {
 		for i, w := range watchers {
-			to := 30*time.Second + time.Duration(i/films)*3*filmGOP + filmGOP/2
-			took, err := w.seek(to)
+			took, err := w.seek(filmLength - time.Duration(1+i/films)*4*filmGOP + filmGOP/2)
 			if err != nil {
-				return nil, nil, 0, err
+				return err
 			}
 			*times = append(*times, took)
 			sleepUntil(ctx, time.Now().Add(seekEvery))
 		}
-		for _, w := range watchers {
-			if _, err := w.seek(0); err != nil {
-				return nil, nil, 0, err
-			}
+		return nil
+	}
+	if err := seekAll(&s.cold); err != nil {
+		return s, err
+	}
+	for _, w := range watchers {
+		if _, err := w.seek(0); err != nil {
+			return s, err
 		}
 	}
-	rss, err = s.rss()
-	return cold, warm, rss, err
+	if err := seekAll(&s.warm); err != nil {
+		return s, err
+	}
+	return s, s.settle(ctx, l, watchers)
 }
 
-// rewindTimes publishes, and has players begin in the past.
-func rewindTimes(ctx context.Context, w *workshop, o options) (times []time.Duration, err error) {
+// settle has all play on where they are, each from the begin of a group that no other plays.
+func (s *scattered) settle(ctx context.Context, l *library, watchers []*watcher) error {
+	for i, w := range watchers {
+		if _, err := w.seek(time.Duration(i/films) * 5 * filmGOP); err != nil {
+			return err
+		}
+	}
+	tally(watchers)
+	for end := time.Now().Add(watchFor); time.Now().Before(end); {
+		sleepUntil(ctx, time.Now().Add(settleTime/10))
+		rss, err := l.rss()
+		if err != nil {
+			return err
+		}
+		s.rss = max(s.rss, rss)
+	}
+	s.late = tally(watchers).late
+	return nil
+}
+
+// measureRewind publishes, and has players begin in the past: where nobody has been, and there again.
+func measureRewind(ctx context.Context, w *workshop, o options) (cold, warm []time.Duration, err error) {
 	s, err := startEdge(ctx, w)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = s.end(err) }()
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	conn, err := dial(ctx, s.address, false)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if err := conn.publish("cam"); err != nil {
-		return nil, err
-	}
-	p, err := newPublisher(testpattern.Config{FPS: fanoutFPS, Bitrate: o.bitrate - audioBitrate, KeyframeInterval: filmGOP}, writeEach(conn))
-	if err != nil {
-		return nil, err
-	}
-	running.Go(func() { p.run(ctx) })
-	sleepUntil(ctx, time.Now().Add(rewindBy+filmGOP))
-	for range rewinders {
-		w, took, err := watch(ctx, s, fmt.Sprintf("cam?start=-%v", rewindBy), -2*time.Millisecond)
+	var writes []func(media.Frame) error
+	for i := range rewound {
+		c, err := dial(ctx, s.address, false)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		w.Close()
-		times = append(times, took)
+		defer c.Close()
+		if err := c.publish(streamName(i)); err != nil {
+			return nil, nil, err
+		}
+		writes = append(writes, writeEach(c))
 	}
-	return times, nil
+	p, err := newPublisher(testpattern.Config{FPS: fanoutFPS, Bitrate: o.bitrate - audioBitrate, KeyframeInterval: filmGOP}, func(f media.Frame) (err error) {
+		for _, write := range writes {
+			err = errors.Join(err, write(f))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	begun := time.Now()
+	running.Go(func() { p.run(ctx) })
+	next := begun.Add(rewindBy + filmGOP + filmGOP/2)
+	for range rewindRounds {
+		sleepUntil(ctx, next)
+		next = next.Add(filmGOP) // the group before is behind by then
+		for i := range rewound * 2 {
+			took, err := rewind(ctx, s, streamName(i%rewound), begun)
+			if err != nil {
+				return nil, nil, err
+			}
+			if i < rewound {
+				cold = append(cold, took)
+			} else {
+				warm = append(warm, took)
+			}
+		}
+	}
+	return cold, warm, nil
+}
+
+// rewind returns how long it takes to the first keyframe in the past of a stream, which has begun at some time.
+func rewind(ctx context.Context, s *server, stream string, begun time.Time) (time.Duration, error) {
+	w, took, err := watch(ctx, s, fmt.Sprintf("%s?start=-%v", stream, rewindBy), -2*time.Second)
+	if err != nil {
+		return 0, err
+	}
+	defer w.Close()
+	ago := time.Since(begun) - time.Duration(w.first)*time.Millisecond
+	if ago < rewindBy-filmGOP/4 || ago > rewindBy+filmGOP+filmGOP/4 {
+		err = fmt.Errorf("%s: %v ago instead of %v", stream, ago, rewindBy)
+	}
+	return took, err
+}
+
+// staticReport is the table.
+type staticReport struct {
+	*table
+	notes []string
+	cells [2][]string // of natscast and nginx-rtmp: what measureBoth finds, in the order of its lines
 }
 
 func reportStatic(ctx context.Context, out io.Writer, w *workshop, o options) error {
-	dir, err := makeFilms(w, o.bitrate)
+	dir, err := makeFilms(w, o.bitrate, longFilm)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Files of %.3g Mbit/s with a keyframe every %v, on an edge that reads them from an origin over external NATS; players have a buffer of %v:\n\n",
+	fmt.Fprintf(out, "Files of %.3g Mbit/s with a keyframe every %v, on an edge that reads them from an origin over an external nats-server; players have a buffer of %v:\n\n",
 		float64(o.bitrate)/1e6, filmGOP, filmBuffer)
-	t := newTable("what", "natscast", "nginx-rtmp")
-	var notes []string
-	live, err := runFanout(ctx, w, row{"natscast-edge", "", startEdge}, o)
+	r := &staticReport{table: newTable("what", "natscast", "nginx-rtmp")}
+	live, err := runFanout(ctx, w, row{start: startEdge}, o)
 	if err != nil {
 		return err
 	}
 	liveCost := live.cpu[0].Seconds() / live.deliverGB
-	t.add(fmt.Sprintf("CPU s/GB, %d players of one live stream", o.players), fmt.Sprintf("%.2f", liveCost), "")
-
-	run := func(start func() (*library, error), column func(ours bool, cells ...string), ours bool) (err error) {
-		s, err := start()
-		if err != nil {
-			return err
-		}
-		defer func() { err = s.end(err) }()
-		cost, came, others, err := audienceCost(ctx, s.server, o)
-		if err != nil {
-			return err
-		}
-		cold, warm, rss, err := seekTimes(ctx, s.server)
-		if err != nil {
-			return err
-		}
-		if others > busyCores {
-			notes = append(notes, fmt.Sprintf("WARNING: others kept %.2f cores busy meanwhile", others))
-		}
-		column(ours, fmt.Sprintf("%.2f", cost), fmt.Sprintf("%.1f %%", 100*came),
-			ms(cold, 0.5)+" / "+ms(cold, 0.99), ms(warm, 0.5)+" / "+ms(warm, 0.99), fmt.Sprintf("%.0f", float64(rss)/1e6))
-		return nil
-	}
-	columns := map[bool][]string{}
-	column := func(ours bool, cells ...string) { columns[ours] = cells }
-	err = errors.Join(
-		run(func() (*library, error) { return startLibrary(ctx, w, dir) }, column, true),
-		run(func() (*library, error) {
-			s, err := startNginxWith(ctx, w, "play "+dir+";")
-			return &library{server: s}, err
-		}, column, false))
-	if err != nil {
-		notes = append(notes, "failed: "+err.Error())
-	}
+	r.warn("live", live.window)
+	r.add(fmt.Sprintf("CPU s/GB, %d players of one live stream", o.players), fmt.Sprintf("%.2f", liveCost), "")
+	r.both(ctx, 0, liveCost, o, func() (*library, error) { return startLibrary(ctx, w, dir) })
+	r.both(ctx, 1, liveCost, o, func() (*library, error) {
+		s, err := startNginxWith(ctx, w, "play "+dir+";")
+		return &library{server: s}, err
+	})
 	for i, what := range []string{
 		fmt.Sprintf("CPU s/GB, %d players of one file", o.players),
-		"media that came in time",
-		fmt.Sprintf("seek to first keyframe, %d players of %d files, first time, p50 / p99 ms", seekers, films),
-		"there again",
-		"MB RSS then",
+		"of natscast's live stream",
+		"media that came, of the time that passed",
+		"to the player that got the least",
+		"longest that a player had nothing to show, ms",
+		fmt.Sprintf("seek to first keyframe, %d places of %d files, first time, p50 / p99 ms", seekers, films),
+		"there again, p50 / p99 ms",
+		fmt.Sprintf("MB RSS while %d play at different places", seekers),
+		"longest that one of them had nothing to show, ms",
 	} {
-		cells := [2]string{"-", "-"}
-		for c, ours := range []bool{true, false} {
-			if i < len(columns[ours]) {
-				cells[c] = columns[ours][i]
+		r.add(what, cell(r.cells[0], i), cell(r.cells[1], i))
+	}
+	r.small(ctx, w, dir)
+	r.rewind(ctx, w, o)
+	return r.write(out, o.markdown, r.notes)
+}
+
+func cell(cells []string, i int) string {
+	if i < len(cells) {
+		return cells[i]
+	}
+	return "-"
+}
+
+func (r *staticReport) note(format string, args ...any) {
+	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+}
+
+func (r *staticReport) warn(label string, w window) {
+	r.note("%s: publisher and players took %.2f cores", label, w.own.Seconds()/w.wall.Seconds())
+	if w.others > busyCores {
+		r.note("WARNING: %s: others kept %.2f cores busy meanwhile", label, w.others)
+	}
+}
+
+// both measures what both servers can do.
+func (r *staticReport) both(ctx context.Context, column int, liveCost float64, o options, start func() (*library, error)) {
+	err := withLibrary(start, func(l *library) error {
+		a, err := measureAudience(ctx, l, o)
+		if err != nil {
+			return err
+		}
+		label := r.lines[0][1+column]
+		r.warn(label, a.window)
+		for i, of := range []string{"nats-server", "the origin"} {
+			if i+1 < len(a.cpu) {
+				r.note("%s: %s took %.3f cores", label, of, a.cpu[i+1].Seconds()/a.wall.Seconds())
 			}
 		}
-		t.add(what, cells[0], cells[1])
+		cost := a.cpu[0].Seconds() / a.deliverGB
+		r.cells[column] = []string{
+			fmt.Sprintf("%.2f", cost), ratio(cost, liveCost), fmt.Sprintf("%.1f %%", 100*a.share), fmt.Sprintf("%.1f %%", 100*a.least), late(a.late),
+		}
+		s, err := measureScattered(ctx, l)
+		r.cells[column] = append(r.cells[column], quantiles(s.cold), quantiles(s.warm), megabytes(s.rss), late(s.late))
+		return err
+	})
+	if err != nil {
+		r.note("failed: %v", err)
 	}
-	small, err := startLibrary(ctx, w, dir, "--segment-cache", fmt.Sprintf("%dMiB", smallCache>>20))
+}
+
+func withLibrary(start func() (*library, error), do func(*library) error) (err error) {
+	l, err := start()
 	if err != nil {
 		return err
 	}
-	_, _, rss, err := seekTimes(ctx, small.server)
-	if err = small.end(err); err != nil {
-		notes = append(notes, fmt.Sprintf("with a cache of %d MiB: failed: %v", smallCache>>20, err))
-	} else {
-		t.add(fmt.Sprintf("MB RSS then, with a cache of %d MiB", smallCache>>20), fmt.Sprintf("%.0f", float64(rss)/1e6), "")
-	}
-	rewound, err := rewindTimes(ctx, w, o)
-	if err != nil {
-		notes = append(notes, fmt.Sprintf("rewind: failed: %v", err))
-	}
-	t.add(fmt.Sprintf("connect to first keyframe, %v back in a live stream, p50 / p99 ms", rewindBy), ms(rewound, 0.5)+" / "+ms(rewound, 0.99), "")
-	return t.write(out, o.markdown, notes)
+	defer func() { err = l.end(err) }()
+	return do(l)
 }
+
+// small measures an edge whose cache does not hold what its players need at once.
+func (r *staticReport) small(ctx context.Context, w *workshop, dir string) {
+	start := func() (*library, error) {
+		return startLibrary(ctx, w, dir, "--segment-cache", fmt.Sprintf("%dMiB", smallCache>>20))
+	}
+	err := withLibrary(start, func(l *library) error {
+		s, err := measureScattered(ctx, l)
+		what := fmt.Sprintf("with --segment-cache of %d MiB: ", smallCache>>20)
+		r.add(what+"seek, first time, p50 / p99 ms", quantiles(s.cold), "")
+		r.add(what+"MB RSS", megabytes(s.rss), "")
+		r.add(what+"longest that one had nothing to show, ms", late(s.late), "")
+		return err
+	})
+	if err != nil {
+		r.note("failed: %v", err)
+	}
+}
+
+func (r *staticReport) rewind(ctx context.Context, w *workshop, o options) {
+	cold, warm, err := measureRewind(ctx, w, o)
+	if err != nil {
+		r.note("failed: %v", err)
+	}
+	r.add(fmt.Sprintf("play to first keyframe, %v back in %d live streams, p50 / p99 ms", rewindBy, rewound), quantiles(cold), "")
+	r.add("there again, p50 / p99 ms", quantiles(warm), "")
+}
+
+func quantiles(d []time.Duration) string { return ms(d, 0.5) + " / " + ms(d, 0.99) }
+
+func megabytes(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }
+
+func late(d time.Duration) string { return fmt.Sprint(max(0, d.Milliseconds())) }
