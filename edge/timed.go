@@ -196,6 +196,8 @@ func (t *timed) advance(p *player, dst *[][]byte, limit int) bool {
 		}
 	}
 	switch {
+	case s.last && t.isPlaying(p):
+		return false
 	case s.last:
 		t.finish(p, dst)
 	case s.grow:
@@ -265,6 +267,17 @@ func (t *timed) allowed() uint32 {
 // isAhead says that the player has been sent more than is due.
 func (t *timed) isAhead() bool {
 	return !t.began.IsZero() && !t.isFast() && media.Since(t.allowed(), t.newest) > 0
+}
+
+// isPlaying says that the client still plays what it has been sent, by the clock, and notes when it will have done. A client that is told of the end
+// before, and seeks, may take what it reads then for the end of what it has sought.
+func (t *timed) isPlaying(p *player) bool {
+	end := t.began.Add(time.Duration(media.Since(t.base, t.newest)) * time.Millisecond)
+	if p.flv || t.isFast() || t.began.IsZero() || !time.Now().Before(end) {
+		return false
+	}
+	p.due.Store(end.UnixNano())
+	return true
 }
 
 // isFast says that the client takes all that there is.
