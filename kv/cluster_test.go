@@ -339,6 +339,34 @@ func TestViewFillsGaps(t *testing.T) {
 	}
 }
 
+// What a view tells, while its bucket is read again and dead nodes' entries are dropped, adds up to what it holds.
+func TestViewTellsInOrder(t *testing.T) {
+	t.Parallel()
+	told := map[string]bool{}
+	v := newView(nil, func(changes []Change[Heat]) {
+		for _, c := range changes {
+			if c.Gone {
+				delete(told, c.Key)
+			} else {
+				told[c.Key] = true
+			}
+		}
+	})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for i := range 200 {
+			v.replace(map[string]stored[Heat]{"dead.1": {raw: fmt.Append(nil, i)}, "lives.1": {raw: []byte("1")}})
+		}
+	})
+	for range 200 {
+		v.drop("dead")
+	}
+	running.Wait()
+	if _, held := v.Get("dead.1"); told["dead.1"] != held || len(told) != len(v.All()) {
+		t.Errorf("told %v, holds %d", told, len(v.All()))
+	}
+}
+
 // Garbage in a bucket is skipped, and what is beside it is seen.
 func TestGarbage(t *testing.T) {
 	t.Parallel()

@@ -43,11 +43,13 @@ type View[T any] struct {
 	head   uint64 // the revision up to which all is known
 	stored uint64 // what was stored when the view asked last
 
+	changing sync.Mutex // held while entries change and while that is told, so that it is told in order
+
 	mu      sync.RWMutex
-	entries map[string]stored[T]
+	entries map[string]stored[T] // changes with both locks held
 }
 
-// newView returns a view that calls handle with what changes, from one goroutine.
+// newView returns a view that calls handle with what changes, one call after the other.
 func newView[T any](b *bucket[T], handle func([]Change[T])) *View[T] {
 	return &View[T]{bucket: b, handle: handle, ready: make(chan struct{}), entries: map[string]stored[T]{}}
 }
@@ -143,6 +145,8 @@ func (v *View[T]) known() map[string]stored[T] {
 }
 
 func (v *View[T]) replace(entries map[string]stored[T]) {
+	v.changing.Lock()
+	defer v.changing.Unlock()
 	v.mu.Lock()
 	before := v.entries
 	v.entries = entries
@@ -187,6 +191,8 @@ func (v *View[T]) apply(m *nats.Msg) (complete bool) {
 
 // set notes what a key holds now.
 func (v *View[T]) set(key string, raw []byte, revision uint64) {
+	v.changing.Lock()
+	defer v.changing.Unlock()
 	v.mu.Lock()
 	old := v.entries[key]
 	var now stored[T]
@@ -207,6 +213,8 @@ func (v *View[T]) set(key string, raw []byte, revision uint64) {
 
 // drop forgets the entries below a prefix of whole tokens: they were purged.
 func (v *View[T]) drop(prefix string) {
+	v.changing.Lock()
+	defer v.changing.Unlock()
 	var changes []Change[T]
 	v.mu.Lock()
 	for key, e := range v.entries {
