@@ -40,7 +40,8 @@
 //
 // So it sends about a second of media with one write, which aliases the segment that all share: that costs less than what is live. The limit bounds
 // what is held, in use or not: a segment that finds no room waits until others are let go. A player holds one, and brings the next
-// one closer; who pauses holds none. A play command without a time means what is live, and the file when nobody publishes.
+// one closer; who pauses holds none. A play command without a time means what is live, and the file when
+// nobody publishes; where there is neither, whichever comes first.
 //
 // The past of a live stream is what JetStream still has of it, GOP by GOP. A player who comes to the newest GOP, which still grows, goes on with the
 // live log at the very chunk, and may leave it again: to go back is to be timed again.

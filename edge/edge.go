@@ -42,7 +42,7 @@ type Config struct {
 	AllowObject func(objects.Request) bool
 	// SegmentCache bounds the bytes of what players hold in memory that play files, or the past of live streams; 0 means 512 MiB.
 	SegmentCache int64
-	// PlayWait is how long a player waits for a stream that nobody publishes before it is
+	// PlayWait is how long a player waits for a stream that nobody publishes, or a file, before it is
 	// told that there is none; 0 means 15 s.
 	PlayWait time.Duration
 }

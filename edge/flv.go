@@ -91,7 +91,7 @@ func (s *session) runFLV(name media.Name, request playRequest, software string, 
 		return err
 	}
 	p.flv, p.told, p.answer = true, false, header
-	s.begin(st, p, nil)
+	s.begin(st, p, request, nil)
 	ignored := make([]byte, 64)
 	for {
 		if _, err := s.conn.Read(ignored); err != nil {

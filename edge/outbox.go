@@ -246,6 +246,13 @@ func (o *outbox) remove(p *player) {
 	}
 }
 
+// title returns the static stream that a player plays.
+func (o *outbox) title(p *player) *title {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return p.title
+}
+
 // stats returns the bytes sent, and the figures of each player.
 func (o *outbox) stats() (sent uint64, players []PlayerStats) {
 	o.mu.Lock()

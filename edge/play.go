@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,7 +91,7 @@ func parseSeconds(s string) (time.Duration, error) {
 	return time.ParseDuration(s)
 }
 
-// play (7.2.2.1). A stream that nobody publishes, and that is no file, is waited for.
+// play (7.2.2.1). A stream that nobody publishes, and that is no file, is waited for, as either.
 func (s *session) play(c message.Command) error {
 	r, err := parsePlay(c)
 	if err != nil {
@@ -124,7 +123,7 @@ func (s *session) play(c message.Command) error {
 		onStatus(st.id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
 		onStatus(st.id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
 		encode(message.Data{StreamID: st.id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}}))
-	s.begin(st, p, frame(announcement...))
+	s.begin(st, p, r, frame(announcement...))
 	return nil
 }
 
@@ -169,9 +168,7 @@ func (e *Edge) isLive(ctx context.Context, name media.Name) bool {
 }
 
 func (s *session) titlePlayer(st *stream, t *title, r playRequest) *player {
-	s.edge.mu.Lock()
-	t.enter()
-	s.edge.mu.Unlock()
+	s.edge.enter(t)
 	return &player{
 		edge: s.edge, name: st.name, streamID: st.id, told: true, skipped: map[string]uint64{}, title: t,
 		timed: s.newTimed(st, t, t, r),
@@ -208,7 +205,7 @@ func (s *session) playNext(st *stream, c message.Command, r playRequest) {
 		return
 	}
 	t, err := s.edge.title(s.ctx, name)
-	if err != nil || st.player.title == nil {
+	if err != nil || s.out.title(st.player) == nil {
 		s.refuseStream(st.id, "NetStream.Play.StreamNotFound", "Only files can be played one after the other.")
 		return
 	}
@@ -228,15 +225,13 @@ func (s *session) setBuffer(id uint32, buffer time.Duration) {
 	if st == nil {
 		return
 	}
-	st.buffer = buffer
-	if p := st.player; p != nil {
-		s.out.with(func() {
-			if p.timed != nil {
-				p.timed.buffer = bufferOf(st)
-				p.due.Store(0)
-			}
-		})
-	}
+	s.out.with(func() {
+		st.buffer = buffer
+		if p := st.player; p != nil && p.timed != nil {
+			p.timed.buffer = bufferOf(st)
+			p.due.Store(0)
+		}
+	})
 }
 
 // streamLength is in seconds, 0 for what is live. An _error would be the purer answer for that, but it ends ffmpeg.
@@ -253,7 +248,7 @@ func (s *session) streamLength(c message.Command) float64 {
 }
 
 // begin has a message stream play, which is announced first.
-func (s *session) begin(st *stream, p *player, announcement []byte) {
+func (s *session) begin(st *stream, p *player, r playRequest, announcement []byte) {
 	if s.worker < 0 {
 		s.worker = s.edge.worker()
 	}
@@ -277,35 +272,24 @@ func (s *session) begin(st *stream, p *player, announcement []byte) {
 		w.addTimed(timedClient{s.out, p})
 	}
 	s.out.play(p, announcement)
-	st.wait = time.AfterFunc(s.edge.config.PlayWait, func() { s.giveUp(p) })
+	s.out.with(func() { s.await(st, p, r, s.edge.config.PlayWait) })
 }
 
 func (s *session) stopPlay(st *stream) {
 	p := st.player
-	st.wait.Stop()
 	s.out.remove(p)
+	p.wait.Stop()
 	s.edge.workers[s.worker].removeTimed(p)
 	if p.hub != nil {
 		p.hub.audience[s.worker].leave(s.out)
 		s.edge.leave(p.hub)
 	}
 	if p.title != nil {
-		s.edge.mu.Lock()
-		p.title.exit()
-		s.edge.mu.Unlock()
+		s.edge.exit(p.title)
 	}
 	s.edge.count.players.Add(-1)
 	s.log.Info("play ended", "stream", st.name, "chunks", p.sent, "skipped", p.skipped)
 	st.player = nil
-}
-
-// giveUp tells a player that has got nothing that there is no such stream.
-func (s *session) giveUp(p *player) {
-	s.out.with(func() {
-		if p.sent == 0 && !p.paused && slices.Contains(s.out.players, p) {
-			s.out.control = append(s.out.control, p.absent()...)
-		}
-	})
 }
 
 // playAbsent announces that there is no such stream.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"natscast/internal/media"
 )
@@ -20,11 +21,12 @@ type player struct {
 	name     media.Name
 	hub      *hub // nil for a static stream
 	timed    *timed
-	title    *title // the static stream that it began with; nil for what is or was live
+	title    *title // the static stream that it plays first; nil for what is or was live
 	past     reel   // of a live stream whose player may go back; nil otherwise
 	streamID uint32
 	due      atomic.Int64 // when a timed player has something to send, in Unix nanoseconds
 	wake     func()       // has a timed player send what there is
+	wait     *time.Timer  // ends its waiting for something to play
 
 	joined  bool   // the cursor has a place in the log; otherwise it waits for a random-access point
 	next    uint64 // the index of the entry to send next, or of the first one missed

@@ -446,3 +446,40 @@ func TestFileOverHTTP(t *testing.T) {
 		}
 	}
 }
+
+// A player that came before the file plays it from where it wanted, and seeks in it, like one that came after.
+func TestFileComesLater(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, Config{})
+	overHTTP := request(t, n.serveHTTP(t)+"vod/film")
+	var players []*raw
+	for _, name := range []string{"film", "film?start=4s", "film?dvr=1"} {
+		r := connectRaw(t, n, "vod")
+		r.createStream(2, 1)
+		r.setBuffer(10 * time.Hour)
+		r.command(1, "play", 0, nil, name)
+		r.event(message.StreamBegin, 1)
+		r.status(1, "NetStream.Play.Reset")
+		r.status(1, "NetStream.Play.Start")
+		players = append(players, r)
+	}
+	eventually.True(t, "all wait", func() bool { return n.Stats().Players == 4 })
+	f := newFilm(6)
+	f.offer(t, n, "vod/film")
+	for i, from := range []uint32{0, 4000, 0} {
+		r := players[i]
+		r.event(message.StreamIsRecorded, 1)
+		r.expectFilm(from, f.from(from, 6000))
+		r.expectEnd()
+		r.command(1, "seek", 0, nil, 2000.0)
+		r.event(message.StreamEOF, 1)
+		r.event(message.StreamIsRecorded, 1)
+		r.event(message.StreamBegin, 1)
+		r.status(1, "NetStream.Seek.Notify")
+		r.status(1, "NetStream.Play.Start")
+		r.expectFilm(2000, f.from(2000, 6000))
+	}
+	b := readFLV(t, overHTTP)
+	b.expect(t, avcHeader(), aacHeader())
+	b.expect(t, f.frames...)
+}

@@ -30,7 +30,6 @@ type stream struct {
 	sink     media.Sink
 	recorded bool // its publisher wants it to be kept
 	player   *player
-	wait     *time.Timer   // tells a player that its stream does not come
 	buffer   time.Duration // of the player, as the client has told
 }
 

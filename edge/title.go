@@ -39,10 +39,7 @@ type title struct {
 
 // title returns a static stream. It fails with [bus.ErrNoAsset] when there is none.
 func (e *Edge) title(ctx context.Context, name media.Name) (*title, error) {
-	e.mu.Lock()
-	t := e.titles[name]
-	e.mu.Unlock()
-	if t != nil && time.Since(t.found) < titleFor {
+	if t := e.knownTitle(name); t != nil {
 		return t, nil
 	}
 	asset, err := e.bus.FindAsset(ctx, name)
@@ -51,12 +48,36 @@ func (e *Edge) title(ctx context.Context, name media.Name) (*title, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if t = e.titles[name]; t == nil || t.ID != asset.ID {
+	t := e.titles[name]
+	if t == nil || t.ID != asset.ID {
 		t = &title{Asset: asset, edge: e}
 		e.titles[name] = t
 	}
 	t.found = time.Now()
 	return t, nil
+}
+
+// knownTitle returns a static stream that was looked up just now, or nil.
+func (e *Edge) knownTitle(name media.Name) *title {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t := e.titles[name]; t != nil && time.Since(t.found) < titleFor {
+		return t
+	}
+	return nil
+}
+
+// enter counts a player of a title, until it exits.
+func (e *Edge) enter(t *title) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t.enter()
+}
+
+func (e *Edge) exit(t *title) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t.exit()
 }
 
 func (t *title) key(n int) segmentKey { return segmentKey{of: t.ID, n: n} }

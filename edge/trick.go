@@ -75,7 +75,7 @@ func (s *session) goTo(st *stream, to landing) (move func()) {
 			p.joined = false
 		}
 	}
-	if t := p.title; t != nil {
+	if t := s.out.title(p); t != nil {
 		key, _ := t.find(s.ctx, to.ms) // of a title it is known
 		return func() {
 			p.timed.seek(key, to)
