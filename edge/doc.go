@@ -39,7 +39,7 @@
 //	bus.ReadSegment, bus.ReadGOP ─> segments (each once, below a limit) ─> timed ─> the client's outbox ─> one writev
 //
 // So it sends about a second of media with one write, which aliases the segment that all share: that costs less than what is live. The limit bounds
-// what is held, in use or not: a segment that finds no room waits until others are let go. A player holds one, and brings the next
+// what is held, in use or not, and package gcpace what the process takes beside: a segment that finds no room waits until others are let go. A player holds one, and brings the next
 // one closer; who pauses holds none. A play command without a time means what is live, and the file when
 // nobody publishes; where there is neither, whichever comes first.
 //

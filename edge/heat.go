@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"natscast/internal/gcpace"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -63,8 +64,10 @@ func (h *heat) update(bytes, joins, leaves uint64, elapsed time.Duration) {
 	rate(&h.leavesPerS, &h.leaves, leaves, 1)
 }
 
-// reportHeat tells the cluster about once a second how busy the edge is, until ctx ends.
+// reportHeat tells the cluster about once a second how busy the edge is, until ctx ends, and the collector what the edge holds.
 func (e *Edge) reportHeat(ctx context.Context) {
+	var cache gcpace.Cache
+	defer cache.Holds(0)
 	last, used := time.Now(), cpuTime()
 	for {
 		sleep(ctx, heatInterval*3/4+rand.N(heatInterval/2))
@@ -78,6 +81,7 @@ func (e *Edge) reportHeat(ctx context.Context) {
 		node.CPU, node.Memory = (cpu-used).Seconds()/now.Sub(last).Seconds(), residentMemory()
 		report[""] = node
 		e.cluster.Report(report)
+		cache.Holds(e.segments.held())
 		last, used = now, cpu
 	}
 }

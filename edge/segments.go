@@ -61,6 +61,7 @@ type slot struct {
 	segment *loaded
 	err     error
 	done    bool
+	tagged  bool          // its FLV tags are counted
 	pins    int           // players that use it, or that are being told of it
 	waiting []func()      // called when it is done
 	element *list.Element // in idle
@@ -131,6 +132,29 @@ func (c *segments) unpin(s *slot) {
 		s.element = c.idle.PushBack(s)
 	}
 	c.drain()
+}
+
+// renderTags makes a segment's FLV tags, for all who want them, and counts them.
+func (c *segments) renderTags(s *slot) {
+	size := int64(len(s.segment.tags().bytes))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.tagged {
+		return
+	}
+	s.tagged = true
+	s.size += size
+	c.used += size
+	for c.used > c.limit && c.idle.Len() > 0 {
+		c.drop(c.idle.Front().Value.(*slot))
+	}
+}
+
+// held is how many bytes there are.
+func (c *segments) held() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.used
 }
 
 // crowded says that segments wait for room.

@@ -380,7 +380,7 @@ func TestSegmentCache(t *testing.T) {
 	})
 }
 
-// Many players of one file cause one reading.
+// Many players of one file cause one reading, and what is rendered for those over HTTP counts.
 func TestSegmentsAreShared(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Config{})
@@ -391,10 +391,25 @@ func TestSegmentsAreShared(t *testing.T) {
 		r.expectFilm(0, f.frames)
 		r.expectEnd()
 	}
+	before := n.segments.held()
+	for range 2 {
+		b := playFLV(t, n.serveHTTP(t)+"vod/film?start=2s")
+		b.expect(t, at(avcHeader(), 2000), at(aacHeader(), 2000))
+		b.expect(t, f.from(2000, 5000)...)
+	}
 	n.segments.mu.Lock()
 	defer n.segments.mu.Unlock()
 	if n.segments.loads != 5 {
 		t.Errorf("%d segments were read for 5", n.segments.loads)
+	}
+	rendered := int64(0)
+	for _, s := range n.segments.slots {
+		if tags := s.segment.flv.Load(); tags != nil {
+			rendered += int64(len(tags.bytes))
+		}
+	}
+	if rendered == 0 || n.segments.used != before+rendered {
+		t.Errorf("%d bytes are held, %d before %d were rendered", n.segments.used, before, rendered)
 	}
 }
 

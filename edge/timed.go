@@ -130,6 +130,9 @@ func (t *timed) open(p *player, dst *[][]byte) bool {
 		return false
 	}
 	t.slot, t.span = s, s.segment.heads
+	if p.flv {
+		t.cache.renderTags(s)
+	}
 	if l := s.segment; !l.last && !l.grow {
 		_, _ = t.cache.acquire(l.next, t.reel.size(l.next), t.reel.load(l.next), nil) // its error is told when it is wanted
 	}
