@@ -156,8 +156,7 @@ type Bus struct {
 
 	requests    chan struct{} // a token for each backfill request under way
 	singles     chan struct{} // and for each one for a single message
-	staticReads chan struct{} // a token for each segment on its way to this node
-	offerReads  chan struct{} // and for each one that it reads for others
+	offerReads  chan struct{} // a token for each segment that this node reads for others
 	offers      *offers
 	restored    chan struct{} // the control connection has come back
 	provisioned atomic.Bool
@@ -192,14 +191,13 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{
-		options:     o,
-		requests:    make(chan struct{}, backfillRequests),
-		singles:     make(chan struct{}, singleRequests),
-		staticReads: make(chan struct{}, staticReads),
-		offerReads:  make(chan struct{}, offerReads),
-		offers:      newOffers(),
-		restored:    make(chan struct{}, 1),
-		publishers:  map[uint64]*Publisher{},
+		options:    o,
+		requests:   make(chan struct{}, backfillRequests),
+		singles:    make(chan struct{}, singleRequests),
+		offerReads: make(chan struct{}, offerReads),
+		offers:     newOffers(),
+		restored:   make(chan struct{}, 1),
+		publishers: map[uint64]*Publisher{},
 	}
 	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.connect(ctx); err != nil {

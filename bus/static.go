@@ -30,8 +30,6 @@ const staticStream = "STATIC"
 const (
 	// staticPart is the most of a segment that one message carries.
 	staticPart = 256 << 10
-	// staticReads bounds the segments under way to this node, below what a server buffers for a client.
-	staticReads = 4
 	// segmentTries is how often an origin is asked for a segment, each another one perhaps, and segmentTimeout is what one gets.
 	segmentTries   = 4
 	segmentTimeout = 3 * time.Second
@@ -92,14 +90,9 @@ func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
 }
 
 // ReadSegment reads a segment, counted from 0: from the store, and when that does not have it, it has an origin put it there. It
-// fails with [ErrNoAsset] when none has the content.
+// fails with [ErrNoAsset] when none has the content. A caller bounds the bytes that it reads at once: what a server keeps for a client, 64 MB as a rule, is
+// bounded too.
 func (b *Bus) ReadSegment(ctx context.Context, asset string, n int) (Segment, error) {
-	select {
-	case b.staticReads <- struct{}{}:
-		defer func() { <-b.staticReads }()
-	case <-ctx.Done():
-		return Segment{}, ctx.Err()
-	}
 	var err error
 	for try := 0; ; try++ {
 		var s Segment

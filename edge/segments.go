@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,10 @@ const (
 	// loadPatience is how long a segment is tried to be had, and originPatience how long when no origin answers.
 	loadPatience, originPatience = 10 * time.Second, 3 * time.Second
 	loadRetry                    = 200 * time.Millisecond
+	// mostComing bounds the bytes that are asked for at once, below what a NATS server keeps for a client that does not keep up.
+	mostComing = 24 << 20
+	// aheadAtOnce is how many segments are brought closer at once. Those that somebody waits for come first, also at the origin.
+	aheadAtOnce = 4
 )
 
 // segments holds what players read that do not follow the live log: each segment once, however many want it. What is held,
@@ -49,6 +54,9 @@ type segments struct {
 	slots  map[segmentKey]*slot
 	idle   *list.List // of slots that nobody uses, least recently used first
 	queue  []*slot    // wait for room
+	line   []*slot    // have it, and wait for their turn to load
+	coming int64      // about the bytes of those that load
+	ahead  int        // how many of those nobody waited for
 	loads  uint64     // since the begin
 	pinned int        // slots that are in use
 }
@@ -58,6 +66,7 @@ type slot struct {
 	key     segmentKey
 	size    int64
 	load    func(context.Context) (*loaded, error)
+	begun   time.Time // when it had room
 	segment *loaded
 	err     error
 	done    bool
@@ -87,13 +96,15 @@ func (c *segments) acquire(key segmentKey, size int64, load func(context.Context
 		if ready != nil && (len(c.queue) > 0 || !c.makeRoom(s)) {
 			c.queue = append(c.queue, s)
 		} else {
-			c.begin(s)
+			c.reserve(s)
 		}
 	}
-	switch {
-	case ready == nil:
-	case !s.done:
+	if ready != nil && !s.done {
 		s.waiting = append(s.waiting, ready)
+	}
+	c.advance()
+	switch {
+	case ready == nil, !s.done:
 	case s.err != nil:
 		return nil, s.err
 	default:
@@ -185,37 +196,76 @@ func (c *segments) drain() {
 	for len(c.queue) > 0 && c.makeRoom(c.queue[0]) {
 		s := c.queue[0]
 		c.queue = c.queue[1:]
+		c.reserve(s)
+	}
+	c.advance()
+}
+
+// reserve gives a segment its room.
+func (c *segments) reserve(s *slot) {
+	c.used += s.size
+	c.loads++
+	s.begun = time.Now()
+	c.line = append(c.line, s)
+}
+
+// advance loads those whose turn it is: first what somebody waits for.
+func (c *segments) advance() {
+	for len(c.line) > 0 {
+		i := slices.IndexFunc(c.line, (*slot).isWanted)
+		if i < 0 && c.ahead == aheadAtOnce {
+			return
+		}
+		s := c.line[max(0, i)]
+		if c.coming > 0 && c.coming+s.size > mostComing {
+			return
+		}
+		c.line = slices.Delete(c.line, max(0, i), max(0, i)+1)
 		c.begin(s)
 	}
 }
 
-// begin loads a segment for which there is room.
+// isWanted says that somebody waits for a segment.
+func (s *slot) isWanted() bool { return len(s.waiting) > 0 }
+
+// begin loads a segment, or tries to.
 func (c *segments) begin(s *slot) {
-	c.used += s.size
-	c.loads++
+	size, wanted := s.size, s.isWanted()
+	c.coming += size
+	if !wanted {
+		c.ahead++
+	}
 	c.running.Go(func() {
-		segment, err := patiently(c.ctx, s.load)
+		segment, err := s.load(c.ctx)
+		c.mu.Lock()
+		c.coming -= size
+		if !wanted {
+			c.ahead--
+		}
+		c.advance()
+		c.mu.Unlock()
+		if err != nil && s.isWorthRetrying(err) && c.ctx.Err() == nil {
+			sleep(c.ctx, loadRetry)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.line = append(c.line, s)
+			c.advance()
+			return
+		}
 		c.loaded(s, segment, err)
 	})
 }
 
-// patiently tries again what may have failed because NATS, or an origin, is away for a moment: a player still has something in its buffer.
-func patiently(ctx context.Context, load func(context.Context) (*loaded, error)) (*loaded, error) {
-	begun := time.Now()
-	for {
-		segment, err := load(ctx)
-		patience := loadPatience
-		switch {
-		case err == nil, errors.Is(err, bus.ErrSegment), errors.Is(err, bus.ErrExpired):
-			return segment, err
-		case errors.Is(err, bus.ErrNoAsset):
-			patience = originPatience
-		}
-		if ctx.Err() != nil || time.Since(begun) > patience {
-			return nil, err
-		}
-		sleep(ctx, loadRetry)
+// isWorthRetrying says whether a failure may be because NATS, or an origin, is away for a moment: a player still has something in its buffer.
+func (s *slot) isWorthRetrying(err error) bool {
+	patience := loadPatience
+	switch {
+	case errors.Is(err, bus.ErrSegment), errors.Is(err, bus.ErrExpired):
+		return false
+	case errors.Is(err, bus.ErrNoAsset):
+		patience = originPatience
 	}
+	return time.Since(s.begun) < patience
 }
 
 func (c *segments) loaded(s *slot, segment *loaded, err error) {
