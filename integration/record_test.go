@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -123,6 +124,39 @@ func TestRecord(t *testing.T) {
 				t.Errorf("the file says that it is %v long, %v; want %v", said, err, want)
 			}
 		})
+	}
+}
+
+// Files that are sent as fast as the network takes them, longer than what is kept of a live stream for players that join, are recorded whole.
+func TestRecordUploads(t *testing.T) {
+	t.Parallel()
+	need(t, "ffmpeg", "ffprobe")
+	film := filepath.Join(t.TempDir(), "film.flv")
+	output(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25", "-f", "lavfi", "-i", "sine", "-t", "40",
+		"-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-b:v", "1M", "-c:a", "aac", film)
+	want := probePackets(t, film)
+	nats := startNATS(t)
+	ingest := startNode(t, "edge", "--nats", nats.url, "--id", "ingest")
+	r := startRecorder(t, nats, "recorder")
+	const uploads = 4
+	var running []*process
+	for i := range uploads {
+		running = append(running, start(t, "ffmpeg", "-v", "error", "-i", film, "-c", "copy", "-f", "flv", ingest.url(fmt.Sprint("upload-", i))))
+	}
+	for _, p := range running {
+		p.succeed(patience)
+	}
+	for i := range uploads {
+		file := filepath.Join(r.dir, "live", fmt.Sprintf("upload-%d.flv", i))
+		eventually(t, patience, "the recording ends", func() bool {
+			return r.says(fmt.Sprintf(`msg="recording ended" node=recorder stream=live/upload-%d`, i))
+		})
+		got := probePackets(t, file)
+		for kind := range want {
+			if !slices.EqualFunc(got[kind], want[kind], func(a, b packet) bool { return a.hash == b.hash }) {
+				t.Errorf("upload %d: %d packets of %s, want %d", i, len(got[kind]), kind, len(want[kind]))
+			}
+		}
 	}
 }
 

@@ -23,6 +23,8 @@ const (
 	// lease may run out.
 	leftFor    = 10 * time.Second
 	leftMargin = 2 * time.Second
+	// newFor is how long a stream is new: its recording begins with its first chunk, which may have come before the recorder has. Clocks may differ by as much.
+	newFor = 10 * time.Second
 )
 
 // RecorderConfig is what an operator may choose.
@@ -78,11 +80,13 @@ type Recorder struct {
 	recorded  *kv.View[kv.Stream]
 	log       *slog.Logger
 	changed   chan struct{} // holds a token when a view has changed
+	began     time.Time
 
 	running sync.WaitGroup // sessions, begun by Run
 
 	mu       sync.Mutex // guards what follows
 	sessions map[media.Name]*session
+	came     map[media.Name]kv.Stream // since the last look; some may have gone again
 	left     map[media.Name]time.Time // when another recorder has left a stream
 	past     RecorderStats            // of sessions that have ended
 }
@@ -96,43 +100,57 @@ func NewRecorder(config RecorderConfig, b *bus.Bus, store *kv.Store, log *slog.L
 	config.retry = cmp.Or(config.retry, 5*time.Second)
 	r := &Recorder{
 		config: config, dir: dir, bus: b, streams: store.Streams, leases: store.Recordings,
-		log: log, changed: make(chan struct{}, 1), sessions: map[media.Name]*session{}, left: map[media.Name]time.Time{},
+		log: log, changed: make(chan struct{}, 1), began: time.Now(),
+		sessions: map[media.Name]*session{}, came: map[media.Name]kv.Stream{}, left: map[media.Name]time.Time{},
 	}
-	r.published = store.Streams.View(r.note)
+	r.published = store.Streams.View(r.noteCame)
 	r.recorded = store.Recordings.View(r.noteLeft)
 	return r, nil
 }
 
-func (r *Recorder) note([]kv.Change[kv.Stream]) {
+func (r *Recorder) note() {
 	select {
 	case r.changed <- struct{}{}:
 	default:
 	}
 }
 
-// noteLeft notes which streams another recorder has left.
+// noteCame notes what is to be recorded.
+func (r *Recorder) noteCame(changes []kv.Change[kv.Stream]) {
+	r.mu.Lock()
+	for _, c := range changes {
+		if !c.Gone && r.wants(c.Now) {
+			r.came[c.Now.Name] = c.Now
+		}
+	}
+	r.mu.Unlock()
+	r.note()
+}
+
+// noteLeft notes which streams another recorder has left, or this one before it was killed.
 func (r *Recorder) noteLeft(changes []kv.Change[kv.Stream]) {
 	now := time.Now()
 	r.mu.Lock()
 	for _, c := range changes {
-		if c.Gone && c.Before.Node != r.config.Node {
+		if c.Gone && (c.Before.Node != r.config.Node || c.Before.Since.Before(r.began)) {
 			r.left[c.Before.Name] = now
 		}
 	}
 	maps.DeleteFunc(r.left, func(_ media.Name, at time.Time) bool { return now.Sub(at) > leftFor })
 	r.mu.Unlock()
-	r.note(nil)
+	r.note()
 }
 
-// from is from when on a stream is to be recorded, as far as it is stored, because another recorder has not done it: before its
-// lease ran out it may not have written anything for as long as that lasts. It is zero when there was no other one. The
-// caller holds mu.
-func (r *Recorder) from(st kv.Stream) time.Time {
-	left, ok := r.left[st.Name]
-	if !ok || st.Since.After(left) || time.Since(left) > leftFor {
-		return time.Time{}
+// from is from when, and from which epoch, a stream is to be recorded, as far as it is stored: where another recorder has left it, which may not have written
+// anything for as long as its lease lasted, or from its begin. The time is zero for one that has long been published. The caller holds mu.
+func (r *Recorder) from(st kv.Stream) (from time.Time, epoch uint64) {
+	switch left, ok := r.left[st.Name]; {
+	case ok && !st.Since.After(left) && time.Since(left) < leftFor:
+		return left.Add(-r.leases.TTL() - leftMargin), 0
+	case time.Since(st.Since) < newFor:
+		return st.Since.Add(-newFor), st.Epoch
 	}
-	return left.Add(-r.leases.TTL() - leftMargin)
+	return time.Time{}, 0
 }
 
 // Run records until ctx ends, and ends the files then.
@@ -165,23 +183,27 @@ func (r *Recorder) Run(ctx context.Context) {
 
 // look begins to record what nobody records.
 func (r *Recorder) look(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	wanted := r.came
+	r.came = map[media.Name]kv.Stream{}
 	for _, st := range r.published.All() {
-		if !r.wants(st) {
+		if r.wants(st) {
+			wanted[st.Name] = st
+		}
+	}
+	for name, st := range wanted {
+		_, taken := r.recorded.Get(name.Subject())
+		if taken || r.sessions[name] != nil {
 			continue
 		}
-		if _, taken := r.recorded.Get(st.Name.Subject()); taken {
-			continue
-		}
-		r.mu.Lock()
-		if r.sessions[st.Name] == nil {
-			s := newSession(r, st, r.from(st))
-			r.sessions[st.Name] = s
-			r.running.Go(func() {
-				s.run(ctx)
-				r.forget(s)
-			})
-		}
-		r.mu.Unlock()
+		s := newSession(r, st)
+		s.from, s.epoch = r.from(st)
+		r.sessions[name] = s
+		r.running.Go(func() {
+			s.run(ctx)
+			r.forget(s)
+		})
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"natscast/internal/flv"
 	"natscast/internal/media"
 	"natscast/internal/recording"
+	"natscast/kv"
 )
 
 // recorder records into a directory until the test, or stop, ends it.
@@ -173,6 +174,83 @@ func TestPublisherRecords(t *testing.T) {
 	}
 }
 
+// What is sent faster than it plays, and ends before a recorder has come, is all recorded.
+func TestUploadIsRecorded(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newServer(t))
+	dir := t.TempDir()
+	r := n.record(t, RecorderConfig{Node: "a", Dir: dir, Grace: time.Second})
+	<-r.published.Ready()
+	<-r.recorded.Ready()
+	const uploads, groups = 5, 40
+	var want []string
+	for i := range groups {
+		want = append(want, fmt.Sprintf("K%d", i*1000), fmt.Sprintf("P%d", i*1000+40))
+	}
+	for i := range uploads {
+		sink, err := n.Ingest.Publish(t.Context(), media.Name(fmt.Sprintf("live/%d", i)), "test", "record")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.write(t, sink, want...)
+		if err := sink.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	n.holds(t, r, frames(uploads*groups*2), "all is written")
+	n.holds(t, r, active(0), "the recordings end")
+	got := filesBelow(t, dir)
+	for i := range uploads {
+		if file := got[fmt.Sprintf("live/%d.flv", i)]; file != strings.Join(want, " ") {
+			t.Errorf("%d: %s", i, file)
+		}
+	}
+}
+
+// A recording begins in what is stored where another one was left, or the stream has begun just now.
+func TestRecordFrom(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newServer(t))
+	var now time.Time
+	left := func(node string, since, published time.Duration) func(*Recorder) (time.Time, uint64) {
+		return func(r *Recorder) (time.Time, uint64) {
+			before := kv.Stream{Name: "live/cam", Node: node, Since: now.Add(-since)}
+			r.noteLeft([]kv.Change[kv.Stream]{{Before: before, Gone: true}})
+			return r.from(kv.Stream{Name: "live/cam", Since: now.Add(-published), Epoch: 7})
+		}
+	}
+	lease := n.store.Recordings.TTL() + leftMargin
+	for name, c := range map[string]struct {
+		from  func(*Recorder) (time.Time, uint64)
+		ago   time.Duration // 0 for what comes
+		epoch uint64
+	}{
+		"long published, never recorded": {from: func(r *Recorder) (time.Time, uint64) {
+			return r.from(kv.Stream{Name: "live/cam", Since: now.Add(-time.Hour), Epoch: 7})
+		}},
+		"new": {from: func(r *Recorder) (time.Time, uint64) {
+			return r.from(kv.Stream{Name: "live/cam", Since: now, Epoch: 7})
+		}, ago: newFor, epoch: 7},
+		"left by another node":                {from: left("b", time.Minute, time.Hour), ago: lease},
+		"left when this node was killed":      {from: left("a", time.Minute, time.Hour), ago: lease},
+		"ended by this node":                  {from: left("a", -time.Minute, time.Hour)},
+		"left by another node, and new again": {from: left("b", time.Minute, -time.Second), ago: newFor - time.Second, epoch: 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := NewRecorder(RecorderConfig{Node: "a", Dir: t.TempDir()}, n.bus, n.store, n.log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.dir.Close()
+			now = time.Now()
+			from, epoch := c.from(r)
+			if c.ago == 0 && !from.IsZero() || c.ago != 0 && now.Add(-c.ago).Sub(from).Abs() > time.Second || epoch != c.epoch {
+				t.Errorf("from %v, epoch %d", now.Sub(from), epoch)
+			}
+		})
+	}
+}
+
 // A publisher that does not ask for it ends what another one has begun.
 func TestPublisherDoesNotRecord(t *testing.T) {
 	t.Parallel()
@@ -307,6 +385,33 @@ func TestRecordingFails(t *testing.T) {
 	})
 	r.end()
 	if got := filesBelow(t, dir)["live/cam.flv"]; !strings.HasPrefix(got, "K0") {
+		t.Errorf("%q", got)
+	}
+}
+
+// What could not be written for a while is, where the store still has it.
+func TestRecordingIsFilled(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newServer(t))
+	dir := t.TempDir()
+	r := n.record(t, RecorderConfig{Node: "a", Dir: dir}, "**")
+	sink := n.publish(t, "live/cam", "K0", "P40")
+	n.holds(t, r, frames(2), "it is written")
+	r.mu.Lock()
+	s := r.sessions["live/cam"]
+	r.mu.Unlock()
+	s.queue.mu.Lock()
+	s.queue.max = 0 // nothing fits
+	s.queue.mu.Unlock()
+	n.write(t, sink, "P80", "K1000", "P1040")
+	n.holds(t, r, func(s RecorderStats) bool { return s.Dropped >= 3 }, "it is dropped")
+	s.queue.mu.Lock()
+	s.queue.max = maxQueue
+	s.queue.mu.Unlock()
+	n.write(t, sink, "K2000", "P2040")
+	n.holds(t, r, frames(7), "all is written")
+	r.end()
+	if got := filesBelow(t, dir)["live/cam.flv"]; got != "K0 P40 P80 K1000 P1040 K2000 P2040" {
 		t.Errorf("%q", got)
 	}
 }

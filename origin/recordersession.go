@@ -21,8 +21,12 @@ const (
 	presenceInterval = 250 * time.Millisecond
 	// leastGrace lets the last chunks come, which may be later than the news that their publisher has gone.
 	leastGrace = 500 * time.Millisecond
-	// catchUpTimeout bounds the reading of what is stored, while what comes waits.
-	catchUpTimeout = 10 * time.Second
+	// fillTimeout bounds the reading of what is stored, while what comes waits.
+	fillTimeout = 10 * time.Second
+	// The store may be a little behind what comes: what is not there yet is read again after a while, some times. What is not to be had is not asked for soon.
+	fillRetry, fillTries, fillPause = 100 * time.Millisecond, 5, 10 * time.Second
+	// fillMargin is how much earlier than it came a chunk may have been stored, by clocks that differ.
+	fillMargin = 2 * time.Second
 )
 
 // session records one stream, from its first keyframe on until it has ended.
@@ -30,13 +34,17 @@ type session struct {
 	// Static.
 	recorder *Recorder
 	stream   kv.Stream // as it was when the session began
-	from     time.Time // when another recorder may have left off, zero for none
+	from     time.Time // where to begin in what is stored; zero for what comes
+	epoch    uint64    // nothing older than this is taken from the store
 	log      *slog.Logger
 	queue    *ChunkQueue
+	begun    chan struct{} // closed when it has what was there at first
 
 	// Owned by write.
 	recording *recording.Recording
 	tape      *Tape
+	heard     time.Time // when the newest chunk came
+	fills     time.Time // when the store may be asked again
 	retry     time.Time // after a file failed: when to try another one
 
 	mu     sync.Mutex // guards what follows
@@ -44,8 +52,10 @@ type session struct {
 	counts RecorderStats
 }
 
-func newSession(r *Recorder, st kv.Stream, from time.Time) *session {
-	s := &session{recorder: r, stream: st, from: from, log: r.log.With("stream", st.Name), queue: NewChunkQueue()}
+func newSession(r *Recorder, st kv.Stream) *session {
+	s := &session{
+		recorder: r, stream: st, log: r.log.With("stream", st.Name), queue: NewChunkQueue(), begun: make(chan struct{}),
+	}
 	s.recording = recording.New(recording.Config{
 		Format:      r.config.Format,
 		MaxDuration: r.config.MaxDuration,
@@ -95,7 +105,6 @@ func (s *session) run(ctx context.Context) {
 			cancel()
 		})
 	}
-	s.catchUp(within)
 	s.write(within)
 	cancel()
 	running.Wait()
@@ -112,6 +121,11 @@ func (s *session) keep(ctx context.Context, lease *kv.Lease) {
 
 // awaitEnd waits until the stream has had no publisher for the grace time, or one who does not want it to be recorded.
 func (s *session) awaitEnd(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-s.begun:
+	}
 	tick := time.NewTicker(presenceInterval)
 	defer tick.Stop()
 	seen := time.Now()
@@ -133,46 +147,29 @@ func (s *session) awaitEnd(ctx context.Context) {
 	}
 }
 
-// catchUp writes what is stored from where another recorder may have left off. What it has read comes again from the queue, and is
-// passed over there.
-func (s *session) catchUp(ctx context.Context) {
-	if s.from.IsZero() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
-	defer cancel()
-	b, name := s.recorder.bus, s.stream.Name
-	mark, err := b.FindTime(ctx, name, s.from)
-	for err == nil && mark != (bus.Mark{}) {
-		var gop bus.GOP
-		if gop, err = b.ReadGOP(ctx, name, mark); err != nil {
-			break
-		}
-		for _, c := range gop.Chunks {
-			s.put(c, gop.Stored.Add(time.Duration(media.Since(gop.Chunks[0].DTS, c.DTS))*time.Millisecond))
-		}
-		mark = gop.Next
-	}
-	if err != nil && ctx.Err() == nil {
-		s.log.Warn("what another recorder has left is not to be had", "err", err)
-	}
-}
-
 // put writes a chunk, unless a file has failed lately.
 func (s *session) put(c bus.Chunk, at time.Time) {
 	if time.Now().Before(s.retry) {
 		s.count(func(n *RecorderStats) { n.Dropped++ })
 		return
 	}
+	s.heard = at
 	s.note(s.tape.Put(c, at))
 }
 
-// write writes what comes until ctx ends, and then what has come.
+// write writes what was there at first, what comes until ctx ends, and then what has come.
 func (s *session) write(ctx context.Context) {
-	for {
-		c, at, ok := s.queue.Pop(ctx, quiet)
+	c, at, ok := s.queue.Pop(ctx, quiet)
+	if !s.from.IsZero() {
+		s.fill(ctx, s.from, c)
+	}
+	close(s.begun)
+	for ; ; c, at, ok = s.queue.Pop(ctx, quiet) {
 		switch {
 		case ok:
+			if !s.heard.IsZero() && s.tape.Misses(c) && time.Now().After(s.fills) {
+				s.fill(ctx, s.heard.Add(-fillMargin), c)
+			}
 			s.put(c, at)
 		case ctx.Err() != nil:
 			return
@@ -180,6 +177,55 @@ func (s *session) write(ctx context.Context) {
 			s.note(s.recording.Pause())
 		}
 	}
+}
+
+// fill writes what is stored, from a time on and before a chunk that has come, or all when none has.
+func (s *session) fill(ctx context.Context, from time.Time, before bus.Chunk) {
+	ctx, cancel := context.WithTimeout(ctx, fillTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := s.copy(ctx, from, before.Position)
+		switch {
+		case err != nil && !errors.Is(err, bus.ErrNoHistory) && ctx.Err() == nil:
+			s.log.Warn("what is missing is not to be had", "err", err)
+		case err == nil && !s.tape.Misses(before):
+			return
+		}
+		if err != nil || try == fillTries || ctx.Err() != nil {
+			s.fills = time.Now().Add(fillPause)
+			return
+		}
+		wait(ctx, fillRetry)
+	}
+}
+
+// copy writes what is stored from a time on, before a position unless that is zero.
+func (s *session) copy(ctx context.Context, from time.Time, before bus.Position) error {
+	b, name := s.recorder.bus, s.stream.Name
+	mark, err := b.FindTime(ctx, name, from)
+	for err == nil && mark != (bus.Mark{}) {
+		var gop bus.GOP
+		if gop, err = b.ReadGOP(ctx, name, mark); err != nil {
+			break
+		}
+		for _, c := range gop.Chunks {
+			if before != (bus.Position{}) && !c.Less(before) {
+				return nil
+			}
+			if c.Epoch >= s.epoch {
+				s.put(c, earlier(time.Now(), gop.Stored.Add(time.Duration(media.Since(gop.Chunks[0].DTS, c.DTS))*time.Millisecond)))
+			}
+		}
+		mark = gop.Next
+	}
+	return err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // note counts, and gives up the file for a while if that has failed.

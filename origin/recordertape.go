@@ -55,6 +55,11 @@ func (t *Tape) Put(c bus.Chunk, at time.Time) error {
 	return t.recording.Write(t.frames, c.Key, at)
 }
 
+// Misses says that there should be something between what was put last and a chunk.
+func (t *Tape) Misses(c bus.Chunk) bool {
+	return t.last.Less(c.Position) && c.Seq > 1 && (c.Epoch != t.last.Epoch || c.Seq > t.last.Seq+1)
+}
+
 // read takes a chunk apart, with its times on the timeline.
 func (t *Tape) read(c bus.Chunk, at time.Time) error {
 	shift := t.line.Set(c.DTS, at)
