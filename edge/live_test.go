@@ -10,7 +10,9 @@ import (
 
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/client"
+	"natscast/internal/rtmp/message"
 )
 
 func expect(t *testing.T, conn *client.Conn, want ...media.Frame) {
@@ -133,6 +135,35 @@ func TestPublisherNodeDies(t *testing.T) {
 	var end *client.EndError
 	if f, err := player.Read(); !errors.As(err, &end) {
 		t.Fatalf("read %v, %v; want the end of the stream", f, err)
+	}
+}
+
+// An encoder that sends a file as fast as it can, reads no answers and closes the connection at its end: all of the file is published.
+func TestPublisherLeavesAtOnce(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, Config{})
+	for i := range 20 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			name := fmt.Sprintf("upload-%d", i)
+			player := play(t, n.url("live/"+name))
+			r := connectRaw(t, n, "live")
+			r.createStream(2, 1)
+			r.send(message.WindowAckSize(1))
+			r.command(1, "publish", 0, nil, name)
+			r.status(1, "NetStream.Publish.Start")
+			frames := []media.Frame{avcHeader(), keyframe(0)}
+			for at := range uint32(99) {
+				frames = append(frames, padded(interframe(40+at*40), 1000))
+			}
+			var file []byte
+			for _, f := range frames {
+				file = chunk.Append(file, chunk.Message{ChunkStreamID: 6, Type: uint8(f.Kind), Timestamp: f.DTS, StreamID: 1, Payload: f.Payload}, chunk.DefaultSize)
+			}
+			r.write(file)
+			r.conn.Close()
+			expect(t, player, frames...)
+		})
 	}
 }
 

@@ -142,7 +142,7 @@ func (o *outbox) flushLocked() {
 			go o.awaitSocket()
 		case syscall.EINTR:
 		default:
-			o.fail(errno)
+			o.broken(errno)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (o *outbox) awaitSocket() {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		o.fail(errStuck)
 	default:
-		o.fail(err)
+		o.broken(err)
 	}
 }
 
@@ -209,9 +209,24 @@ func (o *outbox) abort(err error) {
 
 // fail ends the connection: the client's reader wakes with an error. The caller holds mu.
 func (o *outbox) fail(err error) {
+	o.lose(err)
+	o.conn.Close()
+}
+
+// broken takes the error of a write. When the client has closed the connection, what it has sent before, maybe the last seconds of a file, is still to be
+// read, and its reader comes to the end by itself: to close would throw that away. The caller holds mu.
+func (o *outbox) broken(err error) {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		o.lose(err)
+		return
+	}
+	o.fail(err)
+}
+
+// lose sends nothing more, for a reason.
+func (o *outbox) lose(err error) {
 	if o.err == nil {
 		o.err = err
-		o.conn.Close()
 	}
 	o.batch, o.control = nil, nil
 }
@@ -244,6 +259,13 @@ func (o *outbox) remove(p *player) {
 	if p.timed != nil {
 		p.timed.release()
 	}
+}
+
+// hasInput says that the client has sent something that is not read yet, as far as can be told.
+func (o *outbox) hasInput() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.tls == nil && o.err == nil && unread(o.fd) > 0
 }
 
 // title returns the static stream that a player plays.

@@ -174,9 +174,11 @@ func (s *session) extendDeadline() {
 	}
 }
 
-// acknowledge tells the client what has been received, each half of its window (5.4.3).
+// acknowledge tells the client what has been received, each half of its window (5.4.3), but not while more is there to be read: who waits for the
+// acknowledgement sends nothing more, and whoever has closed the connection, at the end of a file that it sent as fast as it could, loses what is still on its way
+// when the node sends something.
 func (s *session) acknowledge() {
-	if n := s.in.BytesRead(); n-s.acked >= s.ackWindow/2 {
+	if n := s.in.BytesRead(); n-s.acked >= s.ackWindow/2 && !s.out.hasInput() {
 		s.acked = n
 		s.send(message.Acknowledgement(n))
 	}

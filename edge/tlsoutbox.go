@@ -65,7 +65,7 @@ func (o *outbox) wrote(n int, err error) (batch [][]byte, more bool) {
 		err = errStuck
 	}
 	if err != nil {
-		o.fail(err)
+		o.broken(err)
 	}
 	o.busy = err == nil && o.gather()
 	return o.batch, o.busy

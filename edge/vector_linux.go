@@ -45,3 +45,12 @@ func offer(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
 	clear(v.iov) // the log may let go of the pieces
 	return int(n), errno
 }
+
+// unread is how many bytes a socket has received that were not read.
+func unread(fd uintptr) int {
+	n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -14,3 +14,6 @@ func offer(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
 	errors.As(err, &errno)
 	return max(n, 0), errno
 }
+
+// unread is 0 where that cannot be told.
+func unread(uintptr) int { return 0 }
