@@ -104,9 +104,11 @@ func (a *audio) readAAC(b []byte) {
 }
 
 // signalsSBR says whether the extension that old decoders do not see (1.6.6.1)
-// turns AAC-LC into HE-AAC: 11 bits of sync, the object type 5, sbrPresentFlag.
+// turns AAC-LC into HE-AAC: 11 bits of sync, the object type 5, sbrPresentFlag. It
+// is there behind a rate that is an index, not one of 24 bits.
 func signalsSBR(b []byte) bool {
-	return len(b) >= 5 && b[2] == 0x56 && b[3] == 0xe5 && b[4]&0x80 != 0
+	const explicitRate = 15
+	return len(b) >= 5 && b[0]&7<<1|b[1]>>7 != explicitRate && b[2] == 0x56 && b[3] == 0xe5 && b[4]&0x80 != 0
 }
 
 // readFLAC reads STREAMINFO (RFC 9639, 8.2), which may follow the marker of the

@@ -75,7 +75,7 @@ func FuzzVP9Keyframe(f *testing.F) { fuzzHeader(f, keyframe(vp09), vp9Key, vp9Ke
 func FuzzVP8Keyframe(f *testing.F) { fuzzHeader(f, keyframe(vp08), vp8Key) }
 
 func FuzzAAC(f *testing.F) {
-	fuzzHeader(f, audioHeader(mp4a), aacStereo, aac51, "2b118800", "131056e598", "eb098800", "f94840")
+	fuzzHeader(f, audioHeader(mp4a), aacStereo, aac51, "2b118800", "131056e598", "eb098800", "f94840", "17c356e598")
 }
 func FuzzOpus(f *testing.F) { fuzzHeader(f, audioHeader(opusCode), opusStereo, opus51) }
 func FuzzFLAC(f *testing.F) { fuzzHeader(f, audioHeader(flacCode), flacHead, flacHead[16:]) }
