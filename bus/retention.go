@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"hash/fnv"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +14,7 @@ import (
 
 // Class is how long some streams are kept, in shards of their own.
 type Class struct {
-	// Pattern of the names of the streams. In an element of it * stands for any characters but the slash, ? for one,
-	// [a-z] for one of a range; ** is any number of elements.
+	// Pattern of the names of the streams: a [media.Pattern].
 	Pattern string
 	// Retention is how long a chunk is stored.
 	Retention time.Duration
@@ -103,14 +101,9 @@ func checkClasses(classes []Class) ([]Class, error) {
 	return classes, nil
 }
 
-func validPattern(pattern string) bool {
-	elements := strings.Split(pattern, "/")
-	for _, e := range elements {
-		if _, err := path.Match(e, ""); err != nil || e == "" {
-			return false
-		}
-	}
-	return len(elements) > 1 || pattern == "**"
+func validPattern(text string) bool {
+	p, err := media.ParsePattern(text)
+	return err == nil && (len(p) > 1 || text == "**")
 }
 
 // token of the class in the names of its shards. It depends on the pattern alone, not on other classes, nor on the
@@ -147,24 +140,10 @@ func (o *Options) classes() []Class {
 // classOf returns the class of a stream.
 func (o *Options) classOf(name media.Name) Class {
 	classes := o.classes()
-	elements := strings.Split(string(name), "/")
 	for _, c := range classes[:len(classes)-1] {
-		if matches(strings.Split(c.Pattern, "/"), elements) {
+		if p, err := media.ParsePattern(c.Pattern); err == nil && p.Matches(name) {
 			return c
 		}
 	}
 	return classes[len(classes)-1]
-}
-
-func matches(pattern, name []string) bool {
-	switch {
-	case len(pattern) == 0:
-		return len(name) == 0
-	case pattern[0] == "**":
-		return matches(pattern[1:], name) || len(name) > 0 && matches(pattern, name[1:])
-	case len(name) == 0:
-		return false
-	}
-	ok, err := path.Match(pattern[0], name[0])
-	return ok && err == nil && matches(pattern[1:], name[1:])
 }

@@ -34,7 +34,7 @@ type RecorderConfig struct {
 	// Dir is below which the files are.
 	Dir string
 	// Patterns of the streams to record, beside those whose publisher asks for it.
-	Patterns []recording.Pattern
+	Patterns []media.Pattern
 	Template recording.Template
 	Format   recording.Format
 	// A file ends at the first keyframe after MaxDuration or MaxBytes, 0 for no bound.
@@ -212,7 +212,7 @@ func (r *Recorder) wants(st kv.Stream) bool {
 		return false
 	}
 	return st.Record != "" ||
-		slices.ContainsFunc(r.config.Patterns, func(p recording.Pattern) bool { return p.Matches(st.Name) })
+		slices.ContainsFunc(r.config.Patterns, func(p media.Pattern) bool { return p.Matches(st.Name) })
 }
 
 func (r *Recorder) forget(s *session) {

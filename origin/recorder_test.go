@@ -29,7 +29,7 @@ type recorder struct {
 func (n *node) record(t *testing.T, config RecorderConfig, patterns ...string) *recorder {
 	t.Helper()
 	for _, text := range patterns {
-		p, err := recording.ParsePattern(text)
+		p, err := media.ParsePattern(text)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/media"
 	"natscast/internal/recording"
 	"natscast/origin"
 )
@@ -37,7 +38,7 @@ func recorderFrom(c *cli.Context, home string) (*origin.RecorderConfig, error) {
 		return nil, usageError("--record: where to? give --record-dir DIR")
 	}
 	for _, text := range c.StringSlice("record") {
-		p, err := recording.ParsePattern(text)
+		p, err := media.ParsePattern(text)
 		if err != nil {
 			return nil, usageError("--record: %w", err)
 		}

@@ -1,4 +1,4 @@
-package recording
+package media
 
 import (
 	"errors"
@@ -6,11 +6,9 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"natscast/internal/media"
 )
 
-// ErrPattern says that a pattern over stream names is not one.
+// ErrPattern says that a text is no [Pattern].
 var ErrPattern = errors.New("bad stream pattern")
 
 // Pattern matches stream names: an element of it matches one of the name as a shell does ("*", "?", "[a-z]"), and "**"
@@ -30,7 +28,7 @@ func ParsePattern(text string) (Pattern, error) {
 }
 
 // Matches says whether the pattern matches a name.
-func (p Pattern) Matches(name media.Name) bool {
+func (p Pattern) Matches(name Name) bool {
 	return matches(p, strings.Split(string(name), "/"))
 }
 

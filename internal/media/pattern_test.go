@@ -1,11 +1,9 @@
-package recording
+package media
 
 import (
 	"errors"
 	"strings"
 	"testing"
-
-	"natscast/internal/media"
 )
 
 func TestPattern(t *testing.T) {
@@ -32,7 +30,7 @@ func TestPattern(t *testing.T) {
 		}
 		for name := range strings.FieldsSeq(names) {
 			name, not := strings.CutPrefix(name, "!")
-			if p.Matches(media.Name(name)) == not {
+			if p.Matches(Name(name)) == not {
 				t.Errorf("%q matches %q: %v", pattern, name, not)
 			}
 		}
