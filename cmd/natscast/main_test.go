@@ -98,7 +98,7 @@ func TestFailures(t *testing.T) {
 		{"edge --rtmp 127.0.0.1:0 --creds /nowhere/user.creds", []string{"--creds", "/nowhere/user.creds"}},
 		{"edge --rtmp 127.0.0.1:0 --nkey /nowhere/seed", []string{"--nkey /nowhere/seed"}},
 		{"publish /nowhere/film.flv rtmp://127.0.0.1:1/live/x", []string{"/nowhere/film.flv"}},
-		{"publish rtmp://127.0.0.1:1/live/x", []string{"rtmp://127.0.0.1:1/live/x", "refused"}},
+		{"publish rtmp://127.0.0.1:1/live/x", []string{"rtmp://127.0.0.1:1/live", "refused"}},
 		{"publish live/x", []string{"live/x", "rtmp://"}},
 		{"publish --fps 1000 rtmp://127.0.0.1:1/live/x", []string{"1000"}},
 		{"play rtmp://127.0.0.1:1/live/x", []string{"127.0.0.1:1", "refused"}},

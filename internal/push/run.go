@@ -1,7 +1,6 @@
 package push
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,12 +74,16 @@ func dial(ctx context.Context, url string) (*client.Conn, error) {
 	conn, err := client.Dial(life, url)
 	if err != nil {
 		end()
-		return nil, fmt.Errorf("publish to %s: %w", url, err)
+		return nil, err // which says where, as the next one
 	}
-	if err := conn.Publish(ctx); err != nil || !stop() {
+	err = conn.Publish(ctx)
+	if err == nil && !stop() {
+		err = fmt.Errorf("publish to %s: %w", url, ctx.Err())
+	}
+	if err != nil {
 		end()
 		conn.Close()
-		return nil, fmt.Errorf("publish to %s: %w", url, cmp.Or(err, ctx.Err()))
+		return nil, err
 	}
 	context.AfterFunc(ctx, func() { time.AfterFunc(farewell, end) })
 	return conn, nil

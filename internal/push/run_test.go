@@ -150,8 +150,8 @@ func TestRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, code := range test.refusals {
-				if !strings.Contains(err.Error(), code) || strings.Contains(err.Error(), "\n") {
-					t.Errorf("%q does not say %s in one line", err, code)
+				if text := err.Error(); !strings.Contains(text, code) || strings.Contains(text, "\n") || strings.Count(text, "rtmp://") != 1 {
+					t.Errorf("%q does not say %s in one line, with the URL once", text, code)
 				}
 			}
 		})

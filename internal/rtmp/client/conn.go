@@ -90,7 +90,7 @@ func dialTarget(ctx context.Context, t target, config *tls.Config) (*Conn, error
 	dialer := net.Dialer{Timeout: stepTimeout}
 	tcp, err := dialer.DialContext(ctx, "tcp", t.address)
 	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", t.address, err)
+		return nil, fmt.Errorf("connect to %s: %w", t.tcURL, err)
 	}
 	c := &Conn{target: t, socket: tcp.(*net.TCPConn), life: ctx}
 	if t.secure {
