@@ -152,17 +152,21 @@ func TestPublisherLeavesAtOnce(t *testing.T) {
 			r.send(message.WindowAckSize(1))
 			r.command(1, "publish", 0, nil, name)
 			r.status(1, "NetStream.Publish.Start")
-			frames := []media.Frame{avcHeader(), keyframe(0)}
+			begin, rest := []media.Frame{avcHeader(), keyframe(0)}, []media.Frame{}
 			for at := range uint32(99) {
-				frames = append(frames, padded(interframe(40+at*40), 1000))
+				rest = append(rest, padded(interframe(40+at*40), 1000))
 			}
-			var file []byte
-			for _, f := range frames {
-				file = chunk.Append(file, chunk.Message{ChunkStreamID: 6, Type: uint8(f.Kind), Timestamp: f.DTS, StreamID: 1, Payload: f.Payload}, chunk.DefaultSize)
+			wire := func(frames []media.Frame) (b []byte) {
+				for _, f := range frames {
+					b = chunk.Append(b, chunk.Message{ChunkStreamID: 6, Type: uint8(f.Kind), Timestamp: f.DTS, StreamID: 1, Payload: f.Payload}, chunk.DefaultSize)
+				}
+				return b
 			}
-			r.write(file)
+			r.write(wire(begin))
+			expect(t, player, begin...)
+			r.write(wire(rest))
 			r.conn.Close()
-			expect(t, player, frames...)
+			expect(t, player, rest...)
 		})
 	}
 }

@@ -244,6 +244,12 @@ func TestStoreIsGone(t *testing.T) {
 	if now.Epoch <= before.Epoch {
 		t.Errorf("epoch %d after %d", now.Epoch, before.Epoch)
 	}
+	eventually.True(t, "the next keyframe goes there", func() bool {
+		p := sink.(*publication)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.next != nil
+	})
 	n.write(t, sink, "P80", "K120", "P160")
 	eventually.True(t, "all is seen", v.has(5))
 	v.expect(t, "*K0", "P40", "P80", "*K120", "P160")
