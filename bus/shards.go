@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -13,14 +12,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natscast/internal/media"
+	"natscast/internal/provision"
 )
 
-const (
-	provisionTimeout = 20 * time.Second
-	provisionRetry   = 200 * time.Millisecond
-	// listFor is how long a list of the shards counts.
-	listFor = 10 * time.Second
-)
+// listFor is how long a list of the shards counts.
+const listFor = 10 * time.Second
 
 func streamName(shard string) string { return "LIVE_" + shard }
 
@@ -54,11 +50,9 @@ func (b *Bus) allShards(ctx context.Context) []string {
 }
 
 // Provision creates the shards, or updates them to the options. Any number of
-// nodes may do it at once, while the servers are still starting: it tries again
+// nodes may do it at once, while the servers are still starting: it tries each one again
 // for up to 20 seconds. Later it is repeated whenever the connection comes back.
 func (b *Bus) Provision(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
-	defer cancel()
 	for _, class := range b.options.classes() {
 		for _, shard := range class.shards(b.options.Shards) {
 			if err := b.provision(ctx, b.shardConfig(shard, class)); err != nil {
@@ -98,47 +92,10 @@ func (b *Bus) shardConfig(shard string, class Class) jetstream.StreamConfig {
 }
 
 func (b *Bus) provision(ctx context.Context, c jetstream.StreamConfig) error {
-	for {
-		err := b.createOrUpdate(ctx, c)
-		if err == nil || permanent(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w (%w)", err, ctx.Err())
-		case <-time.After(provisionRetry):
-		}
-	}
-}
-
-// createOrUpdate tries once. A request that the servers lose while they elect a
-// leader is not waited for until ctx ends.
-func (b *Bus) createOrUpdate(ctx context.Context, c jetstream.StreamConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	_, err := b.js.CreateOrUpdateStream(ctx, c)
-	return err
-}
-
-// permanent says that another try cannot succeed. Everything else may be a race
-// with another node, or a cluster that is still electing its leader.
-func permanent(err error) bool {
-	const (
-		replicasNeedCluster = 10074
-		invalidConfig       = 10052
-		notEnabled          = 10039
-		memoryExceeded      = 10028
-		storageExceeded     = 10047
-	)
-	var api *jetstream.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	switch api.ErrorCode {
-	case replicasNeedCluster, invalidConfig, notEnabled, memoryExceeded, storageExceeded:
-		return true
-	}
-	return false
+	return provision.Try(ctx, func(ctx context.Context) error {
+		_, err := b.js.CreateOrUpdateStream(ctx, c)
+		return err
+	})
 }
 
 // PickShard picks the shard for a stream that begins: among the healthy shards of its class,

@@ -301,7 +301,7 @@ func (o *Objects) load(ctx context.Context, name media.Name) (*State, error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(provisionRetry):
+		case <-time.After(storeRetry):
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (o *Objects) store(ctx context.Context, messages []*nats.Msg, id string, ba
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(provisionRetry):
+		case <-time.After(storeRetry):
 		}
 	}
 }

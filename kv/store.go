@@ -5,11 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/internal/provision"
 )
 
 // Errors of the store.
@@ -49,9 +50,9 @@ func (o Options) withDefaults() (Options, error) {
 }
 
 const (
-	requestTimeout   = 2 * time.Second
-	provisionTimeout = 20 * time.Second
-	provisionRetry   = 200 * time.Millisecond
+	requestTimeout = 2 * time.Second
+	// storeRetry is how soon the store is asked again that was not ready.
+	storeRetry = 200 * time.Millisecond
 	// leaseRetry is how soon a lease is renewed again when the store did not answer.
 	leaseRetry = 500 * time.Millisecond
 	// acquireTries bounds how often a name is tried that changes all the time.
@@ -82,15 +83,13 @@ type Store struct {
 }
 
 // Open provisions the buckets. Any number of nodes may do it at once, while the
-// servers are still starting: it tries again for up to 20 seconds. The connection
+// servers are still starting: it tries each one again for up to 20 seconds. The connection
 // stays the caller's.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
-	defer cancel()
 	return newStore(ctx, nc, o, func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
 		return openBucket(ctx, js, o, name, description)
 	})
@@ -146,21 +145,18 @@ func newStore(ctx context.Context, nc *nats.Conn, o Options, open func(js jetstr
 	}, nil
 }
 
-func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, description string) (jetstream.KeyValue, error) {
-	for {
-		bucket, err := provision(ctx, js, bucketConfig(o, name, description))
-		if err == nil {
-			return bucket, nil
+func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, description string) (bucket jetstream.KeyValue, err error) {
+	err = provision.Try(ctx, func(ctx context.Context) error {
+		if _, err := js.CreateOrUpdateStream(ctx, bucketConfig(o, name, description)); err != nil {
+			return err
 		}
-		if permanent(err) {
-			return nil, fmt.Errorf("bucket %s: %w", name, err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("bucket %s: %w (%w)", name, err, ctx.Err())
-		case <-time.After(provisionRetry):
-		}
+		bucket, err = js.KeyValue(ctx, name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
+	return bucket, nil
 }
 
 // bucketConfig is the JetStream stream below a bucket. Package jetstream makes the same of a bucket's configuration, which cannot
@@ -189,35 +185,4 @@ func bucketConfig(o Options, name, description string) jetstream.StreamConfig {
 		c.Storage = jetstream.MemoryStorage
 	}
 	return c
-}
-
-// provision tries once. A request that the servers lose while they elect a
-// leader is not waited for until ctx ends.
-func provision(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (jetstream.KeyValue, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	if _, err := js.CreateOrUpdateStream(ctx, c); err != nil {
-		return nil, err
-	}
-	return js.KeyValue(ctx, strings.TrimPrefix(c.Name, "KV_"))
-}
-
-// permanent says that another try cannot succeed. Everything else may be a race
-// with another node, or a cluster that is still electing its leader.
-func permanent(err error) bool {
-	const (
-		memoryExceeded      = 10028
-		storageExceeded     = 10047
-		invalidConfig       = 10052
-		replicasNeedCluster = 10074
-	)
-	var api *jetstream.APIError
-	if !errors.As(err, &api) {
-		return errors.Is(err, nats.ErrConnectionClosed)
-	}
-	switch api.ErrorCode {
-	case memoryExceeded, storageExceeded, invalidConfig, replicasNeedCluster:
-		return true
-	}
-	return false
 }
