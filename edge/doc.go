@@ -15,6 +15,9 @@
 // writes larger before it makes them late. TLS cannot write without waiting: there, a
 // goroutine does the writing while there is something to send, and nobody waits for it.
 //
+// Most clients only listen. One that has said nothing for a moment has no goroutine, whose stack would be most of what it takes, and no buffer to read into:
+// the [lounge] awaits input of all of them, and their sessions go on when there is some.
+//
 // A cursor that falls out of the log jumps to the newest keyframe, codec headers
 // first, and what it missed is counted. A client whose socket takes nothing for ten
 // seconds is closed.

@@ -83,6 +83,7 @@ type Edge struct {
 	running  sync.WaitGroup // hubs and workers
 	hubCtx   context.Context
 	segments *segments
+	lounge   *lounge       // nil where there is none
 	sessions atomic.Uint64 // numbers the connections
 }
 
@@ -128,6 +129,10 @@ func (e *Edge) Objects() *objects.Registry { return e.objects }
 // until every session has ended. The clients of a [NewTLSListener] speak RTMPS. When one of
 // the listeners fails, so does Serve. An edge serves once.
 func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
+	var err error
+	if e.lounge, err = newLounge(); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
 	hubCtx, stopHubs := context.WithCancel(context.Background())
 	e.hubCtx = hubCtx
 	e.segments = newSegments(hubCtx, e.config.SegmentCache)
@@ -136,6 +141,11 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 		e.running.Go(func() { w.runTimed(hubCtx) })
 	}
 	e.running.Go(func() { e.reportHeat(hubCtx) })
+	e.running.Go(func() {
+		if err := e.lounge.run(hubCtx); err != nil {
+			e.log.Error("silent clients keep their goroutines from now on", "err", err)
+		}
+	})
 	// The hubs and the objects outlive the sessions, which say goodbye through them.
 	defer e.segments.running.Wait()
 	defer e.running.Wait()
@@ -152,7 +162,6 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	for _, ln := range listeners {
 		go func() { ended <- e.accept(ctx, ln) }()
 	}
-	var err error
 	for range listeners {
 		err = errors.Join(err, <-ended)
 		cancel()
@@ -176,7 +185,8 @@ func (e *Edge) accept(ctx context.Context, ln net.Listener) error {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
-			e.serving.Go(func() { e.serveConn(ctx, conn, (*session).run) })
+			e.serving.Add(1)
+			go e.serveConn(ctx, conn, (*session).beginRTMP)
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed) && e.isDraining():

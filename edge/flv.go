@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -56,14 +57,11 @@ func (e *Edge) Play(w http.ResponseWriter, r *http.Request, stream media.Name) e
 	}
 	header, software := w.Header().Clone(), clip(r.UserAgent())
 	// The server's goroutine, which goes, has larger buffers than the session.
-	go func() {
-		defer e.serving.Done()
-		e.serveConn(ctx, conn, func(s *session) error { return s.runFLV(stream, request, software, header) })
-	}()
+	go e.serveConn(ctx, conn, func(s *session) error { return s.beginFLV(stream, request, software, header) })
 	return nil
 }
 
-// admit enters a session that does not come from a listener: it calls serving.Done, and ends with ctx.
+// admit enters a session that does not come from a listener, for serveConn; it ends with ctx.
 func (e *Edge) admit() (ctx context.Context, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -77,9 +75,8 @@ func (e *Edge) admit() (ctx context.Context, err error) {
 	return e.clientCtx, nil
 }
 
-// runFLV serves a client over HTTP until it leaves. What else it says is ignored.
-func (s *session) runFLV(name media.Name, request playRequest, software string, header http.Header) (err error) {
-	defer func() { err = s.close(err) }()
+// beginFLV serves a client over HTTP until it leaves. What else it says is ignored.
+func (s *session) beginFLV(name media.Name, request playRequest, software string, header http.Header) error {
 	s.app, _, _ = strings.Cut(string(name), "/")
 	s.client = software
 	s.log = s.log.With("app", s.app, "software", software)
@@ -92,16 +89,27 @@ func (s *session) runFLV(name media.Name, request playRequest, software string, 
 	}
 	p.flv, p.told, p.answer = true, false, header
 	s.begin(st, p, request, nil)
+	s.listen = s.ignore
+	return errSilent
+}
+
+// ignore reads what the client says, until it leaves or is silent for a moment.
+func (s *session) ignore() error {
+	s.conn.SetReadDeadline(time.Now().Add(restAfter))
 	ignored := make([]byte, 64)
 	for {
-		if _, err := s.conn.Read(ignored); err != nil {
+		_, err := s.conn.Read(ignored)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return errSilent
+		case err != nil:
 			return err
 		}
 	}
 }
 
-// beginFLV returns what is sent before e, the first entry: HTTP's header and FLV's.
-func (p *player) beginFLV(e *entry) []byte {
+// startFLV returns what is sent before e, the first entry: HTTP's header and FLV's.
+func (p *player) startFLV(e *entry) []byte {
 	audio, video := p.kinds(e)
 	p.answer.Set("Content-Type", "video/x-flv")
 	return answer(p.answer, http.StatusOK, -1, flv.Header(audio, video))

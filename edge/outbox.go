@@ -32,7 +32,8 @@ var (
 // outbox is the outgoing half of a client's connection. It sends whole RTMP messages:
 // control messages first, then what its players' cursors find. Any goroutine may flush
 // it; nobody waits for a slow client but one goroutine of the outbox's own: without TLS
-// that awaits the full socket, with TLS it does all the writing.
+// that awaits the full socket, with TLS it does all the writing. While the client says nothing, the outbox
+// holds its session too.
 //
 // A pass over thousands of clients waits for memory more than it computes, so what a flush
 // needs comes first, and lies together.
@@ -46,6 +47,8 @@ type outbox struct {
 	batch   [][]byte // begun and not yet taken by the kernel; aliases immutable bytes
 	store   [][]byte // the array behind batch
 	sent    uint64   // bytes, before encryption
+	resume  func()   // goes on with a session whose client rests; nil while it has a goroutine
+	lounge  *lounge  // where it rests
 
 	onePlayer [1]*player // the first array of players
 	onePiece  [1][]byte  // the first array of store
@@ -210,7 +213,40 @@ func (o *outbox) abort(err error) {
 // fail ends the connection: the client's reader wakes with an error. The caller holds mu.
 func (o *outbox) fail(err error) {
 	o.lose(err)
+	if o.resume != nil {
+		o.lounge.leave(o.fd)
+		o.wakeLocked()
+	}
 	o.conn.Close()
+}
+
+// rest has resume called, by a goroutine of its own, when the client says something or is gone. It reports whether that can be
+// had; then the session is no longer the caller's.
+func (o *outbox) rest(l *lounge, resume func()) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.mayRest(l) || o.err != nil || !l.enter(o.fd, o) {
+		return false
+	}
+	o.lounge, o.resume = l, resume
+	return true
+}
+
+// mayRest says that the outbox can tell when the client says something. Bytes of TLS need not be anything said.
+func (o *outbox) mayRest(l *lounge) bool { return l != nil && o.tls == nil }
+
+// wake goes on with a session whose client rests.
+func (o *outbox) wake() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wakeLocked()
+}
+
+func (o *outbox) wakeLocked() {
+	if o.resume != nil {
+		go o.resume()
+		o.resume = nil
+	}
 }
 
 // broken takes the error of a write. When the client has closed the connection, what it has sent before, maybe the last seconds of a file, is still to be

@@ -182,7 +182,7 @@ func (p *player) end(dst [][]byte) [][]byte {
 // began announces the stream to a player that does not know that it is there; e is sent next.
 func (p *player) began(e *entry) []byte {
 	if p.flv {
-		return p.beginFLV(e)
+		return p.startFLV(e)
 	}
 	return playBegan(p.streamID)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -24,6 +25,8 @@ const (
 	commandTimeout   = 10 * time.Second // until its first command
 	idleTimeout      = 60 * time.Second // while it neither plays nor publishes
 	publishTimeout   = 30 * time.Second // while it publishes; its name is taken meanwhile
+	// A client that only listens rests, without a goroutine and without a buffer. One that has said something so soon keeps them for as long.
+	restAfter = 500 * time.Millisecond
 )
 
 const (
@@ -33,7 +36,7 @@ const (
 	window = 2_500_000
 )
 
-// session is one client connection, of RTMP or HTTP-FLV. Its goroutine reads and answers; all that it
+// session is one client connection, of RTMP or HTTP-FLV. A goroutine reads and answers, but not while the client rests; all that it
 // sends goes through the outbox.
 type session struct {
 	// Static after construction.
@@ -45,8 +48,11 @@ type session struct {
 	in     *chunk.Reader // of RTMP
 	out    *outbox
 	since  time.Time
+	rests  bool         // when the client is silent
+	unhook func() bool  // from the end of ctx
+	listen func() error // takes what the client says; set when it has begun
 
-	// Owned by the session's goroutine.
+	// Owned by the session's goroutine of the moment.
 	app       string // "" before connect
 	client    string // what the client calls itself
 	moves     bool   // the client follows a ReconnectRequest
@@ -57,45 +63,40 @@ type session struct {
 	ackWindow uint64          // the client wants an Acknowledgement that often
 	acked     uint64          // bytes acknowledged
 	deadline  time.Time       // of reading
+	listens   bool            // the client may be silent
+	talks     bool            // the client has rested for a moment only
+	awaiting  bool            // nothing of the next message has been read
+	rested    time.Time       // since when the client rests
 	frames    []media.Frame   // scratch
 	objects   *objects.Client // nil before the first use of one
 
 	told kv.Connection // to the cluster; guarded by edge.mu
 }
 
-// errBye ends a session whose client said goodbye.
-var errBye = errors.New("closed by the client")
+var (
+	// errBye ends a session whose client said goodbye.
+	errBye = errors.New("closed by the client")
+	// errSilent has a session rest.
+	errSilent = errors.New("the client is silent")
+	// errPanic ends a session that has failed in a way nobody expected.
+	errPanic = errors.New("panic")
+)
 
-// serveConn has a session run on a connection, until that ends.
-func (e *Edge) serveConn(ctx context.Context, c net.Conn, run func(*session) error) {
+// serveConn has a session begin on a connection. When that has ended, here or after its client has rested, it is no longer among those that e.serving counts.
+func (e *Edge) serveConn(ctx context.Context, c net.Conn, begin func(*session) error) {
 	number := e.sessions.Add(1)
 	log := e.log.With("conn", number, "client", c.RemoteAddr().String())
-	defer func() {
-		if r := recover(); r != nil {
-			e.count.panics.Add(1)
-			log.Error("panic in a session", "panic", r, "stack", string(debug.Stack()))
-		}
-	}()
-	e.count.connections.Add(1)
-	defer e.count.connections.Add(-1)
 	out, err := newOutbox(c)
 	if err != nil {
 		log.Error("connection refused", "err", err)
 		c.Close()
+		e.serving.Done()
 		return
 	}
-	defer out.abort(net.ErrClosed)
-	stop := context.AfterFunc(ctx, func() { out.abort(net.ErrClosed) })
-	defer stop()
-	err = run(newSession(ctx, e, number, c, out, log))
-	switch {
-	case ctx.Err() != nil:
-		log.Debug("session ended: the node stops")
-	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, errOver), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		log.Debug("session ended", "err", err)
-	default:
-		log.Info("session ended", "err", err)
-	}
+	e.count.connections.Add(1)
+	s := newSession(ctx, e, number, c, out, log)
+	s.unhook = context.AfterFunc(ctx, func() { out.abort(net.ErrClosed) })
+	s.run(func() error { return begin(s) })
 }
 
 func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *outbox, log *slog.Logger) *session {
@@ -104,20 +105,80 @@ func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *ou
 		streams:   map[uint32]*stream{},
 		worker:    -1,
 		ackWindow: window,
+		rests:     out.mayRest(e.lounge),
 	}
 }
 
-// run serves an RTMP client until it leaves. The error says why it ended.
-func (s *session) run() (err error) {
-	defer func() { err = s.close(err) }()
+// run does a part of a session, its begin or what its client has woken it for, and goes on until the client rests or the session has ended.
+func (s *session) run(part func() error) {
+	for {
+		err := s.try(part)
+		if !errors.Is(err, errSilent) {
+			s.end(err)
+			return
+		}
+		s.rested = time.Now()
+		if s.out.rest(s.edge.lounge, s.resume) {
+			return
+		}
+		s.talks, part = true, s.listen
+	}
+}
+
+// resume goes on when the client that rests says something, or is gone.
+func (s *session) resume() {
+	s.talks = time.Since(s.rested) < restAfter
+	s.run(s.listen)
+}
+
+// try does a part of a session, and makes an error of a panic.
+func (s *session) try(part func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.edge.count.panics.Add(1)
+			s.log.Error("panic in a session", "panic", r, "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	return part()
+}
+
+// end ends the session, for a reason.
+func (s *session) end(err error) {
+	defer s.edge.serving.Done()
+	defer s.edge.count.connections.Add(-1)
+	defer s.out.abort(net.ErrClosed)
+	s.unhook()
+	err = s.try(func() error { return s.close(err) })
+	switch {
+	case s.ctx.Err() != nil:
+		s.log.Debug("session ended: the node stops")
+	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, errOver), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		s.log.Debug("session ended", "err", err)
+	default:
+		s.log.Info("session ended", "err", err)
+	}
+}
+
+// beginRTMP serves an RTMP client until it leaves, or rests. The error says why it ended.
+func (s *session) beginRTMP() error {
 	s.conn.SetDeadline(time.Now().Add(handshakeTimeout))
 	if err := handshake.Server(s.conn); err != nil {
 		return err
 	}
 	s.conn.SetDeadline(time.Time{})
-	s.in = chunk.NewReader(s.conn, chunk.DefaultLimits())
+	s.in = chunk.NewReader(s, chunk.DefaultLimits())
+	s.listen = s.converse
+	return s.converse()
+}
+
+// converse takes what the client says until it leaves, or rests.
+func (s *session) converse() error {
 	for {
 		s.extendDeadline()
+		if err := s.awaitInput(); err != nil {
+			return err
+		}
 		m, err := s.in.Read()
 		if err != nil {
 			return err
@@ -126,7 +187,32 @@ func (s *session) run() (err error) {
 			return err
 		}
 		s.acknowledge()
+		s.listens = s.mayBeSilent()
+		if s.listens && s.rests && !s.talks && s.in.Release() {
+			return errSilent
+		}
 	}
+}
+
+// awaitInput waits until the client says something. It fails with errSilent when the client is to rest.
+func (s *session) awaitInput() error {
+	s.awaiting = true
+	err := s.in.Await()
+	s.awaiting = false
+	if s.listens && errors.Is(err, os.ErrDeadlineExceeded) && s.in.Release() {
+		return errSilent
+	}
+	return err
+}
+
+// Read reads from the connection, for the parser. A client that only listens may take its time once it has begun to say something.
+func (s *session) Read(b []byte) (int, error) {
+	n, err := s.conn.Read(b)
+	if n == 0 && s.listens && !s.awaiting && errors.Is(err, os.ErrDeadlineExceeded) {
+		s.clearDeadline()
+		return s.conn.Read(b)
+	}
+	return n, err
 }
 
 // close ends all that the client played and published, and returns why the connection ended.
@@ -146,31 +232,53 @@ func (s *session) close(err error) error {
 	return err
 }
 
-// extendDeadline gives the client time for its next message. A player, or one that uses shared objects, may be silent as long as
-// it takes what it is sent. Setting a deadline costs; doing it once a second is enough.
-func (s *session) extendDeadline() {
-	timeout := idleTimeout
-	if s.app == "" {
-		timeout = commandTimeout
-	}
-	plays, publishes := false, false
+// mayBeSilent says that the client plays, or uses shared objects and does not publish: it may be silent as long as it takes what it is sent.
+func (s *session) mayBeSilent() bool {
 	for _, st := range s.streams {
-		plays = plays || st.player != nil
+		if st.player != nil {
+			return true
+		}
+	}
+	return !s.publishes() && s.objects != nil && s.objects.Used() > 0
+}
+
+// extendDeadline gives the client time for its next message.
+func (s *session) extendDeadline() {
+	switch {
+	case s.listens && s.rests && s.talks:
+		s.setDeadline(restAfter, restAfter/2)
+	case s.listens:
+		s.clearDeadline()
+	case s.app == "":
+		s.setDeadline(commandTimeout, time.Second)
+	case s.publishes():
+		s.setDeadline(publishTimeout, time.Second)
+	default:
+		s.setDeadline(idleTimeout, time.Second)
+	}
+}
+
+func (s *session) publishes() bool {
+	for _, st := range s.streams {
 		if st.sink != nil {
-			publishes, timeout = true, publishTimeout
+			return true
 		}
 	}
-	listens := plays || !publishes && s.objects != nil && s.objects.Used() > 0
-	if listens {
-		if !s.deadline.IsZero() {
-			s.deadline = time.Time{}
-			s.conn.SetReadDeadline(s.deadline)
-		}
-		return
-	}
-	if d := time.Now().Add(timeout); d.Sub(s.deadline).Abs() > time.Second {
+	return false
+}
+
+// setDeadline gives the client so long, about: to set it costs, so one that is about right stays.
+func (s *session) setDeadline(timeout, about time.Duration) {
+	if d := time.Now().Add(timeout); d.Sub(s.deadline).Abs() > about {
 		s.deadline = d
 		s.conn.SetReadDeadline(d)
+	}
+}
+
+func (s *session) clearDeadline() {
+	if !s.deadline.IsZero() {
+		s.deadline = time.Time{}
+		s.conn.SetReadDeadline(s.deadline)
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -405,3 +407,49 @@ func unhex(t testing.TB, s string) []byte {
 }
 
 func repeat(b byte, n int) []byte { return bytes.Repeat([]byte{b}, n) }
+
+// slowSource gives its parts one after the other, and fails in between as a connection does whose deadline is over.
+type slowSource struct{ parts [][]byte }
+
+func (s *slowSource) Read(b []byte) (int, error) {
+	if len(s.parts) == 0 {
+		return 0, io.EOF
+	}
+	part := s.parts[0]
+	s.parts = s.parts[1:]
+	if part == nil {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return copy(b, part), nil
+}
+
+// A reader that waits for the next message may be asked again, with or without a buffer in between.
+func TestAwait(t *testing.T) {
+	t.Parallel()
+	want := Message{ChunkStreamID: 3, Type: 20, Payload: []byte("hello")}
+	whole := Append(nil, want, DefaultSize)
+	r := NewReader(&slowSource{[][]byte{nil, whole, nil, append(slices.Clone(whole), whole...)}}, DefaultLimits())
+	for range 2 {
+		if err := r.Await(); !errors.Is(err, os.ErrDeadlineExceeded) || !r.Release() {
+			t.Fatal(err)
+		}
+		if err := r.Await(); err != nil || r.Release() {
+			t.Fatal("released what has not been read", err)
+		}
+		if m, err := r.Read(); err != nil || string(m.Payload) != "hello" {
+			t.Fatal(m, err)
+		}
+	}
+	if r.Release() {
+		t.Fatal("released what has not been read")
+	}
+	if m, err := r.Read(); err != nil || string(m.Payload) != "hello" || !r.Release() {
+		t.Fatal(m, err)
+	}
+	if err := r.Await(); err != io.EOF {
+		t.Fatal(err)
+	}
+	if n := r.BytesRead(); n != uint64(3*len(whole)) {
+		t.Errorf("%d bytes read", n)
+	}
+}

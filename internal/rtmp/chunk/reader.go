@@ -5,10 +5,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 )
 
 const (
-	// bufferSize is small because an idle connection keeps it. Parts of a
+	// bufferSize is small because a connection keeps it that says something now and then. Parts of a
 	// message that are larger are read past it, straight into the message.
 	bufferSize = 1 << 10
 	// minRoom is what a message may get before any of its bytes arrived.
@@ -19,7 +20,8 @@ const (
 
 // Reader reads messages from a chunk stream. It is not safe for concurrent use.
 type Reader struct {
-	in     *bufio.Reader
+	source io.Reader
+	in     *bufio.Reader // nil when released
 	limits Limits
 	header [11]byte
 
@@ -49,11 +51,52 @@ type chunkStream struct {
 // ahead: nothing else can read from r afterwards.
 func NewReader(r io.Reader, limits Limits) *Reader {
 	return &Reader{
-		in:        bufio.NewReaderSize(r, bufferSize),
+		source:    r,
 		limits:    limits,
 		chunkSize: DefaultSize,
 		streams:   make(map[uint32]*chunkStream),
 	}
+}
+
+// buffers are those of readers that were released.
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
+
+// Await blocks until the next message has begun to arrive, or the source ends or fails. When it has failed, Await may be called again.
+func (r *Reader) Await() error {
+	r.acquire()
+	if _, err := r.in.Peek(1); err != nil {
+		return beginError(err)
+	}
+	return nil
+}
+
+// Release lets go of the buffer until the next call, unless something waits in it. It reports whether it did.
+func (r *Reader) Release() bool {
+	switch {
+	case r.in == nil:
+		return true
+	case r.in.Buffered() > 0:
+		return false
+	}
+	r.in.Reset(nil)
+	buffers.Put(r.in)
+	r.in = nil
+	return true
+}
+
+func (r *Reader) acquire() {
+	if r.in == nil {
+		r.in = buffers.Get().(*bufio.Reader)
+		r.in.Reset(r.source)
+	}
+}
+
+// beginError is the error for a chunk that does not begin: the end of the source is none.
+func beginError(err error) error {
+	if err == io.EOF {
+		return err
+	}
+	return fmt.Errorf("read chunk: %w", err)
 }
 
 // BytesRead returns how many bytes of the chunk stream have been consumed, for
@@ -64,6 +107,7 @@ func (r *Reader) BytesRead() uint64 { return r.bytesRead }
 // Set Chunk Size and Abort itself and returns everything else. The error is
 // io.EOF when the peer closed between two chunks. Errors are final.
 func (r *Reader) Read() (Message, error) {
+	r.acquire()
 	for {
 		s, err := r.readChunk()
 		if err != nil {
@@ -127,10 +171,7 @@ func (r *Reader) readChunk() (*chunkStream, error) {
 func (r *Reader) readBasicHeader() (format byte, id uint32, err error) {
 	first, err := r.in.ReadByte()
 	if err != nil {
-		if err != io.EOF {
-			err = fmt.Errorf("read chunk: %w", err)
-		}
-		return 0, 0, err
+		return 0, 0, beginError(err)
 	}
 	r.bytesRead++
 	format, id = first>>6, uint32(first&0x3f)
