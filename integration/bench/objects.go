@@ -413,32 +413,21 @@ func cores(cpu []time.Duration, wall time.Duration) string {
 	return strings.Join(list, " + ")
 }
 
-// idleMemory tells what a connection costs, and what it costs more when it uses an object.
+// idleMemory tells what a client costs that uses an object and is silent.
 func idleMemory(ctx context.Context, w *workshop) (note string, err error) {
 	err = withNodes(ctx, w, 1, func(_ []*process, a, _ *server) error {
 		empty, err := a.rss()
 		if err != nil {
 			return err
 		}
-		users, err := useAll(ctx, idleUsers, func(int) (*objectUser, error) { return use(ctx, a) })
+		users, err := useAll(ctx, idleUsers, func(int) (*objectUser, error) { return use(ctx, a, "idle") })
 		defer leaveAll(users)
 		if err != nil {
 			return err
 		}
 		time.Sleep(settleTime)
-		connected, err := a.rss()
-		if err != nil {
-			return err
-		}
-		for _, u := range users {
-			if err := u.begin("idle"); err != nil {
-				return err
-			}
-		}
-		time.Sleep(settleTime)
 		using, err := a.rss()
-		note = fmt.Sprintf("%d idle clients: %.1f KB RSS for a connection, %.1f KB more when it uses an object",
-			idleUsers, float64(connected-empty)/idleUsers/1000, float64(using-connected)/idleUsers/1000)
+		note = fmt.Sprintf("%d idle users of an object: %.1f KB RSS each", idleUsers, float64(using-empty)/idleUsers/1000)
 		return err
 	})
 	return note, err
