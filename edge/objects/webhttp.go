@@ -7,12 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 
 	"natscast/internal/media"
 	"natscast/kv"
@@ -23,65 +19,7 @@ const (
 	allowed = "GET, HEAD, PUT, PATCH, DELETE, POST, OPTIONS"
 	// maxBody holds all attributes that an object can have, with their keys.
 	maxBody = kv.MaxObject + kv.MaxKeys*(kv.MaxKey+16)
-	// mergeTries bounds how often a patch of nested values is tried that others change at the same time.
-	mergeTries = 5
 )
-
-// errPrecondition says that an attribute has not the revision that a request wants.
-var errPrecondition = errors.New("the attribute has another revision")
-
-// statusError is an error and the status that tells it.
-type statusError struct {
-	status int
-	error
-}
-
-func failure(status int, format string, args ...any) error {
-	return &statusError{status, fmt.Errorf(format, args...)}
-}
-
-func statusOf(err error) int {
-	var known *statusError
-	if errors.As(err, &known) {
-		return known.status
-	}
-	for _, known := range []struct {
-		error
-		status int
-	}{
-		{media.ErrName, http.StatusBadRequest}, {errMalformed, http.StatusBadRequest},
-		{ErrNoRead, http.StatusForbidden}, {ErrNoCreate, http.StatusForbidden}, {ErrNoWrite, http.StatusForbidden},
-		{kv.ErrNoObject, http.StatusNotFound},
-		{ErrPersistence, http.StatusConflict}, {kv.ErrConflict, http.StatusConflict},
-		{errPrecondition, http.StatusPreconditionFailed},
-		{kv.ErrLimit, http.StatusRequestEntityTooLarge},
-	} {
-		if errors.Is(err, known.error) {
-			return known.status
-		}
-	}
-	return http.StatusServiceUnavailable
-}
-
-// fail answers with an error.
-func fail(rw http.ResponseWriter, err error) {
-	status := statusOf(err)
-	if status == http.StatusServiceUnavailable {
-		rw.Header().Set("Retry-After", "1")
-	}
-	respond(rw, status, struct {
-		Error string `json:"error"`
-	}{err.Error()})
-}
-
-// respond answers with JSON.
-func respond(rw http.ResponseWriter, status int, body any) {
-	data := encode(body)
-	rw.Header().Set("Content-Type", "application/json; charset=utf-8")
-	rw.Header().Set("Content-Length", strconv.Itoa(len(data)+1))
-	rw.WriteHeader(status)
-	_, _ = rw.Write(append(data, '\n')) // the client may have gone
-}
 
 // plain is a request that is answered at once.
 type plain struct {
@@ -232,85 +170,6 @@ func (p *plain) putOne(rw http.ResponseWriter, value json.RawMessage, revision u
 	return p.write(rw, []kv.Edit{{Key: p.key, Value: body.Bytes(), If: condition}})
 }
 
-// patch is a JSON merge patch (RFC 7396) of the attributes.
-func (p *plain) patch(rw http.ResponseWriter) error {
-	if p.hasKey {
-		return failure(http.StatusBadRequest, "PATCH is for whole objects, without key")
-	}
-	if _, err := p.precondition(0); err != nil {
-		return err
-	}
-	patches, err := members(p.body)
-	if err != nil {
-		return err
-	}
-	for try := 1; ; try++ {
-		s, _, _, err := p.open()
-		if err != nil {
-			return err
-		}
-		list := merged(s, patches)
-		if len(list) == 0 {
-			return p.unchanged(rw, s.Revision)
-		}
-		if err = p.write(rw, list); !errors.Is(err, kv.ErrConflict) || try == mergeTries {
-			return err
-		}
-	}
-}
-
-// merged are the changes that a patch makes. One that depends on what an attribute is has a condition.
-func merged(s *kv.State, patches values) (list []kv.Edit) {
-	for _, key := range slices.Sorted(maps.Keys(patches)) {
-		value, revision := s.Get(key)
-		e := kv.Edit{Key: key}
-		switch patch := decode(patches[key]).(type) {
-		case nil:
-			if value == nil {
-				continue
-			}
-		case map[string]any:
-			if value == nil {
-				revision = 0
-			}
-			e.Value, e.If = encode(merge(decode(value), patch)), &revision
-		default:
-			e.Value = patches[key]
-		}
-		list = append(list, e)
-	}
-	return list
-}
-
-// decode returns a JSON value with its numbers as they are, nil for none.
-func decode(value json.RawMessage) (v any) {
-	d := json.NewDecoder(bytes.NewReader(value))
-	d.UseNumber()
-	if d.Decode(&v) != nil {
-		return nil
-	}
-	return v
-}
-
-// merge applies a merge patch to a value.
-func merge(value any, patch map[string]any) map[string]any {
-	into, ok := value.(map[string]any)
-	if !ok {
-		into = map[string]any{}
-	}
-	for key, p := range patch {
-		switch p := p.(type) {
-		case nil:
-			delete(into, key)
-		case map[string]any:
-			into[key] = merge(into[key], p)
-		default:
-			into[key] = p
-		}
-	}
-	return into
-}
-
 // delete removes one attribute, or the object.
 func (p *plain) delete(rw http.ResponseWriter) error {
 	if err := p.mayWrite(Request{Edits: p.keyEdits()}); err != nil {
@@ -448,34 +307,4 @@ func members(body []byte) (set values, err error) {
 		return nil, malformed("want an object with the attributes")
 	}
 	return set, nil
-}
-
-func tag(revision uint64) string { return fmt.Sprintf("%q", strconv.FormatUint(revision, 10)) }
-
-// matches says whether one of the tags of a header is that of a revision. Weak tags are as good where that is allowed.
-func matches(header []string, revision uint64, weak bool) bool {
-	for t := range strings.SplitSeq(strings.Join(header, ","), ",") {
-		t = strings.TrimSpace(t)
-		if weak {
-			t = strings.TrimPrefix(t, "W/")
-		}
-		if t == tag(revision) || t == "*" && revision > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// precondition returns the revision that an attribute must have, which it has now: nil for any.
-func (p *plain) precondition(revision uint64) (*uint64, error) {
-	wanted, unwanted := p.header.Values("If-Match"), p.header.Values("If-None-Match")
-	switch {
-	case len(wanted)+len(unwanted) == 0:
-		return nil, nil
-	case !p.hasKey:
-		return nil, failure(http.StatusBadRequest, "If-Match and If-None-Match are for one attribute: ?key=...")
-	case len(wanted) > 0 && !matches(wanted, revision, false), len(unwanted) > 0 && matches(unwanted, revision, true):
-		return nil, fmt.Errorf("%w: %d", errPrecondition, revision)
-	}
-	return &revision, nil
 }

@@ -108,14 +108,12 @@ func videoLeaves(n int) leaves {
 	for i := 1; i <= n; i += keyEvery {
 		keys = append(keys, uint32(i))
 	}
-	// A record of the Baseline profile without parameter sets.
-	avcC := packBox("avcC", "\x01\x42\xc0\x1e\xff\xe0\x00")
 	return leaves{
 		"tkhd": packBox("tkhd", 1, 0, 0, 1, zeros(68)),
 		"elst": packBox("elst", 0, 1, n*sampleTime, 0, 0x10000),
 		"mdhd": packBox("mdhd", 0, 0, 0, clock, n*sampleTime, 0),
 		"hdlr": packBox("hdlr", 0, 0, "vide", zeros(13)),
-		"stsd": packBox("stsd", 0, 1, packBox("avc1", zeros(78), avcC)),
+		"stsd": packBox("stsd", 0, 1, avc1(30)),
 		"stts": packBox("stts", 0, 1, n, sampleTime),
 		"ctts": packBox("ctts", 0, 1, n, 0),
 		"stsc": packBox("stsc", 0, 1, 1, n, 1),
@@ -143,7 +141,11 @@ func packMovie(mdat int, tracks ...leaves) []byte {
 
 // packFragmented makes a file whose samples are in fragments.
 func packFragmented(fragments, n int) []byte {
-	l := videoLeaves(0)
+	return packFragments(videoLeaves(0), n, slices.Repeat([]int{1}, fragments)...)
+}
+
+// packFragments makes a fragment of n samples for each number of a sample description.
+func packFragments(l leaves, n int, descriptions ...int) []byte {
 	for kind := range l {
 		if kind == "stts" || kind == "stsc" || kind == "stco" {
 			l[kind] = packBox(kind, 0, 0)
@@ -155,8 +157,9 @@ func packFragmented(fragments, n int) []byte {
 	b := slices.Concat(packBox("ftyp", "isom", 0), packBox("moov",
 		packBox("mvhd", 0, 0, 0, clock, 0, zeros(80)), l.trak(),
 		packBox("mvex", packBox("trex", 0, 1, 1, sampleTime, sampleSize, 0x01010000))))
-	for i := range fragments {
-		b = append(b, packFragment(i*n*sampleTime, packBox("trun", 0x205, n, 0, 0x02000000, slices.Repeat([]uint32{sampleSize}, n)))...)
+	for i, description := range descriptions {
+		tfhd := packBox("tfhd", 0x020002, 1, description)
+		b = append(b, packFragment(i*n*sampleTime, tfhd, packBox("trun", 0x205, n, 0, 0x02000000, slices.Repeat([]uint32{sampleSize}, n)))...)
 		b = append(b, packBox("mdat", zeros(n*sampleSize))...)
 	}
 	return b
@@ -164,10 +167,14 @@ func packFragmented(fragments, n int) []byte {
 
 // packFragment makes the moof of one run, whose data begins behind the header of the
 // next box.
-func packFragment(at int, trun []byte) []byte {
+func packFragment(at int, tfhd, trun []byte) []byte {
 	const runOffsetAt = 16
-	moof := packBox("moof", packBox("mfhd", 0, 1),
-		packBox("traf", packBox("tfhd", 0x020000, 1), packBox("tfdt", 0, at), trun))
+	moof := packBox("moof", packBox("mfhd", 0, 1), packBox("traf", tfhd, packBox("tfdt", 0, at), trun))
 	binary.BigEndian.PutUint32(moof[len(moof)-len(trun)+runOffsetAt:], uint32(len(moof)+boxHeader))
 	return moof
+}
+
+// avc1 is a sample description with a record of the Baseline profile without parameter sets, of a level.
+func avc1(level byte) []byte {
+	return packBox("avc1", zeros(78), packBox("avcC", "\x01\x42\xc0", []byte{level}, "\xff\xe0\x00"))
 }

@@ -7,10 +7,11 @@ import (
 	"natscast/internal/media"
 )
 
-// codec is how a track is packed into FLV, and its sequence header if it has one.
+// codec is how a track is packed into FLV, and its sequence header if it has one, or why FLV cannot carry it.
 type codec struct {
 	packing packing
 	header  *media.Frame
+	err     error
 }
 
 // unsupportedError is the error of a codec that FLV cannot carry.
@@ -36,8 +37,8 @@ const (
 	audioEntryPlus2 = 36
 )
 
-// readCodec reads the first sample description.
-func (m *movie) readCodec(t *track) error {
+// readCodecs reads the sample descriptions. Those behind the first one count only where frames have them.
+func (m *movie) readCodecs(t *track) error {
 	stsd, ok, err := m.find(t.trak, "mdia", "minf", "stbl", "stsd")
 	if err != nil {
 		return err
@@ -49,30 +50,42 @@ func (m *movie) readCodec(t *track) error {
 	if err != nil {
 		return err
 	}
-	e, ok := parseSampleEntry(body, t.video)
-	if !ok {
+	const header = 8 // version, flags, number of entries
+	if len(body) < header {
 		return malformed(stsd.pos, "no sample description (stsd)")
 	}
-	read := readAudioCodec
-	if t.video {
-		read = readVideoCodec
+	quickTime := body[0] == 0
+	for b := body[header:]; len(b) >= boxHeader && len(t.codecs) < maxDescriptions; {
+		size := int(min(max(binary.BigEndian.Uint32(b), boxHeader), uint32(len(b))))
+		t.codecs = append(t.codecs, readCodec(b[:size], t.video, quickTime))
+		b = b[size:]
 	}
-	if t.codec, err = read(e); err != nil {
+	if len(t.codecs) == 0 {
+		return malformed(stsd.pos, "no sample description (stsd)")
+	}
+	if err := t.codecs[0].err; err != nil {
 		return malformed(stsd.pos, "%w", err)
 	}
 	return nil
 }
 
-// parseSampleEntry reads the first entry of stsd.
-func parseSampleEntry(stsd []byte, video bool) (e sampleEntry, ok bool) {
-	const header = 8 // version, flags, number of entries
-	if len(stsd) < header+boxHeader {
-		return e, false
+// readCodec reads one sample description.
+func readCodec(b []byte, video, quickTime bool) codec {
+	e, ok := parseSampleEntry(b, video, quickTime)
+	if !ok {
+		return codec{err: fmt.Errorf("a sample description (stsd) of %d bytes", len(b))}
 	}
-	b := stsd[header:]
-	if size := binary.BigEndian.Uint32(b); int64(size) < int64(len(b)) {
-		b = b[:max(size, boxHeader)]
+	read := readAudioCodec
+	if video {
+		read = readVideoCodec
 	}
+	c, err := read(e)
+	c.err = err
+	return c
+}
+
+// parseSampleEntry reads an entry of stsd.
+func parseSampleEntry(b []byte, video, quickTime bool) (e sampleEntry, ok bool) {
 	e.kind = string(b[4:8])
 	skip := audioEntry
 	if video {
@@ -84,7 +97,6 @@ func parseSampleEntry(stsd []byte, video bool) (e sampleEntry, ok bool) {
 	if !video {
 		e.channels = int(binary.BigEndian.Uint16(b[24:]))
 		e.rate = int(binary.BigEndian.Uint16(b[32:]))
-		quickTime := stsd[0] == 0
 		switch version := binary.BigEndian.Uint16(b[16:]); {
 		case version == 1 && quickTime:
 			skip += audioEntryPlus1

@@ -32,8 +32,14 @@ const (
 	flagKey                // a video keyframe
 	flagHeader             // FLV only: a header frame
 
+	// MP4 only: in the bits between, which of its track's sample descriptions a frame has.
+	descriptionBit  = 4
+	maxDescriptions = 16
+
 	flagBits = 8
 )
+
+func (e *entry) description() int { return int(e.word>>descriptionBit) % maxDescriptions }
 
 func (e *entry) size() int { return int(e.word >> flagBits) }
 

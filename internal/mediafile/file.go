@@ -23,6 +23,7 @@ type File struct {
 	headers  headerLog
 	video    packing // MP4 only
 	audio    packing // MP4 only
+	turns    []turn  // MP4 only
 
 	duration time.Duration
 	media    mediainfo.Info

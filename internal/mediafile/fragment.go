@@ -9,6 +9,7 @@ import (
 // sampleDefaults are what the samples of a fragment are when they do not say.
 type sampleDefaults struct {
 	duration, size, flags uint32
+	description           uint32 // from 1 on
 }
 
 // The flags of a run of samples (14496-12, 8.8.8).
@@ -45,7 +46,9 @@ func (m *movie) readDefaults(mvex box) error {
 			return err
 		}
 		if t := m.trackByID(trex.TrackID); t != nil {
-			t.defaults = sampleDefaults{trex.DefaultSampleDuration, trex.DefaultSampleSize, trex.DefaultSampleFlags}
+			t.defaults = sampleDefaults{
+				trex.DefaultSampleDuration, trex.DefaultSampleSize, trex.DefaultSampleFlags, max(trex.DefaultSampleDescriptionIndex, 1),
+			}
 		}
 		return nil
 	})
@@ -76,9 +79,6 @@ func (m *movie) readTrackFragment(traf, moof box, data int64) (end int64, err er
 	if !ok {
 		return data, malformed(traf.pos, "a fragment without its header (tfhd)")
 	}
-	if tfhd.HasSampleDescriptionIndex() && tfhd.SampleDescriptionIndex > 1 {
-		return data, malformed(traf.pos, "sample description %d: only the first is read (tfhd)", tfhd.SampleDescriptionIndex)
-	}
 	t := m.trackByID(tfhd.TrackID)
 	if t == nil {
 		t = &track{} // to find out where its data ends
@@ -94,6 +94,14 @@ func (m *movie) readTrackFragment(traf, moof box, data int64) (end int64, err er
 		t.end = int64(tfdt.BaseMediaDecodeTime())
 	}
 	defaults := t.defaults
+	if tfhd.HasSampleDescriptionIndex() {
+		defaults.description = max(tfhd.SampleDescriptionIndex, 1)
+	}
+	if !t.isLeftOut() {
+		if err := t.checkDescription(traf, defaults.description); err != nil {
+			return data, err
+		}
+	}
 	if tfhd.HasDefaultSampleDuration() {
 		defaults.duration = tfhd.DefaultSampleDuration
 	}
@@ -182,12 +190,14 @@ func (m *movie) checkRun(t *track, trun box, count int64, left int, flags uint32
 	return malformed(trun.pos, "a run of %d samples in a box of %d bytes", count, trun.size())
 }
 
+func (t *track) isLeftOut() bool { return t.trak.kind == "" }
+
 // add appends a sample, at the time where the last one ends.
 func (t *track) add(s sampleDefaults, pos int64, cts int32) {
-	if t.trak.kind == "" {
-		return // a track that is left out
+	if t.isLeftOut() {
+		return
 	}
-	e := entry{pos: pos, dts: t.end, cts: cts, word: s.size << flagBits}
+	e := entry{pos: pos, dts: t.end, cts: cts, word: s.size<<flagBits | (s.description-1)<<descriptionBit}
 	if t.video {
 		e.word |= flagVideo
 		if s.flags&noKey == 0 {

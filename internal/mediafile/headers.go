@@ -1,6 +1,8 @@
 package mediafile
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 
 	"natscast/internal/media"
@@ -34,6 +36,10 @@ func (l headerLog) at(entry int, dts uint32) []media.Frame {
 func (f *File) logHeaders(initial []media.Frame) {
 	in := gather(initial)
 	f.headers = headerLog{{0, in.At(0)}}
+	for _, t := range f.turns {
+		in.Put(t.header)
+		f.headers = append(f.headers, headerChange{t.entry, in.At(0)})
+	}
 	if f.scan == nil || len(f.scan.changes) == 0 {
 		return
 	}
@@ -44,6 +50,27 @@ func (f *File) logHeaders(initial []media.Frame) {
 			f.headers = append(f.headers, headerChange{i + 1, in.At(0)})
 		}
 	}
+}
+
+// turn is where a track of an MP4 file changes its headers. In an FLV file they are among the frames.
+type turn struct {
+	entry  int // before which frame
+	header media.Frame
+}
+
+// withTurns puts the headers that change among the frames of a run of entries, of which the first is number from.
+func (f *File) withTurns(frames []media.Frame, from int) []media.Frame {
+	first, _ := slices.BinarySearchFunc(f.turns, from, func(t turn, entry int) int { return cmp.Compare(t.entry, entry) })
+	last := first
+	for last < len(f.turns) && f.turns[last].entry < from+len(frames) {
+		last++
+	}
+	for _, t := range slices.Backward(f.turns[first:last]) {
+		at := t.entry - from
+		t.header.DTS = frames[at].DTS
+		frames = slices.Insert(frames, at, t.header)
+	}
+	return frames
 }
 
 // gather returns what is in force after frames.

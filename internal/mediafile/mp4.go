@@ -1,6 +1,7 @@
 package mediafile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -201,12 +202,12 @@ func (f *File) takeTracks(m *movie) error {
 			continue
 		}
 		if t.video {
-			f.video = t.codec.packing
+			f.video = t.codecs[0].packing
 		} else {
-			f.audio = t.codec.packing
+			f.audio = t.codecs[0].packing
 		}
-		if t.codec.header != nil {
-			f.initial = append(f.initial, *t.codec.header)
+		if h := t.codecs[t.samples[0].description()].header; h != nil {
+			f.initial = append(f.initial, *h)
 		}
 		if merged == nil {
 			merged = slices.Grow(t.samples, total-len(t.samples))
@@ -222,5 +223,30 @@ func (f *File) takeTracks(m *movie) error {
 		}
 	}
 	f.entries = merged
+	return f.findTurns(m)
+}
+
+// findTurns notes where the sample descriptions of the tracks change.
+func (f *File) findTurns(m *movie) error {
+	for _, t := range m.tracks {
+		if len(t.codecs) == 1 {
+			continue
+		}
+		last := -1
+		for i := range f.entries {
+			e := &f.entries[i]
+			if e.has(flagVideo) != t.video {
+				continue
+			}
+			if h := t.codecs[e.description()].header; last >= 0 && last != e.description() && h != nil {
+				f.turns = append(f.turns, turn{i, *h})
+			}
+			last = e.description()
+		}
+		if len(f.turns) > maxChanges {
+			return malformed(t.trak.pos, "the sample descriptions change %d times", len(f.turns))
+		}
+	}
+	slices.SortFunc(f.turns, func(a, b turn) int { return cmp.Compare(a.entry, b.entry) })
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"natscast/internal/media"
 )
 
 // flat is what each sample of a file is, for comparison.
@@ -72,6 +74,54 @@ func TestBoxes(t *testing.T) {
 			t.Errorf("%s: asset %s, want %s", name, f.Asset(), plain.Asset())
 		}
 	}
+}
+
+// The second and the fourth second of four have another sample description: what Read gives, and what HeadersAt says to who begins there.
+func TestDescriptions(t *testing.T) {
+	t.Parallel()
+	two := packBox("stsd", 0, 2, avc1(30), avc1(40))
+	runs := videoLeaves(4 * keyEvery)
+	runs["stsd"] = two
+	var chunks []uint32
+	for i := range uint32(4) {
+		chunks = append(chunks, mdatAt+i*keyEvery*sampleSize)
+	}
+	runs["stco"] = packBox("stco", 0, 4, chunks)
+	runs["stsc"] = packBox("stsc", 0, 4, 1, keyEvery, 1, 2, keyEvery, 2, 3, keyEvery, 1, 4, keyEvery, 2)
+	fragments := videoLeaves(0)
+	fragments["stsd"] = two
+	for name, content := range map[string][]byte{
+		"chunks":    packMovie(4*keyEvery*sampleSize, runs),
+		"fragments": packFragments(fragments, keyEvery, 1, 2, 1, 2),
+	} {
+		f := open(t, save(t, "a.mp4", content))
+		level := func(payload []byte) byte { return payload[8] }
+		for n, want := range []byte{30, 40, 30, 40} {
+			headers, frames := f.HeadersAt(n), read(t, f, n)
+			if got := level(headers[len(headers)-1].Payload); got != want {
+				t.Errorf("%s: headers at %d of level %d, want %d", name, n, got, want)
+			}
+			if n > 0 { // those who come from the segment before
+				h := frames[0]
+				if !h.Header || h.DTS != uint32(n)*1000 || level(h.Payload) != want {
+					t.Errorf("%s: segment %d begins with %+v", name, n, h)
+				}
+				frames = frames[1:]
+			}
+			if len(frames) != keyEvery || frames[0].Header || !frames[0].Keyframe {
+				t.Errorf("%s: %d frames in segment %d", name, len(frames), n)
+			}
+		}
+	}
+}
+
+func read(t *testing.T, f *File, n int) []media.Frame {
+	t.Helper()
+	frames, err := f.Read(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frames
 }
 
 func TestFragmented(t *testing.T) {
@@ -283,8 +333,29 @@ func hostile() map[string]struct {
 			l["mdhd"] = packBox("mdhd", 0, 0, 0, 1, 0, 0)
 			l["elst"] = packBox("elst", 1<<24, 1, 0x7fffffff, -1, 0x7fffffff, -1, 0x10000)
 		}), "edit"},
-		"chunks of nothing":        {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 1, 1, 0, 1) }), "chunks"},
-		"descriptions that change": {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 2, 1, n, 1, 2, n, 2) }), "description 2"},
+		"chunks of nothing":      {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 1, 1, 0, 1) }), "chunks"},
+		"a description too many": {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 2, 1, n, 1, 2, n, 2) }), "description 2 of 1"},
+		"no description":         {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 1, 1, n, 0) }), "description id is 0"},
+		"another codec": {with(func(l leaves) {
+			l["stsd"] = packBox("stsd", 0, 2, avc1(30), packBox("hvc1", zeros(78), packBox("hvcC", zeros(23))))
+			l["stsc"] = packBox("stsc", 0, 1, 1, n, 2)
+		}), "another codec"},
+		"a codec that cannot be carried": {with(func(l leaves) {
+			l["stsd"] = packBox("stsd", 0, 2, avc1(30), packBox("mjpg", zeros(78)))
+			l["stsc"] = packBox("stsc", 0, 1, 1, n, 2)
+		}), "mjpg"},
+		"descriptions that change too often": {with(func(l leaves) {
+			l["stsd"] = packBox("stsd", 0, 2, avc1(30), avc1(40))
+			delete(l, "elst")
+			l["stsz"] = packBox("stsz", 0, 1, 3000)
+			l["stco"] = packBox("stco", 0, 3000, slices.Repeat([]uint32{mdatAt}, 3000))
+			var runs []uint32
+			for i := range uint32(3000) {
+				runs = append(runs, i+1, 1, 1+i%2)
+			}
+			l["stsc"] = packBox("stsc", 0, 3000, runs)
+		}), "change 2999 times"},
+		"a fragment's description": {packFragments(videoLeaves(0), 25, 1, 2), "description 2 of 1"},
 		"no stsc entries":          {with(func(l leaves) { l["stsc"] = packBox("stsc", 0, 0) }), "chunks"},
 		"no stts entries":          {with(func(l leaves) { l["stts"] = packBox("stts", 0, 0) }), "times"},
 		"too many edits":           {with(func(l leaves) { l["elst"] = packBox("elst", 0, 999, zeros(999*12)) }), "edits"},

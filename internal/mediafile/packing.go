@@ -1,5 +1,7 @@
 package mediafile
 
+import "bytes"
+
 // packing is how the frames of an MP4 track are packed into FLV tag bodies. That of an
 // FLV file is the zero value: they are so already.
 type packing struct {
@@ -26,6 +28,10 @@ func (f *File) packing(e *entry) *packing {
 		return &packing{}
 	}
 	return &f.audio
+}
+
+func (p packing) equal(q packing) bool {
+	return bytes.Equal(p.head, q.head) && p.composition == q.composition
 }
 
 // overhead is what a frame has in a tag body and not in the file, in bytes.

@@ -35,7 +35,7 @@ func (f *File) Read(n int) ([]media.Frame, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrFile, f.path, err)
 	}
-	return frames, nil
+	return f.withTurns(frames, int(f.segments[n].first)), nil
 }
 
 // frames reads the payloads of entries into one buffer.

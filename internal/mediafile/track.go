@@ -12,7 +12,7 @@ type track struct {
 	video     bool
 	timescale uint32
 	edits     []edit
-	codec     codec
+	codecs    []codec        // by sample description
 	defaults  sampleDefaults // of fragments
 
 	// samples have their times in the clock of the track, not yet moved by edits.
@@ -68,7 +68,7 @@ func (m *movie) readTrack(trak box) (*track, error) {
 	if t.edits, err = m.readEdits(trak, t.timescale); err != nil {
 		return nil, err
 	}
-	return t, m.readCodec(t)
+	return t, m.readCodecs(t)
 }
 
 // handler returns the type of a track (14496-12, 8.4.3).
@@ -163,8 +163,8 @@ func (m *movie) readOffsets(t *track, stbl box) error {
 		return err
 	}
 	for i := range stsc.Entries {
-		if id := stsc.GetSampleDescriptionID(i + 1); id != 1 {
-			return malformed(at.pos, "sample description %d: only the first is read (stsc)", id)
+		if err := t.checkDescription(at, stsc.GetSampleDescriptionID(i+1)); err != nil {
+			return err
 		}
 	}
 	run, sample := 0, 0
@@ -175,18 +175,35 @@ func (m *movie) readOffsets(t *track, stbl box) error {
 		if len(stsc.Entries) == 0 {
 			break
 		}
+		description := (stsc.GetSampleDescriptionID(run+1) - 1) << descriptionBit
 		for range stsc.Entries[run].SamplesPerChunk {
 			if sample == len(t.samples) {
 				return nil
 			}
 			e := &t.samples[sample]
 			e.pos = int64(min(pos, 1<<62))
+			e.word |= description
 			pos += uint64(e.size())
 			sample++
 		}
 	}
 	if sample < len(t.samples) {
 		return malformed(at.pos, "the chunks have %d samples of %d", sample, len(t.samples))
+	}
+	return nil
+}
+
+// checkDescription checks a number of a sample description, which a box gives. FLV cannot say that one codec follows another.
+func (t *track) checkDescription(at box, id uint32) error {
+	if id < 1 || int64(id) > int64(len(t.codecs)) {
+		return malformed(at.pos, "sample description %d of %d (%s)", id, len(t.codecs), at.kind)
+	}
+	c := t.codecs[id-1]
+	if c.err != nil {
+		return malformed(at.pos, "sample description %d: %w", id, c.err)
+	}
+	if !c.packing.equal(t.codecs[0].packing) {
+		return malformed(at.pos, "sample description %d is of another codec than the first", id)
 	}
 	return nil
 }
@@ -330,7 +347,7 @@ func (m *movie) finish(t *track) error {
 		}
 		dts := millis(e.dts-t.shift, t.timescale)
 		pts := millis(e.dts+int64(e.cts), t.timescale)
-		if !t.codec.packing.composition {
+		if !t.codecs[0].packing.composition {
 			dts = pts
 		}
 		e.dts = max(dts, last)

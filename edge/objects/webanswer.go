@@ -1,0 +1,67 @@
+package objects
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"natscast/internal/media"
+	"natscast/kv"
+)
+
+// errPrecondition says that an attribute has not the revision that a request wants.
+var errPrecondition = errors.New("the attribute has another revision")
+
+// statusError is an error and the status that tells it.
+type statusError struct {
+	status int
+	error
+}
+
+func failure(status int, format string, args ...any) error {
+	return &statusError{status, fmt.Errorf(format, args...)}
+}
+
+func statusOf(err error) int {
+	var known *statusError
+	if errors.As(err, &known) {
+		return known.status
+	}
+	for _, known := range []struct {
+		error
+		status int
+	}{
+		{media.ErrName, http.StatusBadRequest}, {errMalformed, http.StatusBadRequest},
+		{ErrNoRead, http.StatusForbidden}, {ErrNoCreate, http.StatusForbidden}, {ErrNoWrite, http.StatusForbidden},
+		{kv.ErrNoObject, http.StatusNotFound},
+		{ErrPersistence, http.StatusConflict}, {kv.ErrConflict, http.StatusConflict},
+		{errPrecondition, http.StatusPreconditionFailed},
+		{kv.ErrLimit, http.StatusRequestEntityTooLarge},
+	} {
+		if errors.Is(err, known.error) {
+			return known.status
+		}
+	}
+	return http.StatusServiceUnavailable
+}
+
+// fail answers with an error.
+func fail(rw http.ResponseWriter, err error) {
+	status := statusOf(err)
+	if status == http.StatusServiceUnavailable {
+		rw.Header().Set("Retry-After", "1")
+	}
+	respond(rw, status, struct {
+		Error string `json:"error"`
+	}{err.Error()})
+}
+
+// respond answers with JSON.
+func respond(rw http.ResponseWriter, status int, body any) {
+	data := encode(body)
+	rw.Header().Set("Content-Type", "application/json; charset=utf-8")
+	rw.Header().Set("Content-Length", strconv.Itoa(len(data)+1))
+	rw.WriteHeader(status)
+	_, _ = rw.Write(append(data, '\n')) // the client may have gone
+}
