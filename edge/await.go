@@ -57,7 +57,7 @@ func (s *session) lookAgain(p *player) *title {
 // turn makes a player that waits one of a file. The caller holds the outbox.
 func (s *session) turn(st *stream, p *player, t *title, r playRequest) {
 	p.title, p.timed = t, s.newTimed(st, t, t, r)
-	if !p.flv {
+	if p.http == nil {
 		s.out.control = append(s.out.control, frame(userControl(message.StreamIsRecorded, st.id))...)
 	}
 	p.due.Store(0)

@@ -34,7 +34,8 @@
 // Over HTTP, a stream is played as FLV ([Edge.Play]): by the same session, without its RTMP half, whose player is the same cursor
 // on the same log. FLV tags are made of an entry's RTMP bytes, kept beside them and shared, when the first player comes to it that
 // wants them: where nobody plays over HTTP that costs nothing, where somebody does, the log takes twice the memory. HTTP has no
-// word for a stream that begins or ends. So the answer waits for the stream, and the connection is closed at its end.
+// word for a stream that begins or ends. So the answer waits for the stream, and goes out in chunks, of which the last one says that this was the end: where the stream
+// breaks off, it is missing.
 //
 // What is not live, files of origins and the past of live streams, is a [reel] of segments, which are framed like chunks. A player of one is timed: it has
 // a clock of its own, and sends from the segment that it is in what is due, a buffer of the client's own choice ahead:

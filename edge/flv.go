@@ -1,13 +1,10 @@
 package edge
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -55,9 +52,9 @@ func (e *Edge) Play(w http.ResponseWriter, r *http.Request, stream media.Name) e
 		e.serving.Done()
 		return fmt.Errorf("play over HTTP: %w", err)
 	}
-	header, software := w.Header().Clone(), clip(r.UserAgent())
+	answer, software := &httpAnswer{header: w.Header().Clone(), chunked: r.ProtoAtLeast(1, 1)}, clip(r.UserAgent())
 	// The server's goroutine, which goes, has larger buffers than the session.
-	go e.serveConn(ctx, conn, func(s *session) error { return s.beginFLV(stream, request, software, header) })
+	go e.serveConn(ctx, conn, func(s *session) error { return s.beginFLV(stream, request, software, answer) })
 	return nil
 }
 
@@ -76,7 +73,7 @@ func (e *Edge) admit() (ctx context.Context, err error) {
 }
 
 // beginFLV serves a client over HTTP until it leaves. What else it says is ignored.
-func (s *session) beginFLV(name media.Name, request playRequest, software string, header http.Header) error {
+func (s *session) beginFLV(name media.Name, request playRequest, software string, answer *httpAnswer) error {
 	s.app, _, _ = strings.Cut(string(name), "/")
 	s.client = software
 	s.log = s.log.With("app", s.app, "software", software)
@@ -84,10 +81,10 @@ func (s *session) beginFLV(name media.Name, request playRequest, software string
 	s.streams[st.id] = st
 	p, err := s.newPlayer(st, request)
 	if err != nil {
-		s.out.send(respond(header, http.StatusNotFound, err.Error()))
+		s.out.send(answer.refuse(err.Error()))
 		return err
 	}
-	p.flv, p.told, p.answer = true, false, header
+	p.http, p.told = answer, false
 	s.begin(st, p, request, nil)
 	s.listen = s.ignore
 	return errSilent
@@ -108,39 +105,16 @@ func (s *session) ignore() error {
 	}
 }
 
-// startFLV returns what is sent before e, the first entry: HTTP's header and FLV's.
+// startFLV returns the header that is sent before e, the first entry.
 func (p *player) startFLV(e *entry) []byte {
 	audio, video := p.kinds(e)
-	p.answer.Set("Content-Type", "video/x-flv")
-	return answer(p.answer, http.StatusOK, -1, flv.Header(audio, video))
+	return flv.Header(audio, video)
 }
 
 // refuseFLV returns the answer that there is no such stream.
 func (p *player) refuseFLV() []byte {
 	p.over = true
-	return respond(p.answer, http.StatusNotFound, "nobody publishes "+string(p.name))
-}
-
-// respond makes an answer that is an error.
-func respond(header http.Header, status int, message string) []byte {
-	body, err := json.Marshal(map[string]string{"error": message})
-	if err != nil {
-		panic(err) // a string can always be encoded
-	}
-	body = append(body, '\n')
-	return answer(header, status, int64(len(body)), body)
-}
-
-// answer makes an answer, or its beginning when the length is -1.
-func answer(header http.Header, status int, length int64, body []byte) []byte {
-	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	answer := http.Response{
-		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: header, Close: true,
-		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: length,
-	}
-	var b bytes.Buffer
-	_ = answer.Write(&b) // a buffer takes all
-	return b.Bytes()
+	return p.http.refuse("nobody publishes " + string(p.name))
 }
 
 // kinds says what media the stream has.

@@ -242,6 +242,26 @@ func TestFLVIsAClient(t *testing.T) {
 	}
 }
 
+// HTTP/1.0 gets the stream as it is, until the connection ends.
+func TestFLVWithoutChunks(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, Config{})
+	pub := publish(t, n.url("live/old"))
+	write(t, pub, avcHeader(), keyframe(0))
+	conn, err := net.Dial("tcp", strings.Trim(strings.TrimPrefix(n.serveHTTP(t), "http://"), "/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /live/old HTTP/1.0\r\n\r\n")
+	body := readFLV(t, bufio.NewReader(conn))
+	body.expect(t, avcHeader(), keyframe(0))
+	pub.Close()
+	if f, err := body.read(); !errors.Is(err, io.EOF) {
+		t.Errorf("read %v, %v; want the end", f, err)
+	}
+}
+
 // A node that drains, or has stopped, takes no more players; stopping ends those that play or wait.
 func TestFLVStop(t *testing.T) {
 	t.Parallel()
@@ -251,8 +271,8 @@ func TestFLVStop(t *testing.T) {
 	body := playFLV(t, url+"live/stop")
 	body.expect(t, avcHeader(), keyframe(0))
 	n.stop()
-	if f, err := body.read(); err == nil {
-		t.Errorf("read %v of a node that has stopped", f)
+	if f, err := body.read(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("read %v, %v of a node that has stopped", f, err)
 	}
 	if s := n.Stats(); s.Connections != 0 || s.Players != 0 {
 		t.Errorf("after the stop: %+v", s)
@@ -334,7 +354,7 @@ func TestTagsAreShared(t *testing.T) {
 
 func newFLVPlayer(h *hub) *player {
 	p := newPlayer(h, sharedStream)
-	p.flv, p.told, p.answer = true, false, http.Header{}
+	p.http, p.told = &httpAnswer{header: http.Header{}}, false
 	return p
 }
 
@@ -343,8 +363,7 @@ func describeTags(t *testing.T, pieces [][]byte) string {
 	t.Helper()
 	var out []string
 	b := bytes.Join(pieces, nil)
-	if bytes.HasPrefix(b, []byte("HTTP")) {
-		_, b, _ = bytes.Cut(b, []byte("\r\n\r\n"))
+	if bytes.HasPrefix(b, []byte("FLV")) {
 		b = b[len(flv.FileHeader):]
 		out = append(out, "s")
 	}
@@ -409,7 +428,7 @@ func TestFLVHeader(t *testing.T) {
 	for _, c := range cases {
 		h := testHub(t)
 		h.deliver(c.chunk)
-		_, header, _ := bytes.Cut(newFLVPlayer(h).gather(nil, maxBatch)[0], []byte("\r\n\r\n"))
+		header := newFLVPlayer(h).gather(nil, maxBatch)[0]
 		if want := append([]byte("FLV\x01"), c.flags, 0, 0, 0, 9, 0, 0, 0, 0); !bytes.Equal(header, want) {
 			t.Errorf("%s: % x, want % x", c.name, header, want)
 		}

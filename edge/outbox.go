@@ -158,7 +158,11 @@ func (o *outbox) gather() bool {
 		o.control = nil
 	}
 	for _, p := range o.players {
+		from := len(o.store)
 		o.store = p.gather(o.store, maxBatch)
+		if p.http != nil {
+			o.store = p.http.frame(o.store, from, p.over)
+		}
 		if p.over && len(o.store) == 0 {
 			o.fail(errOver)
 		}

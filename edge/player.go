@@ -2,7 +2,6 @@ package edge
 
 import (
 	"maps"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -38,13 +37,12 @@ type player struct {
 	noAudio bool
 	noVideo bool
 	over    bool // nothing more is sent, and then the connection is closed
-	flv     bool // it gets FLV over HTTP
 	// awaitsKey holds video back from receiveVideo(true) until the next keyframe.
 	awaitsKey bool
 
 	sent    uint64            // entries
 	skipped map[string]uint64 // entries by reason
-	answer  http.Header       // of HTTP, until the answer is sent
+	http    *httpAnswer       // which takes the stream, as FLV; nil over RTMP
 }
 
 func newPlayer(h *hub, streamID uint32) *player {
@@ -143,7 +141,7 @@ func (p *player) entry(dst [][]byte, e *entry, fresh bool) [][]byte {
 func (p *player) piece(dst [][]byte, e *entry, from, to int) [][]byte {
 	var b []byte
 	switch {
-	case p.flv:
+	case p.http != nil:
 		b = e.tags().part(from, to)
 	case p.streamID == sharedStream && !p.noAudio && !p.noVideo && !p.awaitsKey:
 		b = e.wire[e.begin(from):e.begin(to)]
@@ -172,7 +170,7 @@ func (p *player) end(dst [][]byte) [][]byte {
 		return dst
 	}
 	p.told = false
-	if p.flv {
+	if p.http != nil {
 		p.over = true
 		return dst
 	}
@@ -181,7 +179,7 @@ func (p *player) end(dst [][]byte) [][]byte {
 
 // began announces the stream to a player that does not know that it is there; e is sent next.
 func (p *player) began(e *entry) []byte {
-	if p.flv {
+	if p.http != nil {
 		return p.startFLV(e)
 	}
 	return playBegan(p.streamID)
@@ -190,7 +188,7 @@ func (p *player) began(e *entry) []byte {
 // absent announces to a player that has got nothing that there is no such stream.
 func (p *player) absent() []byte {
 	p.told = false
-	if p.flv {
+	if p.http != nil {
 		return p.refuseFLV()
 	}
 	return playAbsent(p.streamID, p.name)

@@ -130,7 +130,7 @@ func (t *timed) open(p *player, dst *[][]byte) bool {
 		return false
 	}
 	t.slot, t.span = s, s.segment.heads
-	if p.flv {
+	if p.http != nil {
 		t.cache.renderTags(s)
 	}
 	if l := s.segment; !l.last && !l.grow {
@@ -276,7 +276,7 @@ func (t *timed) isAhead() bool {
 // before, and seeks, may take what it reads then for the end of what it has sought.
 func (t *timed) isPlaying(p *player) bool {
 	end := t.began.Add(time.Duration(media.Since(t.base, t.newest)) * time.Millisecond)
-	if p.flv || t.isFast() || t.began.IsZero() || !time.Now().Before(end) {
+	if p.http != nil || t.isFast() || t.began.IsZero() || !time.Now().Before(end) {
 		return false
 	}
 	p.due.Store(end.UnixNano())
@@ -297,7 +297,7 @@ func (t *timed) finish(p *player, dst *[][]byte) {
 	t.release()
 	t.ended = true
 	switch {
-	case p.flv:
+	case p.http != nil:
 		p.over = true
 	case len(t.queue) > 0:
 		*dst = append(*dst, t.goOn(p))
@@ -324,11 +324,11 @@ func (t *timed) fail(p *player, dst *[][]byte, err error) {
 		return // the node ends
 	}
 	p.edge.log.Warn("a player's stream cannot be had", "stream", p.name, "err", err)
-	if p.flv {
+	if p.http != nil {
 		if !p.told {
 			*dst = append(*dst, p.absent())
 		}
-		p.over = true
+		p.over, p.http.broken = true, true
 		return
 	}
 	code := "NetStream.Play.Failed"
