@@ -3,6 +3,7 @@ package edge
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +47,8 @@ func request(t testing.TB, url string) *bufio.Reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	// Before the answer's body is closed, which would read all that comes.
+	context.AfterFunc(t.Context(), func() { conn.Close() })
 	if err := r.Write(conn); err != nil {
 		t.Fatal(err)
 	}
