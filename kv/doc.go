@@ -53,7 +53,8 @@
 //     last sequence, by the version that each write carries, and by a question when the object has become quiet. A leader that is elected does not repeat what
 //     the one before it stored last, and a connection that comes back has missed something: both take so long that all tails are silent, so after
 //     a silence, a gap counts as something missing. It is asked for from where all was known, while what comes is held; after longer than the marks of
-//     removed attributes live, the object is read anew. The store has the newest value of each attribute alone: what others have overwritten
+//     removed attributes live, the object is read anew. After a silence that is so for all objects at once: beyond the first few, they learn from one page of the
+//     bucket which of them were changed meanwhile. The store has the newest value of each attribute alone: what others have overwritten
 //     meanwhile is not told, except to its writer, who still has it.
 //   - All that one node writes to an object goes in order, one flight at a time; the next one takes all that waits. A write that is
 //     not answered is tried again under the same message id, so it is stored once. It is given up after ten seconds, which

@@ -31,6 +31,8 @@ const (
 	gapTimeout = time.Second
 	lagWait    = 10 * time.Millisecond
 	maxHeld    = 4096
+	// findSingly is how many messages are asked for one by one before the rest is asked for as a page.
+	findSingly = 4
 )
 
 // Audience is told what happens to an object, in order, one call at a time. It must not wait, or call the object
@@ -117,24 +119,26 @@ type Object struct {
 	checked  bool      // nothing was heard since the store was asked whether something is missing
 	ticks    int
 
-	mu       sync.Mutex // guards what follows
-	state    *State
-	opened   bool
-	closed   bool
-	stays    bool             // when closed, it is not left
-	early    []*nats.Msg      // of the tail, before opened
-	staged   map[string]group // by what groupOf tells
-	head     uint64           // all up to it is known
-	missing  uint64           // what was stored up to it is to be asked for; 0 for nothing
-	held     []*nats.Msg      // of the tail, while something is missing
-	breaks   uint64           // of the tails, when something was heard last
-	heard    bool             // something of the tail, since the last tick
-	watched  bool             // pursue runs now and then
-	landedAt uint64           // revision of the last acknowledgement
-	queue    []*Write
-	flight   *flight
-	pending  map[uint64]*Write // published, and not yet seen in the tail
-	calls    []sentCall        // wait for a revision
+	mu         sync.Mutex // guards what follows
+	state      *State
+	opened     bool
+	closed     bool
+	stays      bool             // when closed, it is not left
+	early      []*nats.Msg      // of the tail, before opened
+	staged     map[string]group // by what groupOf tells
+	head       uint64           // all up to it is known
+	missing    uint64           // what was stored up to it is to be asked for; 0 for nothing
+	held       []*nats.Msg      // of the tail, while something is missing
+	silence    *silence         // the last one, when something was heard last
+	reconnects uint64           // then
+	doubt      *silence         // nothing is missing, if nothing was stored in it; nil when something is
+	heard      bool             // something of the tail, since the last tick
+	watched    bool             // pursue runs now and then
+	landedAt   uint64           // revision of the last acknowledgement
+	queue      []*Write
+	flight     *flight
+	pending    map[uint64]*Write // published, and not yet seen in the tail
+	calls      []sentCall        // wait for a revision
 }
 
 // Follow begins to follow an object for its audience. A node's object is in use until Close, so it lives that long; one that
@@ -226,7 +230,7 @@ func (o *Object) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	breaks := o.objects.breaks()
+	silence, reconnects := o.objects.silences.current(), o.objects.reconnects()
 	state, err := o.read(ctx)
 	if err != nil {
 		return err
@@ -234,7 +238,7 @@ func (o *Object) open(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	state.Persistent = persistent
-	o.state, o.head, o.opened, o.breaks = state, state.Revision, true, breaks
+	o.state, o.head, o.opened, o.silence, o.reconnects = state, state.Revision, true, silence, reconnects
 	o.audience.Opened(o.state, nil)
 	for _, m := range o.early {
 		o.handle(m)

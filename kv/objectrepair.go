@@ -21,7 +21,7 @@ func (o *Object) miss(revision uint64) {
 	if o.missing == 0 {
 		o.watched = false
 	}
-	o.missing = max(o.missing, revision)
+	o.missing, o.doubt = max(o.missing, revision), nil
 	o.watch()
 }
 
@@ -74,6 +74,9 @@ func (o *Object) catchUp(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
 	defer cancel()
+	if o.trust(ctx) {
+		return
+	}
 	if time.Since(o.verified) > forgetful {
 		o.reload(ctx)
 		return
@@ -91,11 +94,7 @@ func (o *Object) catchUp(ctx context.Context) {
 // tells of each change and not only of the last ones.
 func (o *Object) ask(ctx context.Context) bool {
 	begun := time.Now()
-	var found []*nats.Msg
-	var newest uint64
-	err := o.objects.bucket.below(ctx, o.objects.filter(o.name), o.known()+1, func(m *nats.Msg, revision uint64) {
-		found, newest = append(found, m), revision
-	})
+	found, newest, err := o.find(ctx)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err != nil || max(newest, o.state.Revision) < o.missing {
@@ -145,10 +144,26 @@ func endOf(m *nats.Msg) uint64 {
 	return revisionOf(m) + n - i
 }
 
-func (o *Object) known() uint64 {
+// find reads what was stored since all was known, up to what is missing, or beyond. Most often that is what has made it miss something, and no more.
+func (o *Object) find(ctx context.Context) (found []*nats.Msg, newest uint64, err error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.head
+	known, missing := o.head, o.missing
+	o.mu.Unlock()
+	bucket, filter := o.objects.bucket, o.objects.filter(o.name)
+	newest = known
+	for range findSingly {
+		m, revision, err := bucket.next(ctx, filter, newest+1)
+		if err != nil || m == nil {
+			return found, newest, err
+		}
+		if found, newest = append(found, m), revision; newest >= missing {
+			return found, newest, nil
+		}
+	}
+	err = bucket.below(ctx, filter, newest+1, func(m *nats.Msg, revision uint64) {
+		found, newest = append(found, m), revision
+	})
+	return found, newest, err
 }
 
 // withOwn returns what was found in the store, up to head, with the writes of this replica among it that others have overwritten there.
@@ -178,9 +193,27 @@ func revisionOf(m *nats.Msg) uint64 {
 	return revision
 }
 
+// trust reports whether the tail can be trusted after all: nothing of the object was stored in the silence that was the reason to doubt.
+func (o *Object) trust(ctx context.Context) bool {
+	o.mu.Lock()
+	doubt := o.doubt
+	o.mu.Unlock()
+	if doubt == nil || !o.objects.wasQuiet(ctx, doubt, o.name) {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.doubt == nil {
+		return false // by now, something is missing
+	}
+	o.head = max(o.head, o.missing-1)
+	o.caughtUp(o.verified)
+	return true
+}
+
 // caughtUp ends what miss has begun: at that time, all was known that was stored.
 func (o *Object) caughtUp(at time.Time) {
-	o.missing, o.verified = 0, at
+	o.missing, o.doubt, o.verified = 0, nil, at
 	o.settle()
 	held := o.held
 	o.held = nil

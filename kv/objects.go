@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -111,8 +110,7 @@ type Objects struct {
 	atomic  bool          // the server stores several messages as one
 	quick   bool          // at little cost
 
-	heardAt  atomic.Int64  // when the tail of any object said something, in Unix nanoseconds
-	silences atomic.Uint64 // of all tails
+	silences silences
 
 	publishing sync.Mutex // held while a batch is published; after an object's lock
 

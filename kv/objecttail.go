@@ -38,8 +38,8 @@ func (o *Object) handle(m *nats.Msg) {
 // for, and it waits.
 func (o *Object) stage(m *nats.Msg, revision uint64) {
 	o.heard = true
-	if o.missing == 0 && o.isAfterGap(m, revision) {
-		o.miss(revision)
+	if o.missing == 0 {
+		o.lookBack(m, revision)
 	}
 	if o.missing > 0 {
 		o.hold(m, revision)
@@ -63,20 +63,28 @@ func (o *Object) stage(m *nats.Msg, revision uint64) {
 	o.watch() // in case that its end never comes
 }
 
-// isAfterGap says that something is missing before a message, or may be: its writer knew of another one, the attribute has changed
-// in between, the connection has come back, or the tail has been silent so long that JetStream may have another leader, which does not
+// lookBack notes that something is missing before a message, or may be: its writer knew of another one, the attribute has changed
+// in between, the connection has come back, or all tails have been silent so long that JetStream may have another leader, which does not
 // repeat what the one before it has stored last.
-func (o *Object) isAfterGap(m *nats.Msg, revision uint64) bool {
-	o.objects.hear()
-	breaks := o.objects.breaks()
-	broken := breaks != o.breaks
-	o.breaks = breaks
+func (o *Object) lookBack(m *nats.Msg, revision uint64) {
+	last, reconnects := o.objects.silences.hear(revision), o.objects.reconnects()
+	silent, broken := last != o.silence, reconnects != o.reconnects
+	o.silence, o.reconnects = last, reconnects
+	follows := revision <= max(o.head, o.state.Revision)+1
 	switch {
 	case revision <= o.head:
-		return false // what was before it is overwritten, perhaps, but not missing
-	case broken && revision > max(o.head, o.state.Revision)+1:
-		return true
+		// What was before it is overwritten, perhaps, but not missing.
+	case broken && !follows, o.isAfterGap(m, revision):
+		o.miss(revision)
+	case silent && !follows:
+		whole := len(o.staged) == 0
+		if o.miss(revision); whole {
+			o.doubt = last
+		}
 	}
+}
+
+func (o *Object) isAfterGap(m *nats.Msg, revision uint64) bool {
 	id, _ := groupOf(m)
 	if len(o.staged[id].messages) == 0 && versionOf(m) > o.state.Version+1+uint32(len(o.staged)) {
 		return true
@@ -86,16 +94,7 @@ func (o *Object) isAfterGap(m *nats.Msg, revision uint64) bool {
 	return ok && err == nil && before > o.state.attributes[a.Key].Revision && !o.isStaged(m, before)
 }
 
-// hear notes that a tail has said something.
-func (o *Objects) hear() {
-	now := time.Now().UnixNano()
-	if before := o.heardAt.Swap(now); time.Duration(now-before) > tailSilence {
-		o.silences.Add(1)
-	}
-}
-
-// breaks counts what may have lost messages of any tail.
-func (o *Objects) breaks() uint64 { return o.silences.Load() + o.js.Conn().Stats().Reconnects }
+func (o *Objects) reconnects() uint64 { return o.js.Conn().Stats().Reconnects }
 
 // hold keeps a message for when nothing before it is missing. What is too much is asked for too.
 func (o *Object) hold(m *nats.Msg, revision uint64) {

@@ -90,6 +90,31 @@ func (b *bucket[T]) below(ctx context.Context, filter string, from uint64, visit
 	return nil
 }
 
+// next reads the first message of the subjects that match a filter from a revision on, nil for none. The server does not count the rest, so it costs
+// much less than a page.
+func (b *bucket[T]) next(ctx context.Context, filter string, from uint64) (m *nats.Msg, revision uint64, err error) {
+	request, err := json.Marshal(map[string]any{"seq": from, "next_by_subj": filter})
+	if err != nil {
+		return nil, 0, err
+	}
+	m, err = b.js.Conn().RequestWithContext(ctx, "$JS.API.DIRECT.GET.KV_"+b.name, request)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w %s of bucket %s: %w", errRead, filter, b.name, err)
+	}
+	switch status := m.Header.Get("Status"); status {
+	case "":
+		revision, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	case "404":
+		return nil, 0, nil
+	default:
+		err = errors.New(status + " " + m.Header.Get("Description"))
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w %s of bucket %s: %w", errRead, filter, b.name, err)
+	}
+	return m, revision, nil
+}
+
 // revisionAt returns the first revision that was written after a time and is still stored, 0 for none.
 func (b *bucket[T]) revisionAt(ctx context.Context, t time.Time) (uint64, error) {
 	page, _, err := b.direct(ctx, 1, map[string]any{"start_time": t.UTC(), "next_by_subj": b.subject(">")})
