@@ -306,8 +306,7 @@ func (o *Objects) load(ctx context.Context, name media.Name) (*State, error) {
 
 // attribute makes an attribute of a message of the bucket or its tail.
 func (o *Objects) attribute(m *nats.Msg, revision uint64) (Attribute, bool) {
-	subject := m.Header.Get(jetstream.SubjectHeader)
-	key, ok := keyOf(subject[strings.LastIndexByte(subject, '.')+1:])
+	key, ok := attributeKey(m)
 	if !ok {
 		return Attribute{}, false
 	}
@@ -316,6 +315,11 @@ func (o *Objects) attribute(m *nats.Msg, revision uint64) (Attribute, bool) {
 		a.Value = o.bucket.read(key, m.Data, revision, stored[json.RawMessage]{}).value // nil when malformed
 	}
 	return a, true
+}
+
+func attributeKey(m *nats.Msg) (key string, ok bool) {
+	subject := m.Header.Get(jetstream.SubjectHeader)
+	return keyOf(subject[strings.LastIndexByte(subject, '.')+1:])
 }
 
 // isRemoval says that a message of a bucket is the mark of a key that is gone.

@@ -46,6 +46,10 @@ func (o *Object) stage(m *nats.Msg, revision uint64) {
 		return
 	}
 	id, last := groupOf(m)
+	if id == "" {
+		o.apply([]*nats.Msg{m})
+		return
+	}
 	g := o.staged[id]
 	g.messages = append(g.messages, m)
 	if last || len(g.messages) > batchLimit {
@@ -74,7 +78,7 @@ func (o *Object) lookBack(m *nats.Msg, revision uint64) {
 	switch {
 	case revision <= o.head:
 		// What was before it is overwritten, perhaps, but not missing.
-	case broken && !follows, o.isAfterGap(m, revision):
+	case broken && !follows, o.isAfterGap(m):
 		o.miss(revision)
 	case silent && !follows:
 		whole := len(o.staged) == 0
@@ -84,14 +88,14 @@ func (o *Object) lookBack(m *nats.Msg, revision uint64) {
 	}
 }
 
-func (o *Object) isAfterGap(m *nats.Msg, revision uint64) bool {
+func (o *Object) isAfterGap(m *nats.Msg) bool {
 	id, _ := groupOf(m)
 	if len(o.staged[id].messages) == 0 && versionOf(m) > o.state.Version+1+uint32(len(o.staged)) {
 		return true
 	}
-	a, ok := o.objects.attribute(m, revision)
+	key, ok := attributeKey(m)
 	before, err := strconv.ParseUint(m.Header.Get(jetstream.LastSequenceHeader), 10, 64)
-	return ok && err == nil && before > o.state.attributes[a.Key].Revision && !o.isStaged(m, before)
+	return ok && err == nil && before > o.state.attributes[key].Revision && !o.isStaged(m, before)
 }
 
 func (o *Objects) reconnects() uint64 { return o.js.Conn().Stats().Reconnects }

@@ -144,25 +144,31 @@ func (r *room) Settled(s *kv.State, kw *kv.Write, err error) {
 
 // tell sends the same to all members but one, each in its own dialect.
 func (r *room) tell(s *kv.State, but *member, say func(dialect) []byte) {
-	said := map[any][]byte{}
+	var said []saying // there are few dialects
 	for _, m := range r.members {
 		if m == but || !m.welcomed {
 			continue
 		}
 		key := m.dialect.comparable()
-		bytes, ok := said[key]
-		if !ok {
-			bytes = say(m.dialect)
-			said[key] = bytes
+		i := slices.IndexFunc(said, func(s saying) bool { return s.dialect == key })
+		if i < 0 {
+			i = len(said)
+			said = append(said, saying{key, say(m.dialect)})
 		}
-		if len(bytes) == 0 {
+		if len(said[i].bytes) == 0 {
 			continue
 		}
-		m.stale = m.stale || !m.client.offer(bytes)
+		m.stale = m.stale || !m.client.offer(said[i].bytes)
 		if m.stale {
 			r.refreshSoon()
 		}
 	}
+}
+
+// saying is what all hear that speak alike.
+type saying struct {
+	dialect any
+	bytes   []byte
 }
 
 // refreshSoon sends those the whole object that have missed something, as soon as they take it.
