@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"slices"
 	"strings"
 
 	"natscast/internal/amf"
@@ -178,10 +179,10 @@ func (s *session) createStream(c message.Command) error {
 	// 1 comes first: log entries are framed for it, and GStreamer ends only
 	// on the StreamEOF of stream 1.
 	id := uint32(sharedStream)
-	for s.streams[id] != nil {
+	for s.find(id) != nil {
 		id++
 	}
-	s.streams[id] = &stream{id: id}
+	s.addStream(id)
 	s.result(c, float64(id))
 	return nil
 }
@@ -193,9 +194,9 @@ func (s *session) deleteStream(c message.Command) {
 		return
 	}
 	id, _ := amf.Number(c.Arg(1))
-	if s.streams[uint32(id)] != nil {
+	if s.find(uint32(id)) != nil {
 		s.closeStream(uint32(id))
-		delete(s.streams, uint32(id))
+		s.streams = slices.DeleteFunc(s.streams, func(st *stream) bool { return st.id == uint32(id) })
 	}
 }
 

@@ -77,8 +77,8 @@ func (s *session) beginFLV(name media.Name, request playRequest, software string
 	s.app, _, _ = strings.Cut(string(name), "/")
 	s.client = software
 	s.log = s.log.With("app", s.app, "software", software)
-	st := &stream{id: sharedStream, name: name}
-	s.streams[st.id] = st
+	st := s.addStream(sharedStream)
+	st.name = name
 	p, err := s.newPlayer(st, request)
 	if err != nil {
 		s.out.send(answer.refuse(err.Error()))

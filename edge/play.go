@@ -98,7 +98,7 @@ func (s *session) play(c message.Command) error {
 		s.refuseStream(c.StreamID, "NetStream.Play.Failed", err.Error())
 		return nil
 	}
-	if st := s.streams[c.StreamID]; r.adds && st != nil && st.player != nil {
+	if st := s.find(c.StreamID); r.adds && st != nil && st.player != nil {
 		s.playNext(st, c, r)
 		return nil
 	}
@@ -221,7 +221,7 @@ func (s *session) playNext(st *stream, c message.Command, r playRequest) {
 
 // setBuffer takes how far ahead the client wants its players to be (7.1.7).
 func (s *session) setBuffer(id uint32, buffer time.Duration) {
-	st := s.streams[id]
+	st := s.find(id)
 	if st == nil {
 		return
 	}

@@ -58,7 +58,7 @@ type session struct {
 	moves     bool   // the client follows a ReconnectRequest
 	isSRS     bool   // the client is an SRS edge
 	routed    bool   // the client was placed here
-	streams   map[uint32]*stream
+	streams   []*stream
 	worker    int             // index among the edge's workers; -1 before the first play
 	ackWindow uint64          // the client wants an Acknowledgement that often
 	acked     uint64          // bytes acknowledged
@@ -102,10 +102,7 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn, begin func(*session) e
 func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *outbox, log *slog.Logger) *session {
 	return &session{
 		edge: e, number: number, log: log, ctx: ctx, conn: c, out: out, since: time.Now().UTC(),
-		streams:   map[uint32]*stream{},
-		worker:    -1,
-		ackWindow: window,
-		rests:     out.mayRest(e.lounge),
+		worker: -1, ackWindow: window, rests: out.mayRest(e.lounge),
 	}
 }
 
@@ -217,8 +214,8 @@ func (s *session) Read(b []byte) (int, error) {
 
 // close ends all that the client played and published, and returns why the connection ended.
 func (s *session) close(err error) error {
-	for id := range s.streams {
-		s.closeStream(id)
+	for _, st := range s.streams {
+		s.closeStream(st.id)
 	}
 	if s.objects != nil {
 		s.objects.Close()

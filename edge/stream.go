@@ -36,14 +36,29 @@ type stream struct {
 // stream returns an existing message stream. One that a client takes for granted
 // (some never call createStream) is made.
 func (s *session) stream(id uint32) (*stream, error) {
-	if st := s.streams[id]; st != nil {
+	if st := s.find(id); st != nil {
 		return st, nil
 	}
 	if id == 0 || id > maxStreams || len(s.streams) == maxStreams {
 		return nil, fmt.Errorf("%w: %d", errNoStream, id)
 	}
-	s.streams[id] = &stream{id: id}
-	return s.streams[id], nil
+	return s.addStream(id), nil
+}
+
+// find returns a message stream of the client's, nil for none. There is one, most often.
+func (s *session) find(id uint32) *stream {
+	for _, st := range s.streams {
+		if st.id == id {
+			return st
+		}
+	}
+	return nil
+}
+
+func (s *session) addStream(id uint32) *stream {
+	st := &stream{id: id}
+	s.streams = append(s.streams, st)
+	return st
 }
 
 // open makes a message stream ready to publish or play the name that a command gives, ending what
@@ -113,7 +128,7 @@ var clearDataFrame = []byte("\x02\x00\x0f" + message.ClearDataFrame)
 // media passes a published message on. Media on a stream that does not publish
 // (any more) is what a client had under way; it is ignored.
 func (s *session) media(m chunk.Message) error {
-	st := s.streams[m.StreamID]
+	st := s.find(m.StreamID)
 	if st == nil || st.sink == nil {
 		return nil
 	}
@@ -139,14 +154,14 @@ func (s *session) refuseStream(id uint32, code, description string) {
 }
 
 func (s *session) receiveAudio(id uint32, want bool) {
-	if st := s.streams[id]; st != nil && st.player != nil {
+	if st := s.find(id); st != nil && st.player != nil {
 		s.out.with(func() { st.player.noAudio = !want })
 	}
 }
 
 // receiveVideo(true) starts video at the next keyframe.
 func (s *session) receiveVideo(id uint32, want bool) {
-	if st := s.streams[id]; st != nil && st.player != nil {
+	if st := s.find(id); st != nil && st.player != nil {
 		s.out.with(func() {
 			st.player.awaitsKey = want && (st.player.noVideo || st.player.awaitsKey)
 			st.player.noVideo = !want
@@ -156,16 +171,16 @@ func (s *session) receiveVideo(id uint32, want bool) {
 
 // closeNamed closes the streams that the client calls by this name.
 func (s *session) closeNamed(name string) {
-	for id, st := range s.streams {
+	for _, st := range s.streams {
 		if st.asked == name {
-			s.closeStream(id)
+			s.closeStream(st.id)
 		}
 	}
 }
 
 // closeStream ends what a message stream plays or publishes; the stream itself stays.
 func (s *session) closeStream(id uint32) {
-	st := s.streams[id]
+	st := s.find(id)
 	if st == nil {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 // pause (7.2.2.9) stops a player, or has it go on: with what comes after ms, which the client has; without a clock of its own, with the newest
 // keyframe.
 func (s *session) pause(id uint32, pause bool, ms float64) {
-	st := s.streams[id]
+	st := s.find(id)
 	if st == nil || st.player == nil {
 		return
 	}
@@ -38,7 +38,7 @@ func (s *session) pause(id uint32, pause bool, ms float64) {
 // seek (7.2.2.8). On a live stream whose player may not go back it leads to the newest keyframe: refusing it would end ffmpeg,
 // and without a Seek.Notify ffmpeg drops everything that follows.
 func (s *session) seek(id uint32, ms float64) {
-	st := s.streams[id]
+	st := s.find(id)
 	if st == nil || st.player == nil {
 		return
 	}
