@@ -185,8 +185,11 @@ func (s *session) fill(ctx context.Context, from time.Time, before bus.Chunk) {
 	defer cancel()
 	for try := 1; ; try++ {
 		err := s.copy(ctx, from, before.Position)
+		if errors.Is(err, bus.ErrNoHistory) {
+			err = nil // nothing is stored yet
+		}
 		switch {
-		case err != nil && !errors.Is(err, bus.ErrNoHistory) && ctx.Err() == nil:
+		case err != nil && ctx.Err() == nil:
 			s.log.Warn("what is missing is not to be had", "err", err)
 		case err == nil && !s.tape.Misses(before):
 			return
