@@ -38,7 +38,8 @@
 //     newest one acknowledged when it was sent. So a reader knows from where to
 //     read what is missing behind a chunk, without asking for it.
 //   - The order is that of positions. A reader holds the tail back while one
-//     request repairs a gap or fetches the begin; a newer epoch does not wait.
+//     request repairs a gap or fetches the begin; a newer epoch does not wait. What the
+//     tail loses last, no later chunk shows: a reader whose tail is silent looks into the store.
 //   - Static streams are found by asking origins, not in a directory: an answer is
 //     true, one that does not come costs a round trip, and who has died is not asked.
 //     The store is a cache below a number of bytes, in memory unless live media is on

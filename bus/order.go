@@ -26,8 +26,9 @@ type order struct {
 
 // repair is a request for stored chunks under way. One at a time.
 type repair struct {
-	gap       gap // zero when joining
+	gap       gap // zero when joining, or behind the last chunk
 	join      bool
+	behind    bool // the tail, which was silent, does not wait for it
 	abandoned bool // nobody waits for it any more
 	cancel    context.CancelFunc
 	done      context.Context
@@ -45,6 +46,10 @@ func (r *repair) abandon() {
 
 // take takes the next chunk of the tail.
 func (o *order) take(c Chunk) {
+	if o.repair != nil && o.repair.behind {
+		o.repair.abandon()
+		o.repair = nil
+	}
 	if len(o.held) == 0 && o.repair == nil && o.follows(c) {
 		o.pass(c)
 		return
@@ -195,6 +200,19 @@ func (o *order) fill(c Chunk) {
 	})
 }
 
+// lookBehind begins to fetch what the store has behind the last chunk: the tail may have lost it, and no later chunk has shown that.
+func (o *order) lookBehind() {
+	if o.repair != nil || o.last.Epoch == 0 || o.last.End {
+		return
+	}
+	f := fetch{s: o.s, shard: o.last.Shard, next: o.last.stored + 1}
+	o.start(&repair{behind: true}, func(ctx context.Context) ([]Chunk, error) {
+		o.s.stats.backfills.Add(1)
+		err := f.rest(ctx)
+		return f.chunks, err
+	})
+}
+
 func (o *order) start(r *repair, fetch func(context.Context) ([]Chunk, error)) {
 	done, end := context.WithCancel(o.ctx)
 	ctx, cancel := context.WithTimeout(o.ctx, repairTimeout)
@@ -211,11 +229,13 @@ func (o *order) start(r *repair, fetch func(context.Context) ([]Chunk, error)) {
 func (o *order) repaired() {
 	r := o.repair
 	o.repair = nil
-	if r.err != nil && !r.abandoned {
+	if r.err != nil && !r.abandoned && !r.behind {
 		o.s.logRepair(r)
 	}
 	switch {
 	case r.abandoned:
+	case r.behind:
+		o.recover(r.chunks)
 	case r.join:
 		o.joined = true
 		o.begin(r.chunks)
@@ -227,6 +247,16 @@ func (o *order) repaired() {
 		}
 	}
 	o.settle()
+}
+
+// recover takes what the tail has lost of the stored chunks.
+func (o *order) recover(chunks []Chunk) {
+	for _, c := range chunks {
+		if o.last.Less(c.Position) {
+			o.s.stats.filled.Add(1)
+			o.hold(c)
+		}
+	}
 }
 
 // begin merges the stored chunks into the held ones, and goes to where the

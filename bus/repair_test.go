@@ -111,6 +111,18 @@ func TestRepair(t *testing.T) {
 			stats: SubscriptionStats{Delivered: 2, Gaps: 1, Stale: 1},
 		},
 		{
+			name:  "the last ones are missing",
+			steps: []step{{at(7, 1), tail}, {at(7, 2), store}, {at(7, 3), store}},
+			want:  []Chunk{at(7, 1), at(7, 2), at(7, 3)},
+			stats: SubscriptionStats{Delivered: 3, Filled: 2},
+		},
+		{
+			name:  "the last ones are missing, and one cannot be had",
+			steps: []step{{at(7, 1), tail}, {at(7, 3), store}},
+			want:  []Chunk{at(7, 1), lost(at(7, 3), 1)},
+			stats: SubscriptionStats{Delivered: 2, Gaps: 1, Filled: 1, Lost: 1},
+		},
+		{
 			name:  "joined in mid-GOP",
 			steps: []step{{at(7, 10), store}, {at(7, 11), store}, {at(7, 12), store}, {at(7, 13), tail}, {at(7, 14), tail}},
 			want:  []Chunk{at(7, 11), at(7, 12), at(7, 13), at(7, 14)},

@@ -75,7 +75,8 @@ type Place struct {
 // The first chunk of each epoch is a key chunk; the end of an epoch is delivered
 // when something was delivered before. What the tail misses is fetched from the
 // store, while the tail waits for up to three seconds; the chunk behind what
-// cannot be had tells how much was lost.
+// cannot be had tells how much was lost. When the tail is silent, the store is asked for what
+// it may have missed last.
 //
 // place is what the directory says of the stream, zero when it is not published:
 // then only the tail is followed until a chunk tells the place.
@@ -90,8 +91,9 @@ func (s *Subscription) Run(ctx context.Context, place Place, deliver func(Chunk)
 		o.join(place)
 	}
 	var parts assembler
+	quiet := newSilence(ctx) // ends with ctx
 	for {
-		wait := ctx
+		wait := quiet.over
 		if o.repair != nil {
 			wait = o.repair.done
 		}
@@ -99,13 +101,18 @@ func (s *Subscription) Run(ctx context.Context, place Place, deliver func(Chunk)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case wait.Err() != nil && err != nil:
+		case wait.Err() != nil && err != nil && o.repair != nil:
 			o.repaired()
+		case wait.Err() != nil && err != nil:
+			if quiet.next(ctx) {
+				o.lookBehind()
+			}
 		case errors.Is(err, nats.ErrSlowConsumer):
 			// Messages were dropped: the next chunk shows the gap.
 		case err != nil:
 			return fmt.Errorf("follow %s: %w: %w", s.name, ErrClosed, err)
 		default:
+			quiet.heard = true
 			if c, ok := s.read(&parts, m.Subject, m); ok {
 				o.take(c)
 			}
