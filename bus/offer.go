@@ -104,7 +104,7 @@ func (o *offers) add(nc *nats.Conn, subject string, handle func(*nats.Msg)) (*na
 	return sub, err
 }
 
-// remove ends a subscription. Who has asked just then is not answered, and asks again.
+// remove ends a subscription.
 func (o *offers) remove(sub *nats.Subscription) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -122,18 +122,24 @@ func (o *offers) run(ctx context.Context) {
 			o.mu.Lock()
 			handle := o.handlers[m.Sub]
 			o.mu.Unlock()
-			if handle != nil {
-				handle(m)
+			if handle == nil {
+				handle = askAgain
 			}
+			handle(m)
 		}
 	}
 }
 
-func (o *Offer) onFind(m *nats.Msg) {
-	if err := m.Respond(o.answer); err != nil {
+// askAgain answers a request that came just when the offer ended.
+func askAgain(m *nats.Msg) { answer(m, nil) }
+
+func answer(m *nats.Msg, body []byte) {
+	if err := m.Respond(body); err != nil {
 		slog.Debug("bus: not answered", "subject", m.Subject, "err", err)
 	}
 }
+
+func (o *Offer) onFind(m *nats.Msg) { answer(m, o.answer) }
 
 func (o *Offer) onRead(m *nats.Msg) {
 	n, err := strconv.Atoi(string(m.Data))
@@ -150,9 +156,7 @@ func (o *Offer) respond(m *nats.Msg, err error) {
 		body = []byte(err.Error())
 		slog.Warn("bus: a segment cannot be had", "stream", o.asset.Name, "segment", string(m.Data), "err", err)
 	}
-	if err := m.Respond(body); err != nil {
-		slog.Debug("bus: not answered", "subject", m.Subject, "err", err)
-	}
+	answer(m, body)
 }
 
 // store reads a segment and stores it, once for all that ask at the same time.

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,7 +71,7 @@ func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	answer, err := b.requestStatic(ctx, findTimeout, findSubject(name), nil)
-	for errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	for ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || err == nil && len(answer.Data) == 0) {
 		answer, err = b.requestStatic(ctx, findTimeout, findSubject(name), nil)
 	}
 	switch {
@@ -93,23 +94,23 @@ func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
 // fails with [ErrNoAsset] when none has the content. A caller bounds the bytes that it reads at once: what a server keeps for a client, 64 MB as a rule, is
 // bounded too.
 func (b *Bus) ReadSegment(ctx context.Context, asset string, n int) (Segment, error) {
-	var err error
+	var asked error
 	for try := 0; ; try++ {
-		var s Segment
-		if s, err = b.storedSegment(ctx, asset, n); err == nil || try == segmentTries {
-			return s, wrapSegment(err, asset, n)
+		s, err := b.storedSegment(ctx, asset, n)
+		switch {
+		case err == nil:
+			return s, nil
+		case try == segmentTries:
+			return s, wrapSegment(cmp.Or(asked, err), asset, n)
 		}
-		err = b.askSegment(ctx, asset, n)
-		if errors.Is(err, ErrNoAsset) || ctx.Err() != nil || errors.Is(err, ErrSegment) && try == segmentTries-1 {
-			return s, wrapSegment(err, asset, n)
+		asked = b.askSegment(ctx, asset, n)
+		if errors.Is(asked, ErrNoAsset) || ctx.Err() != nil || errors.Is(asked, ErrSegment) && try == segmentTries-1 {
+			return s, wrapSegment(asked, asset, n)
 		}
 	}
 }
 
 func wrapSegment(err error, asset string, n int) error {
-	if err == nil {
-		return nil
-	}
 	return fmt.Errorf("segment %d of asset %s: %w", n, asset, err)
 }
 

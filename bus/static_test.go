@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natscast/internal/eventually"
 	"natscast/internal/media"
 )
 
@@ -179,6 +180,37 @@ func TestWithdraw(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 	checkSegment(t, b, c, 1) // which is stored
+}
+
+// Who has asked just before an offer ends is answered: nothing, which means to ask again.
+func TestAskedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	_, b := newShards(t)
+	o := offer(t, b, newContent(10))
+	const busy = "busy"
+	began, free := make(chan struct{}), make(chan struct{})
+	if _, err := b.offers.add(b.static, busy, func(*nats.Msg) {
+		close(began)
+		<-free
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.static.Publish(busy, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-began
+	found := make(chan error, 1)
+	go func() {
+		_, err := b.FindAsset(t.Context(), "vod/film.mp4")
+		found <- err
+	}()
+	eventually.True(t, "asked", func() bool { return len(b.offers.requests) == 1 })
+	o.Close()
+	asked := time.Now()
+	close(free)
+	if err := <-found; !errors.Is(err, ErrNoAsset) || time.Since(asked) > findTimeout/2 {
+		t.Errorf("after %v: %v", time.Since(asked), err)
+	}
 }
 
 func TestReadErrors(t *testing.T) {
