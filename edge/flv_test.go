@@ -269,7 +269,7 @@ func TestFLVStop(t *testing.T) {
 	t.Parallel()
 	n, draining := startNode(t, Config{}), startNode(t, Config{})
 	url := n.serveHTTP(t)
-	write(t, publish(t, n.url("live/stop")), avcHeader(), keyframe(0))
+	write(t, publish(t, draining.url("live/stop")), avcHeader(), keyframe(0)) // elsewhere: the stream itself goes on
 	body := playFLV(t, url+"live/stop")
 	body.expect(t, avcHeader(), keyframe(0))
 	n.stop()
