@@ -149,17 +149,18 @@ func (a *audience) awaitEnd(limit time.Duration) (first, last time.Time) {
 
 // experience is what the players have seen since some time: the worst of each.
 type experience struct {
-	pause    time.Duration // longest time without a picture
+	pause    time.Duration // longest time without a picture, but for stalls of the host
 	shortest time.Duration // the longest pause of the luckiest player
 	missing  int           // pictures
 	repeated int           // pictures that came again
+	stalled  time.Duration // for how long the host stood still
 	back     int           // steps back of the timestamps, of all players
-	drift    time.Duration // by how much a step of the timestamps differs from the pause that it spans
+	drift    time.Duration // by how much a step of the timestamps differs from the pause that it spans, but for stalls of the host
 }
 
 func (e experience) String() string {
-	return fmt.Sprintf("longest pause %d to %d ms, %d pictures missing, %d repeated, timestamps %d times back and %d ms off over a pause",
-		e.shortest.Milliseconds(), e.pause.Milliseconds(), e.missing, e.repeated, e.back, e.drift.Milliseconds())
+	return fmt.Sprintf("longest pause %d to %d ms beside %d ms in which the host stood still, %d pictures missing, %d repeated, timestamps %d times back and %d ms off over a pause",
+		e.shortest.Milliseconds(), e.pause.Milliseconds(), e.stalled.Milliseconds(), e.missing, e.repeated, e.back, e.drift.Milliseconds())
 }
 
 // since tells what the players have seen since then.
@@ -177,6 +178,7 @@ func (a *audience) since(begin time.Time) (all experience) {
 		all.drift = max(all.drift, one.drift)
 		all.back += one.back
 	}
+	all.stalled = host.within(begin, time.Now())
 	return all
 }
 
@@ -206,9 +208,12 @@ func experienceOf(frames []sight, begin time.Time) (e experience) {
 			continue
 		}
 		pause := s.at.Sub(p.at)
-		e.pause = max(e.pause, pause)
+		if pause > e.pause {
+			e.pause = max(e.pause, pause-host.within(p.at, s.at))
+		}
 		if pause > aPause {
-			e.drift = max(e.drift, (time.Duration(step)*time.Millisecond - pause).Abs())
+			drift := (time.Duration(step)*time.Millisecond - pause).Abs()
+			e.drift = max(e.drift, drift-host.within(p.at, s.at))
 		}
 		if !s.known || !p.known {
 			continue

@@ -40,6 +40,9 @@ func runTests(m *testing.M) (code int, err error) {
 	if err := runMoreInParallel(); err != nil {
 		return 0, err
 	}
+	if err := host.watch(); err != nil {
+		return 0, err
+	}
 	if workDir, err = os.MkdirTemp("", "natscast-integration-"); err != nil {
 		return 0, err
 	}
