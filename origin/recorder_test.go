@@ -51,6 +51,8 @@ func (n *node) record(t *testing.T, config RecorderConfig, patterns ...string) *
 		r.Run(ctx)
 	}()
 	t.Cleanup(running.end)
+	<-r.published.Ready() // what begins and ends before that is not seen
+	<-r.recorded.Ready()
 	return running
 }
 
