@@ -79,6 +79,7 @@ func (b *Bus) register(p *Publisher) {
 }
 
 func (b *Bus) unregister(p *Publisher) {
+	b.responder.remove(p.missed)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.publishers, p.id)

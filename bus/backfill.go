@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 )
 
@@ -62,7 +63,7 @@ func (s *Subscription) fetchJoin(ctx context.Context, place Place) ([]Chunk, err
 	}
 }
 
-// fetchGap gets the chunks of a gap. It asks again until it has all of them, or
+// fetchGap gets the chunks of a gap. It asks the store, and then the publisher too, until it has all of them, or
 // its patience ends. The last try reads the stream from its begin: a store that
 // was emptied counts anew, so that the sequence to read from means nothing.
 func (s *Subscription) fetchGap(ctx context.Context, g gap) (chunks []Chunk, err error) {
@@ -73,7 +74,12 @@ func (s *Subscription) fetchGap(ctx context.Context, g gap) (chunks []Chunk, err
 			f.next = 1
 		}
 		s.stats.backfills.Add(1)
-		err = f.rest(ctx)
+		if try > 0 {
+			f.askPublisher(ctx)
+		}
+		if uint64(len(f.chunks)) < g.missing() {
+			err = f.rest(ctx)
+		}
 		if len(f.chunks) > len(chunks) {
 			chunks = f.chunks
 		}
@@ -143,6 +149,15 @@ func (f *fetch) rest(ctx context.Context) error {
 		f.next = page[len(page)-1].sequence + 1
 	}
 	return nil
+}
+
+// askPublisher gets what the publisher keeps of a gap. Its node may be gone, or not there yet, as may all that it kept.
+func (f *fetch) askPublisher(ctx context.Context) {
+	page, err := f.s.bus.askPublisher(ctx, f.s.name, *f.only)
+	if err != nil {
+		slog.Debug("bus: the publisher does not answer", "stream", f.s.name, "err", err)
+	}
+	f.add(page)
 }
 
 func (f *fetch) add(page []stored) {

@@ -157,7 +157,7 @@ type Bus struct {
 	requests    chan struct{} // a token for each backfill request under way
 	singles     chan struct{} // and for each one for a single message
 	offerReads  chan struct{} // a token for each segment that this node reads for others
-	offers      *offers
+	responder   *responder
 	restored    chan struct{} // the control connection has come back
 	provisioned atomic.Bool
 	counters    counters
@@ -195,7 +195,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		requests:   make(chan struct{}, backfillRequests),
 		singles:    make(chan struct{}, singleRequests),
 		offerReads: make(chan struct{}, offerReads),
-		offers:     newOffers(),
+		responder:  newResponder(),
 		restored:   make(chan struct{}, 1),
 		publishers: map[uint64]*Publisher{},
 	}
@@ -205,7 +205,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		return nil, err
 	}
 	b.running.Go(func() { b.refillLoop(b.ctx) })
-	b.running.Go(func() { b.offers.run(b.ctx) })
+	b.running.Go(func() { b.responder.run(b.ctx) })
 	b.running.Go(func() { b.reprovisionLoop(b.ctx) })
 	return b, nil
 }

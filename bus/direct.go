@@ -17,6 +17,15 @@ var (
 	errDirectGet = errors.New("direct get")
 )
 
+// Headers of an answer. A page has an empty message at its end.
+const (
+	headerStatus   = "Status"
+	headerSubject  = "Nats-Subject"
+	headerSequence = "Nats-Sequence"
+	headerPending  = "Nats-Num-Pending"
+	statusEnd      = "204"
+)
+
 // One page of a batch.
 const (
 	pageMessages = 1000
@@ -50,15 +59,20 @@ type stored struct {
 // directGet asks the store of a shard. pending is how many more messages match
 // beyond the page. It returns [errNotStored] when nothing matches.
 func (b *Bus) directGet(ctx context.Context, shard string, r directRequest) (page []stored, pending uint64, err error) {
+	return b.askPage(ctx, "$JS.API.DIRECT.GET."+streamName(shard), r, r.single(), requestTimeout)
+}
+
+// askPage asks for stored messages: the store, or who answers as it does.
+func (b *Bus) askPage(ctx context.Context, subject string, request any, single bool, timeout time.Duration) (page []stored, pending uint64, err error) {
 	select {
 	case b.requests <- struct{}{}:
 		defer func() { <-b.requests }()
 	case <-ctx.Done():
 		return nil, 0, fmt.Errorf("%w: %w", errDirectGet, ctx.Err())
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	body, err := json.Marshal(r)
+	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", errDirectGet, err)
 	}
@@ -69,10 +83,10 @@ func (b *Bus) directGet(ctx context.Context, shard string, r directRequest) (pag
 	}
 	// Its error says that the connection was closed, and the subscription with it.
 	defer func() { _ = answers.Unsubscribe() }()
-	if err := b.backfill.PublishRequest("$JS.API.DIRECT.GET."+streamName(shard), inbox, body); err != nil {
+	if err := b.backfill.PublishRequest(subject, inbox, body); err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", errDirectGet, err)
 	}
-	return readPage(ctx, answers, r.single())
+	return readPage(ctx, answers, single)
 }
 
 // getOne asks the store of a shard for a single message. It is cheaper than [Bus.directGet], and
@@ -103,8 +117,8 @@ func readPage(ctx context.Context, answers *nats.Subscription, single bool) (pag
 		if err != nil {
 			return page, 0, fmt.Errorf("%w: %w", errDirectGet, err)
 		}
-		if m.Header.Get("Status") == "204" {
-			pending, err := strconv.ParseUint(m.Header.Get("Nats-Num-Pending"), 10, 64)
+		if m.Header.Get(headerStatus) == statusEnd {
+			pending, err := strconv.ParseUint(m.Header.Get(headerPending), 10, 64)
 			if err != nil {
 				return page, 0, fmt.Errorf("%w: end of the batch: %w", errDirectGet, err)
 			}
@@ -123,15 +137,15 @@ func readPage(ctx context.Context, answers *nats.Subscription, single bool) (pag
 
 // readStored reads an answer that is a message, or says why there is none.
 func readStored(m *nats.Msg) (s stored, err error) {
-	switch status := m.Header.Get("Status"); status {
+	switch status := m.Header.Get(headerStatus); status {
 	case "":
 	case "404":
 		return s, errNotStored
 	default:
 		return s, fmt.Errorf("%w: %s %s", errDirectGet, status, m.Header.Get("Description"))
 	}
-	s = stored{subject: m.Header.Get("Nats-Subject"), Msg: m}
-	if s.sequence, err = strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64); err != nil {
+	s = stored{subject: m.Header.Get(headerSubject), Msg: m}
+	if s.sequence, err = strconv.ParseUint(m.Header.Get(headerSequence), 10, 64); err != nil {
 		return s, fmt.Errorf("%w: sequence: %w", errDirectGet, err)
 	}
 	return s, nil

@@ -50,6 +50,11 @@ func refillSubject(shard string, name media.Name) string {
 	return "refill." + shard + "." + name.Subject()
 }
 
+// resendSubject is where the publisher of an epoch is asked to send chunks again.
+func resendSubject(shard string, name media.Name, epoch uint64) string {
+	return "resend." + shard + "." + name.Subject() + "." + strconv.FormatUint(epoch, 10)
+}
+
 // subjects of a stream's messages.
 type subjects struct {
 	key, delta string

@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// offerGroup is the queue group of all origins: one that has the content answers.
-	offerGroup = "origins"
 	// offerReads bounds the segments that this node reads at once.
 	offerReads = 4
 	// storeTimeout bounds the storing of a segment.
@@ -54,11 +52,11 @@ func (b *Bus) Offer(a Asset, others []media.Name, read func(n int) (Segment, err
 		return nil, fmt.Errorf("offer %s: the times of %d segments take %d bytes, more than a message of %d", a.Name, len(a.Starts), len(answer), limit)
 	}
 	o := &Offer{bus: b, asset: a, read: read, answer: answer, underWay: map[int]*offeredRead{}}
-	if o.reads, err = b.offers.add(b.static, readSubject(a.ID), o.onRead); err != nil {
+	if o.reads, err = b.responder.add(b.static, readSubject(a.ID), o.onRead); err != nil {
 		return nil, fmt.Errorf("offer %s: %w", a.Name, err)
 	}
 	for _, name := range append([]media.Name{a.Name}, others...) {
-		sub, err := b.offers.add(b.static, findSubject(name), o.onFind)
+		sub, err := b.responder.add(b.static, findSubject(name), o.onFind)
 		if err != nil {
 			o.Close()
 			return nil, fmt.Errorf("offer %s: %w", a.Name, err)
@@ -71,7 +69,7 @@ func (b *Bus) Offer(a Asset, others []media.Name, read func(n int) (Segment, err
 // Withdraw lets nobody find the asset here any more. Those who have found it go on.
 func (o *Offer) Withdraw() {
 	for _, sub := range o.finds {
-		o.bus.offers.remove(sub)
+		o.bus.responder.remove(sub)
 	}
 	o.finds = nil
 }
@@ -79,64 +77,7 @@ func (o *Offer) Withdraw() {
 // Close ends the offer.
 func (o *Offer) Close() {
 	o.Withdraw()
-	o.bus.offers.remove(o.reads)
-}
-
-// offers hands the requests for all assets of a node to their offers, from one goroutine: there may be 100,000.
-type offers struct {
-	requests chan *nats.Msg
-
-	mu       sync.Mutex
-	handlers map[*nats.Subscription]func(*nats.Msg)
-}
-
-func newOffers() *offers {
-	return &offers{requests: make(chan *nats.Msg, tailQueue), handlers: map[*nats.Subscription]func(*nats.Msg){}}
-}
-
-func (o *offers) add(nc *nats.Conn, subject string, handle func(*nats.Msg)) (*nats.Subscription, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	sub, err := nc.ChanQueueSubscribe(subject, offerGroup, o.requests)
-	if err == nil {
-		o.handlers[sub] = handle
-	}
-	return sub, err
-}
-
-// remove ends a subscription.
-func (o *offers) remove(sub *nats.Subscription) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.handlers, sub)
-	_ = sub.Unsubscribe() // fails when the connection was closed, and the subscription with it
-}
-
-// run answers until ctx ends.
-func (o *offers) run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case m := <-o.requests:
-			o.mu.Lock()
-			handle := o.handlers[m.Sub]
-			o.mu.Unlock()
-			if handle == nil {
-				handle = askAgain
-			}
-			handle(m)
-		}
-	}
-}
-
-// askAgain answers a request that came just when the offer ended.
-func askAgain(m *nats.Msg) { answer(m, nil) }
-
-func answer(m *nats.Msg, body []byte) {
-	if err := m.Respond(body); err != nil {
-		slog.Debug("bus: not answered", "subject", m.Subject, "err", err)
-	}
+	o.bus.responder.remove(o.reads)
 }
 
 func (o *Offer) onFind(m *nats.Msg) { answer(m, o.answer) }

@@ -31,7 +31,8 @@ type Publisher struct {
 	epoch  uint64
 	live   subjects
 	refill subjects
-	reply  string // without the number of the message
+	reply  string             // without the number of the message
+	missed *nats.Subscription // to requests to send again; nil when the bus was closed
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -73,6 +74,8 @@ func (b *Bus) NewPublisher(name media.Name, shard string, epoch uint64) *Publish
 	}
 	b.register(p)
 	p.reply = b.ackPrefix + strconv.FormatUint(p.id, 10) + "."
+	// It fails when the connection is closed: then nothing is published either.
+	p.missed, _ = b.responder.add(b.backfill, resendSubject(shard, name, epoch), p.onMissed)
 	return p
 }
 

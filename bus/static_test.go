@@ -189,7 +189,7 @@ func TestAskedAtTheEnd(t *testing.T) {
 	o := offer(t, b, newContent(10))
 	const busy = "busy"
 	began, free := make(chan struct{}), make(chan struct{})
-	if _, err := b.offers.add(b.static, busy, func(*nats.Msg) {
+	if _, err := b.responder.add(b.static, busy, func(*nats.Msg) {
 		close(began)
 		<-free
 	}); err != nil {
@@ -204,7 +204,7 @@ func TestAskedAtTheEnd(t *testing.T) {
 		_, err := b.FindAsset(t.Context(), "vod/film.mp4")
 		found <- err
 	}()
-	eventually.True(t, "asked", func() bool { return len(b.offers.requests) == 1 })
+	eventually.True(t, "asked", func() bool { return len(b.responder.requests) == 1 })
 	o.Close()
 	asked := time.Now()
 	close(free)

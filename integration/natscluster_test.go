@@ -62,22 +62,25 @@ func TestNATSCluster(t *testing.T) {
 	}
 }
 
-// When the server dies that an edge is connected to, its players miss nothing.
+// When the server dies that an edge is connected to, its players miss nothing: also where it stores the stream for all, and nothing
+// is stored until another one does.
 func TestNATSServerIsKilled(t *testing.T) {
 	t.Parallel()
+	const directory, shard = "KV_streams", "LIVE_0"
 	av := mediaFile(t, "av")
-	for name, leader := range map[string]bool{"a follower": false, "the leader": true} { // of the directory of streams
+	for name, leads := range map[string]string{"a follower": "", "leads the directory": directory, "leads the shard": shard} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			servers := startNATSCluster(t)
-			flags := []string{"--live-replicas", "3", "--kv-replicas", "3"}
+			flags := []string{"--live-replicas", "3", "--kv-replicas", "3", "--shards", "1"}
 			startNode(t, "edge", append(flags, "--id", "first", "--nats", servers[0].url)...).interrupt()
-			victim := slices.IndexFunc(servers, func(s *natsServer) bool { return s.leads(t, "KV_streams") == leader })
-			// The stream's shard is led by the publisher's server: where the victim leads it, what is sent at that moment cannot be had while another one is elected.
-			other := slices.IndexFunc(servers, func(s *natsServer) bool { return s != servers[victim] && s.leadsShard(t) })
-			if other < 0 {
-				other = (victim + 1) % len(servers)
-			}
+			victim := slices.IndexFunc(servers, func(s *natsServer) bool {
+				if leads == "" {
+					return !s.leads(t, directory) && !s.leads(t, shard)
+				}
+				return s.leads(t, leads)
+			})
+			other := (victim + 1) % len(servers)
 			origin := startNode(t, "origin", append(flags, "--id", "origin", "--nats", servers[other].url)...)
 			edge := startNode(t, "edge", append(flags, "--id", "edge", "--nats", servers[victim].url)...)
 
@@ -90,11 +93,6 @@ func TestNATSServerIsKilled(t *testing.T) {
 			r.check(av.packets, run{atLeast: 25 * sourceSeconds / 2, toEnd: true})
 		})
 	}
-}
-
-func (s *natsServer) leadsShard(t *testing.T) bool {
-	t.Helper()
-	return slices.ContainsFunc([]string{"LIVE_0", "LIVE_1", "LIVE_2", "LIVE_3"}, func(shard string) bool { return s.leads(t, shard) })
 }
 
 // leads says whether the server leads a JetStream stream.

@@ -1,0 +1,74 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natscast/internal/media"
+)
+
+// resendTimeout bounds the answer of a publisher.
+const resendTimeout = 500 * time.Millisecond
+
+// missed is a request for chunks of an epoch, those between two.
+type missed struct {
+	After uint64 `json:"after"`
+	Until uint64 `json:"until"`
+}
+
+// askPublisher asks for what a gap lacks, as far as its publisher keeps it: what the store does not have yet, while its leader is elected above all.
+func (b *Bus) askPublisher(ctx context.Context, name media.Name, g gap) ([]stored, error) {
+	r := missed{Until: g.until.Seq}
+	if g.after.Epoch == g.until.Epoch {
+		r.After = g.after.Seq
+	}
+	page, _, err := b.askPage(ctx, resendSubject(g.shard, name, g.until.Epoch), r, false, resendTimeout)
+	return page, err
+}
+
+// onMissed answers a reader that misses chunks, as the store does.
+func (p *Publisher) onMissed(m *nats.Msg) {
+	var r missed
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		slog.Warn("bus: a malformed request to send again", "subject", m.Subject, "err", err)
+		return
+	}
+	go func() {
+		if err := p.resend(m.Reply, r); err != nil {
+			slog.Debug("bus: not sent again", "subject", m.Subject, "err", err)
+		}
+	}()
+}
+
+// resend sends a page of what is kept.
+func (p *Publisher) resend(to string, r missed) error {
+	answer := nats.Msg{Subject: to, Header: nats.Header{headerSequence: {"0"}}}
+	for _, part := range p.kept(r) {
+		encode(answer.Header, &part)
+		put(answer.Header, headerSubject, p.live.of(&part))
+		answer.Data = part.Payload
+		if err := p.bus.backfill.PublishMsg(&answer); err != nil {
+			return err
+		}
+	}
+	return p.bus.backfill.PublishMsg(&nats.Msg{Subject: to, Header: nats.Header{headerStatus: {statusEnd}, headerPending: {"0"}}})
+}
+
+// kept returns a page of what is not known to be stored yet.
+func (p *Publisher) kept(r missed) (page []part) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bytes := 0
+	for i := range uint64(p.window.len()) {
+		m := p.window.at(p.window.first + i)
+		if m.Seq > r.After && m.Seq < r.Until && bytes < pageBytes {
+			page = append(page, m.part)
+			bytes += len(m.Payload)
+		}
+	}
+	return page
+}
