@@ -49,7 +49,7 @@ func (l *lounge) run(ctx context.Context) error {
 			return n != 0
 		})
 		switch {
-		case errors.Is(err, os.ErrClosed):
+		case ctx.Err() != nil:
 			return nil
 		case err != nil:
 			return err
