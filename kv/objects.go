@@ -256,26 +256,49 @@ func (o *Objects) List(ctx context.Context) ([]ObjectInfo, error) {
 }
 
 // Read returns the attributes of an object, ordered by key, and its revision. It fails with [ErrNoObject] when nothing
-// is known of it.
+// is known of it. While the store is away, it is what this node has last heard of an object that its clients use; otherwise Read fails with [ErrAway] then.
 func (o *Objects) Read(ctx context.Context, name media.Name) (*State, error) {
 	s, err := o.load(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("read object %s: %w", name, err)
+	var value []byte
+	if err == nil {
+		value, _, err = o.metas.latest(ctx, metaKey(name))
 	}
-	value, _, err := o.metas.latest(ctx, metaKey(name))
-	if err != nil {
-		return nil, fmt.Errorf("read object %s: %w", name, err)
-	}
-	if len(value) > 0 {
+	switch {
+	case err != nil:
+		if s = o.known(name); s != nil {
+			return s, nil
+		}
+		return nil, fmt.Errorf("read object %s: %w", name, away(err))
+	case len(value) > 0:
 		m, err := decodeMeta(string(name), value, 0)
 		if err != nil {
 			return nil, err
 		}
 		s.Persistent = m.Persistent
-	} else if s.keys == 0 {
+	case s.keys == 0:
 		return nil, fmt.Errorf("%w: %s", ErrNoObject, name)
 	}
 	return s, nil
+}
+
+// known returns a copy of an object that this node's clients use, nil if they do not.
+func (o *Objects) known(name media.Name) (s *State) {
+	o.mu.Lock()
+	var used []*Object
+	for u := range o.used {
+		if u.name == name {
+			used = append(used, u)
+		}
+	}
+	o.mu.Unlock()
+	for _, u := range used {
+		u.Do(func(state *State) {
+			if u.opened {
+				s = state.clone()
+			}
+		})
+	}
+	return s
 }
 
 // load reads the attributes so that they are at least as new as what the leader has now: another replica may lag.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -34,6 +35,12 @@ type State struct {
 
 func newState(name media.Name) *State {
 	return &State{Name: name, Version: 1, attributes: map[string]Attribute{}}
+}
+
+func (s *State) clone() *State {
+	c := *s
+	c.attributes = maps.Clone(s.attributes)
+	return &c
 }
 
 // Get returns the value of an attribute, nil for none, and its revision.
