@@ -13,10 +13,10 @@
 //
 // The files: bus.go (connections), server.go (the embedded server), shards.go
 // (provisioning, the choice of a shard), message.go and parts.go (the wire),
-// publisher.go, window.go and acks.go (the way in), subscription.go, order.go,
-// backfill.go and direct.go (the way out), latest.go (where a stream stopped),
+// publisher.go, window.go and acks.go (the way in), subscription.go, order.go, silence.go,
+// backfill.go, direct.go and resend.go (the way out), latest.go (where a stream stopped),
 // history.go and gop.go (its past), retention.go (how long that is), static.go and
-// offer.go (static streams).
+// offer.go (static streams), responder.go (who answers other nodes).
 //
 // A static stream is an asset that origins offer. Whoever wants a segment of it looks into
 // the store, and has an origin put it there when it is missing; the subject holds the identity
@@ -34,6 +34,8 @@
 //     second is sent to the refill subject, where JetStream stores it under its
 //     live subject, once, and the tail does not see it again. A loop over all
 //     publishers does that ten times a second: no timer for each message.
+//   - What is not known to be stored, its publisher sends again to a reader that misses it,
+//     as the store would: while a leader is elected, nobody else has it.
 //   - Each chunk carries a sequence of the store that is below its own: the
 //     newest one acknowledged when it was sent. So a reader knows from where to
 //     read what is missing behind a chunk, without asking for it.

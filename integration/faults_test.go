@@ -56,7 +56,6 @@ type fault struct {
 	plan             func(*testing.T, leaders) roles
 	moves            bool          // the stream gets another shard
 	longest          time.Duration // pause
-	missing          int           // pictures
 }
 
 // A connection to a server that is silent is given up after three pings, 2 s apart.
@@ -64,27 +63,27 @@ const unanswered = 6 * time.Second
 
 var faults = map[string]fault{
 	"the shard's server hangs": {
-		hangs: true, shards: 2, replicas: 1, moves: true, longest: 3 * time.Second, missing: 5, plan: theShard,
+		hangs: true, shards: 2, replicas: 1, moves: true, longest: 3 * time.Second, plan: theShard,
 	},
 	"the server of the players' edge hangs": {
-		hangs: true, shards: 1, replicas: 1, longest: unanswered + margin, missing: 0, plan: thePlayers,
+		hangs: true, shards: 1, replicas: 1, longest: unanswered + margin, plan: thePlayers,
 	},
 	"the server of the publisher's node hangs": {
-		hangs: true, shards: 1, replicas: 1, longest: unanswered + margin, missing: 25 * 8, plan: thePublisher,
+		hangs: true, shards: 1, replicas: 1, longest: unanswered + margin, plan: thePublisher,
 	},
 	"the shard's server": {
-		shards: 2, replicas: 1, moves: true, longest: 3 * time.Second, missing: 5,
+		shards: 2, replicas: 1, moves: true, longest: 3 * time.Second,
 		plan: theShard,
 	},
 	"the directory's leader": {
-		shards: 1, replicas: 1, longest: 3 * time.Second, missing: 5,
+		shards: 1, replicas: 1, longest: 3 * time.Second,
 		plan: func(t *testing.T, l leaders) roles {
 			victim := l.other(t, l.meta, l.shards["0"])
 			return roles{victim: victim, home: l.meta, door: l.meta, directory: victim}
 		},
 	},
 	"JetStream's leader": {
-		shards: 2, replicas: 1, longest: 3 * time.Second, missing: 5,
+		shards: 2, replicas: 1, longest: 3 * time.Second,
 		plan: func(t *testing.T, l leaders) roles {
 			shard := l.awayFrom(t, l.meta)
 			here := l.shards[shard]
@@ -92,15 +91,15 @@ var faults = map[string]fault{
 		},
 	},
 	"the server of the players' edge": {
-		shards: 1, replicas: 1, longest: 3 * time.Second, missing: 0,
+		shards: 1, replicas: 1, longest: 3 * time.Second,
 		plan: thePlayers,
 	},
 	"the server of the publisher's node": {
-		shards: 1, replicas: 1, longest: 3 * time.Second, missing: 0,
+		shards: 1, replicas: 1, longest: 3 * time.Second,
 		plan: thePublisher,
 	},
 	"the leader of a replicated shard": {
-		shards: 2, replicas: 3, longest: 3 * time.Second, missing: 5,
+		shards: 2, replicas: 3, longest: 3 * time.Second,
 		plan: func(t *testing.T, l leaders) roles {
 			victim := l.other(t, l.meta)
 			third := l.other(t, l.meta, victim)
@@ -125,7 +124,7 @@ func thePublisher(t *testing.T, l leaders) roles {
 	return roles{victim: victim, home: victim, door: l.meta, directory: l.meta}
 }
 
-// When one of three NATS servers is killed, players see a short pause at most, what is stored
+// When one of three NATS servers is killed, or hangs, players see a pause and miss nothing, what is stored
 // has no holes unless its only copy is gone, and who joins later gets a picture at once.
 func TestNATSFaults(t *testing.T) {
 	t.Parallel()
@@ -152,10 +151,11 @@ func TestNATSFaults(t *testing.T) {
 			e, stream := publishOnShard(t, origin, alive, r.shard)
 			a := watch(t, edge.url(stream), 10)
 			a.warmUp()
-			before, ok := alive.entry(t, stream)
-			if !ok {
-				t.Fatal("the directory does not have the stream")
-			}
+			var before placed
+			eventually(t, patience, "the stream in the directory", func() (ok bool) {
+				before, ok = alive.entry(t, stream)
+				return ok
+			})
 			killed := time.Now()
 			if f.hangs {
 				t.Cleanup(victim.kill) // it does not heed SIGINT
@@ -178,11 +178,8 @@ func TestNATSFaults(t *testing.T) {
 			if !atOnce && (!f.hangs || joined > margin+time.Second) {
 				t.Errorf("a late player has waited %v for the next keyframe", joined)
 			}
-			if seen.missing > 0 && !edge.says("chunks are missing") && !edge.says("the stream goes on in a new epoch") {
-				t.Error("the log does not tell of what is missing")
-			}
-			if seen.pause > f.longest || seen.missing > f.missing || seen.repeated > 0 || seen.back > 0 {
-				t.Errorf("want a pause of %v and %d missing pictures at most", f.longest, f.missing)
+			if seen.pause > f.longest || seen.missing > 0 || seen.repeated > 0 || seen.back > 0 {
+				t.Errorf("want a pause of %v at most, and nothing missing", f.longest)
 			}
 			if e.begun() != 1 {
 				t.Errorf("the encoder had %d sessions", e.begun())
