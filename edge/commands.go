@@ -61,7 +61,7 @@ func (s *session) command(c message.Command) error {
 	case "_result", "_error", "onStatus":
 		// Answers to calls that we do not make.
 	default:
-		s.log.Debug("unknown command", "command", c.Name)
+		s.log().Debug("unknown command", "command", c.Name)
 		s.refuse(c, "NetConnection.Call.Failed", "there is no "+c.Name+" here")
 	}
 	return nil
@@ -120,8 +120,7 @@ func (s *session) connect(c message.Command) error {
 	s.app, s.routed = app, routed
 	s.learnAbilities(c)
 	s.client = clip(object.String("flashVer"))
-	s.log = s.log.With("app", clip(app), "software", s.client)
-	s.log.Debug("connect")
+	s.log().Debug("connect")
 	if s.edge.isDraining() {
 		s.sendAway(c)
 		return errDraining

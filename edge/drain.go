@@ -69,13 +69,13 @@ func (e *Edge) listening() []net.Listener {
 // askToLeave ends a publisher's session, and asks a client that follows to go elsewhere. Others stay.
 func (s *session) askToLeave() {
 	s.edge.mu.Lock()
-	told := s.told
+	role, stream := s.role, s.follows
 	s.edge.mu.Unlock()
 	switch {
-	case told.Role == kv.RolePublish:
+	case role == kv.RolePublish:
 		s.out.abort(errDraining)
-	case told.Role == kv.RolePlay && s.moves:
-		if n, elsewhere := s.elsewhere(told.Stream); elsewhere {
+	case role == kv.RolePlay && s.moves:
+		if n, elsewhere := s.elsewhere(stream); elsewhere {
 			s.send(s.reconnectRequest(n, "The node drains."))
 		}
 	}

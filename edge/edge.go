@@ -73,6 +73,7 @@ type Edge struct {
 	mu        sync.Mutex // guards what follows, and the demand for each hub and title
 	hubs      map[media.Name]*hub
 	titles    map[media.Name]*title
+	open      map[*session]struct{}
 	clients   map[uint64]*session // by number, from connect on
 	draining  bool
 	listeners []net.Listener
@@ -110,7 +111,7 @@ func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router
 	config.SegmentCache = cmp.Or(config.SegmentCache, defaultSegmentCache)
 	e := &Edge{
 		config: config, bus: b, streams: store.Streams, cluster: cluster, router: router, ingest: ingest, log: log,
-		hubs: map[media.Name]*hub{}, titles: map[media.Name]*title{}, clients: map[uint64]*session{}, quiet: make(chan struct{}),
+		hubs: map[media.Name]*hub{}, titles: map[media.Name]*title{}, open: map[*session]struct{}{}, clients: map[uint64]*session{}, quiet: make(chan struct{}),
 	}
 	e.objects = objects.New(objects.Config{
 		Rate: config.ObjectRate, ChunkSize: chunkSize, Allow: config.AllowObject,
@@ -155,6 +156,7 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	defer e.awaitSessions()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	context.AfterFunc(ctx, e.abortAll)
 	e.mu.Lock()
 	e.listeners, e.clientCtx = listeners, ctx
 	e.mu.Unlock()

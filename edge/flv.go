@@ -76,7 +76,6 @@ func (e *Edge) admit() (ctx context.Context, err error) {
 func (s *session) beginFLV(name media.Name, request playRequest, software string, answer *httpAnswer) error {
 	s.app, _, _ = strings.Cut(string(name), "/")
 	s.client = software
-	s.log = s.log.With("app", s.app, "software", software)
 	st := s.addStream(sharedStream)
 	st.name = name
 	p, err := s.newPlayer(st, request)

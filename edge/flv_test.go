@@ -212,10 +212,10 @@ func TestFLVIsAClient(t *testing.T) {
 
 	number := n.sessions.Load()
 	n.mu.Lock()
-	told := n.clients[number].told
+	s := n.clients[number]
 	n.mu.Unlock()
-	if told.Role != kv.RolePlay || told.Stream != name || told.App != "live" || told.Software != "tester/1" || told.Client == "" {
-		t.Errorf("told %+v", told)
+	if s.role != kv.RolePlay || s.follows != name || s.app != "live" || s.client != "tester/1" || s.remote == "" {
+		t.Errorf("%s of %s, app %s, %s at %s", s.role, s.follows, s.app, s.client, s.remote)
 	}
 	if s := n.Stats(); s.Players != 1 || s.Connections != 2 {
 		t.Errorf("%+v", s)

@@ -9,6 +9,7 @@ import (
 	"natscast/internal/eventually"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/message"
+	"natscast/kv"
 )
 
 // resting is how many clients have no goroutine.
@@ -88,7 +89,7 @@ func TestRestingClientGoes(t *testing.T) {
 		}},
 		{"it is kicked", func(n *node, _ *raw) {
 			for number, s := range n.clients {
-				if s.told.Role == "play" {
+				if s.role == kv.RolePlay {
 					n.Kick(number)
 				}
 			}

@@ -111,7 +111,7 @@ func (s *session) play(c message.Command) error {
 	}
 	p, err := s.newPlayer(st, r)
 	if err != nil {
-		s.log.Info("play refused", "stream", st.name, "err", err)
+		s.log().Info("play refused", "stream", st.name, "err", err)
 		s.send(onStatus(st.id, message.LevelError, "NetStream.Play.StreamNotFound", err.Error()), userControl(message.StreamEOF, st.id))
 		return nil
 	}
@@ -254,7 +254,7 @@ func (s *session) begin(st *stream, p *player, r playRequest, announcement []byt
 	}
 	st.player = p
 	s.edge.count.players.Add(1)
-	s.log.Info("play began", "stream", st.name)
+	s.log().Info("play began", "stream", st.name)
 	s.tell()
 
 	w := s.edge.workers[s.worker]
@@ -288,7 +288,7 @@ func (s *session) stopPlay(st *stream) {
 		s.edge.exit(p.title)
 	}
 	s.edge.count.players.Add(-1)
-	s.log.Info("play ended", "stream", st.name, "chunks", p.sent, "skipped", p.skipped)
+	s.log().Info("play ended", "stream", st.name, "chunks", p.sent, "skipped", p.skipped)
 	st.player = nil
 }
 

@@ -3,6 +3,9 @@ package edge
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net"
+	"slices"
 
 	"natscast/internal/media"
 	"natscast/kv"
@@ -17,9 +20,35 @@ var (
 // ErrNoConnection says that there is no such connection on the node.
 var ErrNoConnection = errors.New("no such connection")
 
+// enlist notes a session that begins, which is ended when the node stops.
+func (e *Edge) enlist(s *session) {
+	e.mu.Lock()
+	e.open[s] = struct{}{}
+	e.mu.Unlock()
+	if s.ctx.Err() != nil {
+		s.out.abort(net.ErrClosed)
+	}
+}
+
+func (e *Edge) discharge(s *session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.open, s)
+}
+
+// abortAll ends all sessions.
+func (e *Edge) abortAll() {
+	e.mu.Lock()
+	open := slices.Collect(maps.Keys(e.open))
+	e.mu.Unlock()
+	for _, s := range open {
+		s.out.abort(net.ErrClosed)
+	}
+}
+
 // tell enters the client into the cluster's connections, or tells what it does now.
 func (s *session) tell() {
-	c := kv.Connection{Client: s.conn.RemoteAddr().String(), Software: s.client, App: s.app, Since: s.since}
+	c := kv.Connection{Client: s.remote, Software: s.client, App: s.app, Since: s.since}
 	for _, st := range s.streams {
 		switch {
 		case st.sink != nil:
@@ -30,7 +59,7 @@ func (s *session) tell() {
 	}
 	s.edge.mu.Lock()
 	s.edge.clients[s.number] = s
-	s.told = c
+	s.role, s.follows = c.Role, c.Stream
 	drains := s.edge.draining
 	s.edge.mu.Unlock()
 	s.edge.cluster.Connections.Set(s.number, c)
@@ -61,7 +90,7 @@ func (e *Edge) Kick(number uint64) error {
 	if s == nil {
 		return fmt.Errorf("%w: %d", ErrNoConnection, number)
 	}
-	s.log.Info("kicked")
+	s.log().Info("kicked")
 	s.out.abort(errKicked)
 	return nil
 }

@@ -39,7 +39,7 @@ func (s *session) redirect(st *stream) (refused bool) {
 	if !elsewhere {
 		return false
 	}
-	s.log.Info("sent elsewhere", "stream", st.name, "node", n.ID)
+	s.log().Info("sent elsewhere", "stream", st.name, "node", n.ID)
 	if s.moves {
 		s.send(s.reconnectRequest(n, "Another node is the better one."))
 		return false // until it goes
@@ -70,7 +70,7 @@ func (s *session) sendAway(c message.Command) {
 // elsewhere returns the node on which the client should play a stream, if that is another one.
 func (s *session) elsewhere(stream media.Name) (n kv.Node, elsewhere bool) {
 	self := s.edge.cluster.Self()
-	n, err := s.edge.router.Route(stream, self.Region, s.conn.RemoteAddr().String())
+	n, err := s.edge.router.Route(stream, self.Region, s.remote)
 	return n, err == nil && n.ID != self.ID && s.urlAt(n) != ""
 }
 

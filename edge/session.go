@@ -16,7 +16,6 @@ import (
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/handshake"
 	"natscast/internal/rtmp/message"
-	"natscast/kv"
 )
 
 // How long a client may be silent.
@@ -41,15 +40,14 @@ const (
 type session struct {
 	// Static after construction.
 	edge   *Edge
-	number uint64 // of the connection on this node
-	log    *slog.Logger
+	number uint64          // of the connection on this node
 	ctx    context.Context // ends when the node stops
 	conn   net.Conn
+	remote string        // address
 	in     *chunk.Reader // of RTMP
 	out    *outbox
 	since  time.Time
 	rests  bool         // when the client is silent
-	unhook func() bool  // from the end of ctx
 	listen func() error // takes what the client says; set when it has begun
 
 	// Owned by the session's goroutine of the moment.
@@ -70,7 +68,9 @@ type session struct {
 	frames    []media.Frame   // scratch
 	objects   *objects.Client // nil before the first use of one
 
-	told kv.Connection // to the cluster; guarded by edge.mu
+	// As the cluster was told; guarded by edge.mu.
+	role    string
+	follows media.Name
 }
 
 var (
@@ -85,25 +85,33 @@ var (
 // serveConn has a session begin on a connection. When that has ended, here or after its client has rested, it is no longer among those that e.serving counts.
 func (e *Edge) serveConn(ctx context.Context, c net.Conn, begin func(*session) error) {
 	number := e.sessions.Add(1)
-	log := e.log.With("conn", number, "client", c.RemoteAddr().String())
 	out, err := newOutbox(c)
 	if err != nil {
-		log.Error("connection refused", "err", err)
+		e.log.Error("connection refused", "client", c.RemoteAddr().String(), "err", err)
 		c.Close()
 		e.serving.Done()
 		return
 	}
 	e.count.connections.Add(1)
-	s := newSession(ctx, e, number, c, out, log)
-	s.unhook = context.AfterFunc(ctx, func() { out.abort(net.ErrClosed) })
+	s := newSession(ctx, e, number, c, out)
+	e.enlist(s)
 	s.run(func() error { return begin(s) })
 }
 
-func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *outbox, log *slog.Logger) *session {
+func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *outbox) *session {
 	return &session{
-		edge: e, number: number, log: log, ctx: ctx, conn: c, out: out, since: time.Now().UTC(),
+		edge: e, number: number, ctx: ctx, conn: c, remote: c.RemoteAddr().String(), out: out, since: time.Now().UTC(),
 		worker: -1, ackWindow: window, rests: out.mayRest(e.lounge),
 	}
+}
+
+// log is made when there is something to say: to keep it would take as much memory as all else that a silent client needs.
+func (s *session) log() *slog.Logger {
+	log := s.edge.log.With("conn", s.number, "client", s.remote)
+	if s.app == "" {
+		return log
+	}
+	return log.With("app", clip(s.app), "software", s.client)
 }
 
 // run does a part of a session, its begin or what its client has woken it for, and goes on until the client rests or the session has ended.
@@ -133,7 +141,7 @@ func (s *session) try(part func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.edge.count.panics.Add(1)
-			s.log.Error("panic in a session", "panic", r, "stack", string(debug.Stack()))
+			s.log().Error("panic in a session", "panic", r, "stack", string(debug.Stack()))
 			err = errPanic
 		}
 	}()
@@ -145,15 +153,15 @@ func (s *session) end(err error) {
 	defer s.edge.serving.Done()
 	defer s.edge.count.connections.Add(-1)
 	defer s.out.abort(net.ErrClosed)
-	s.unhook()
+	s.edge.discharge(s)
 	err = s.try(func() error { return s.close(err) })
 	switch {
 	case s.ctx.Err() != nil:
-		s.log.Debug("session ended: the node stops")
+		s.log().Debug("session ended: the node stops")
 	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, errOver), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		s.log.Debug("session ended", "err", err)
+		s.log().Debug("session ended", "err", err)
 	default:
-		s.log.Info("session ended", "err", err)
+		s.log().Info("session ended", "err", err)
 	}
 }
 
@@ -342,7 +350,7 @@ func (s *session) sharedObject(m chunk.Message) error {
 		return errNotConnected
 	}
 	if s.objects == nil {
-		s.objects = s.edge.objects.NewClient(s.conn.RemoteAddr().String(), s.out)
+		s.objects = s.edge.objects.NewClient(s.remote, s.out)
 	}
 	return s.objects.RTMP(s.app, m)
 }

@@ -71,7 +71,7 @@ func (s *session) open(c message.Command, refusal string) (*stream, error) {
 	s.closeStream(st.id)
 	st.asked = argString(c, 1)
 	if st.name, err = media.ParseName(s.app, withoutKind(st.asked)); err != nil {
-		s.log.Info("name refused", "command", c.Name, "err", err)
+		s.log().Info("name refused", "command", c.Name, "err", err)
 		s.refuseStream(st.id, refusal, err.Error())
 		return nil, nil
 	}
@@ -100,9 +100,9 @@ func (s *session) publish(c message.Command) error {
 	if record != "record" && record != "append" {
 		record = "" // live
 	}
-	sink, err := s.edge.ingest.Publish(ctx, st.name, s.conn.RemoteAddr().String()+" "+s.client, record)
+	sink, err := s.edge.ingest.Publish(ctx, st.name, s.remote+" "+s.client, record)
 	if err != nil {
-		s.log.Info("publish refused", "err", err)
+		s.log().Info("publish refused", "err", err)
 		code := "NetStream.Publish.Failed"
 		if errors.Is(err, kv.ErrTaken) {
 			code = "NetStream.Publish.BadName"
@@ -199,7 +199,7 @@ func (s *session) stopPublish(st *stream) {
 		end = st.sink.Leave // the encoder comes back elsewhere
 	}
 	if err := end(); err != nil {
-		s.log.Warn("the end of a publication", "stream", st.name, "err", err)
+		s.log().Warn("the end of a publication", "stream", st.name, "err", err)
 	}
 	st.sink = nil
 	s.edge.count.publishers.Add(-1)

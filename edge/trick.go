@@ -87,12 +87,12 @@ func (s *session) goTo(st *stream, to landing) (move func()) {
 	}
 	past, _, err := s.edge.history(s.ctx, st.name, time.Now())
 	if err != nil {
-		s.log.Info("the past cannot be had", "stream", st.name, "err", err)
+		s.log().Info("the past cannot be had", "stream", st.name, "err", err)
 		return live
 	}
 	key, err := past.find(s.ctx, to.ms)
 	if err != nil {
-		s.log.Info("the past cannot be had", "stream", st.name, "err", err)
+		s.log().Info("the past cannot be had", "stream", st.name, "err", err)
 		return live
 	}
 	return func() {

@@ -3,6 +3,7 @@ package objects
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ type Client struct {
 	registry *Registry
 	address  string
 	out      Outlet
-	used     map[string]*member // by the client's name for it
+	used     []*member // some, most often one
 
 	mu    sync.Mutex // guards what follows
 	pacer pacer
@@ -62,7 +63,6 @@ type write struct {
 func (r *Registry) NewClient(address string, out Outlet) *Client {
 	return &Client{
 		registry: r, address: address, out: out,
-		used:  map[string]*member{},
 		pacer: newPacer(r.config.Rate),
 	}
 }
@@ -76,19 +76,22 @@ func (c *Client) Close() {
 		c.timer.Stop()
 	}
 	c.mu.Unlock()
-	for label := range c.used {
-		c.release(label)
+	for len(c.used) > 0 {
+		c.release(c.used[0].label)
 	}
 }
 
 // member returns the client's use of an object, nil for none.
 func (c *Client) member(label string) *member {
-	m := c.used[label]
-	if m != nil && m.refused.Load() {
-		delete(c.used, label)
+	i := slices.IndexFunc(c.used, func(m *member) bool { return m.label == label })
+	switch {
+	case i < 0:
+		return nil
+	case c.used[i].refused.Load():
+		c.used = slices.Delete(c.used, i, i+1)
 		return nil
 	}
-	return m
+	return c.used[i]
 }
 
 // Used returns how many objects the client uses.
@@ -122,8 +125,8 @@ func (c *Client) use(label string, name media.Name, wants kv.Persistence, d dial
 		c.answer(d.refused(kv.ErrAway))
 		return
 	}
-	m := &member{client: c, room: rm, dialect: d, wants: wants}
-	c.used[label] = m
+	m := &member{client: c, label: label, room: rm, dialect: d, wants: wants}
+	c.used = append(c.used, m)
 	rm.add(m)
 }
 
@@ -141,7 +144,7 @@ func (c *Client) mayUse(name media.Name, wants kv.Persistence) error {
 
 func (c *Client) release(label string) {
 	if m := c.member(label); m != nil {
-		delete(c.used, label)
+		c.used = slices.DeleteFunc(c.used, func(o *member) bool { return o == m })
 		m.room.remove(m)
 		c.registry.exit(m)
 	}

@@ -32,6 +32,7 @@ type dialect interface {
 // member is one client's use of an object.
 type member struct {
 	client  *Client
+	label   string // the client's name for the object
 	room    *room
 	dialect dialect
 	wants   kv.Persistence

@@ -27,8 +27,8 @@ type Reader struct {
 
 	bytesRead  uint64
 	chunkSize  int
-	streams    map[uint32]*chunkStream
-	unfinished int // the room of all unfinished messages
+	streams    []*chunkStream // some
+	unfinished int            // the room of all unfinished messages
 }
 
 // chunkStream is what the headers of one chunk stream inherit from each other,
@@ -54,7 +54,6 @@ func NewReader(r io.Reader, limits Limits) *Reader {
 		source:    r,
 		limits:    limits,
 		chunkSize: DefaultSize,
-		streams:   make(map[uint32]*chunkStream),
 	}
 }
 
@@ -192,7 +191,7 @@ func (r *Reader) readBasicHeader() (format byte, id uint32, err error) {
 // chunkStream finds the chunk stream of a header, or makes it if the header may
 // open one.
 func (r *Reader) chunkStream(format byte, id uint32) (*chunkStream, error) {
-	s := r.streams[id]
+	s := r.find(id)
 	switch {
 	case s == nil && format > 1:
 		return nil, fmt.Errorf("%w: type %d on chunk stream %d", ErrNoPredecessor, format, id)
@@ -200,11 +199,21 @@ func (r *Reader) chunkStream(format byte, id uint32) (*chunkStream, error) {
 		return nil, fmt.Errorf("%w: at most %d", ErrChunkStreams, r.limits.ChunkStreams)
 	case s == nil:
 		s = &chunkStream{id: id}
-		r.streams[id] = s
+		r.streams = append(r.streams, s)
 	case s.started && format < 3:
 		return nil, fmt.Errorf("%w: type %d on chunk stream %d", ErrInterrupted, format, id)
 	}
 	return s, nil
+}
+
+// find returns a chunk stream, nil if it is new. Peers use a few.
+func (r *Reader) find(id uint32) *chunkStream {
+	for _, s := range r.streams {
+		if s.id == id {
+			return s
+		}
+	}
+	return nil
 }
 
 // readMessageHeader reads a header of type 0, 1 or 2 (5.3.1.2) and the extended
@@ -322,7 +331,7 @@ func (r *Reader) abort(payload []byte) error {
 	if len(payload) != 4 {
 		return fmt.Errorf("%w: Abort of %d bytes", ErrControl, len(payload))
 	}
-	if s := r.streams[binary.BigEndian.Uint32(payload)]; s != nil && s.started {
+	if s := r.find(binary.BigEndian.Uint32(payload)); s != nil && s.started {
 		r.unfinished -= cap(s.payload)
 		s.payload = nil
 		s.started = false
