@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"natscast/internal/gcpace"
 )
 
 // Exit statuses.
@@ -22,10 +24,14 @@ const (
 )
 
 func main() {
-	if len(os.Args) > 1 && slices.Contains([]string{"dev", "edge", "origin"}, os.Args[1]) {
+	serves := len(os.Args) > 1 && slices.Contains([]string{"dev", "edge", "origin"}, os.Args[1])
+	if serves {
 		relaxTimers()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if serves {
+		go gcpace.Run(ctx)
+	}
 	err := newApp().RunContext(ctx, os.Args)
 	stop()
 	if err == nil {
