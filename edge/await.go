@@ -28,7 +28,7 @@ func (s *session) await(st *stream, p *player, r playRequest, patience time.Dura
 			case step < patience:
 				s.await(st, p, r, patience-step)
 			case !p.paused:
-				s.out.control = append(s.out.control, p.absent()...)
+				s.out.queue(p.absent())
 			}
 		})
 		if t != nil {
@@ -58,7 +58,7 @@ func (s *session) lookAgain(p *player) *title {
 func (s *session) turn(st *stream, p *player, t *title, r playRequest) {
 	p.title, p.timed = t, s.newTimed(st, t, t, r)
 	if p.http == nil {
-		s.out.control = append(s.out.control, frame(userControl(message.StreamIsRecorded, st.id))...)
+		s.out.queue(frame(userControl(message.StreamIsRecorded, st.id)))
 	}
 	p.due.Store(0)
 	if p.past == nil {

@@ -61,7 +61,7 @@ func (s *session) command(c message.Command) error {
 	case "_result", "_error", "onStatus":
 		// Answers to calls that we do not make.
 	default:
-		s.log().Debug("unknown command", "command", c.Name)
+		s.debug("unknown command", "command", c.Name)
 		s.refuse(c, "NetConnection.Call.Failed", "there is no "+c.Name+" here")
 	}
 	return nil
@@ -120,7 +120,7 @@ func (s *session) connect(c message.Command) error {
 	s.app, s.routed = app, routed
 	s.learnAbilities(c)
 	s.client = clip(object.String("flashVer"))
-	s.log().Debug("connect")
+	s.debug("connect")
 	if s.edge.isDraining() {
 		s.sendAway(c)
 		return errDraining

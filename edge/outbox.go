@@ -82,7 +82,7 @@ func newOutbox(c net.Conn) (*outbox, error) {
 	return nil, fmt.Errorf("%T is neither a TCP connection nor one of a TLS listener", c)
 }
 
-// send queues control messages and flushes.
+// send queues control messages, which it keeps, and flushes.
 func (o *outbox) send(messages []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -90,25 +90,30 @@ func (o *outbox) send(messages []byte) {
 		o.fail(errFlooding)
 		return
 	}
-	o.control = append(o.control, messages...)
+	o.queue(messages)
 	o.flushLocked()
+}
+
+// queue adds control messages. They are not copied, where nothing waits before them.
+func (o *outbox) queue(messages []byte) {
+	if len(o.control) == 0 {
+		o.control = messages[:len(messages):len(messages)]
+		return
+	}
+	o.control = append(o.control, messages...)
 }
 
 // Answer implements [objects.Outlet].
 func (o *outbox) Answer(messages []byte) { o.send(messages) }
 
-// Offer implements [objects.Outlet]. The messages are not copied, where nothing waits before them.
+// Offer implements [objects.Outlet].
 func (o *outbox) Offer(messages []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case len(o.control) > maxOffer:
+	if len(o.control) > maxOffer {
 		return false
-	case len(o.control) == 0:
-		o.control = messages[:len(messages):len(messages)]
-	default:
-		o.control = append(o.control, messages...)
 	}
+	o.queue(messages)
 	o.flushLocked()
 	return true
 }
@@ -287,7 +292,7 @@ func (o *outbox) close(err error) error {
 func (o *outbox) play(p *player, announcement []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.control = append(o.control, announcement...)
+	o.queue(announcement)
 	o.players = append(o.players, p)
 	o.flushLocked()
 }

@@ -214,7 +214,7 @@ func (s *session) playNext(st *stream, c message.Command, r playRequest) {
 		p := st.player
 		p.timed.queue = append(p.timed.queue, next)
 		if p.timed.ended {
-			s.out.control = append(s.out.control, p.timed.goOn(p)...)
+			s.out.queue(p.timed.goOn(p))
 		}
 	})
 }

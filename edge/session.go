@@ -114,6 +114,13 @@ func (s *session) log() *slog.Logger {
 	return log.With("app", clip(s.app), "software", s.client)
 }
 
+// debug logs what is of interest to developers.
+func (s *session) debug(message string, args ...any) {
+	if s.edge.log.Enabled(s.ctx, slog.LevelDebug) {
+		s.log().Debug(message, args...)
+	}
+}
+
 // run does a part of a session, its begin or what its client has woken it for, and goes on until the client rests or the session has ended.
 func (s *session) run(part func() error) {
 	for {
@@ -157,9 +164,9 @@ func (s *session) end(err error) {
 	err = s.try(func() error { return s.close(err) })
 	switch {
 	case s.ctx.Err() != nil:
-		s.log().Debug("session ended: the node stops")
+		s.debug("session ended: the node stops")
 	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, errOver), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		s.log().Debug("session ended", "err", err)
+		s.debug("session ended", "err", err)
 	default:
 		s.log().Info("session ended", "err", err)
 	}

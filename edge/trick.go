@@ -21,8 +21,8 @@ func (s *session) pause(id uint32, pause bool, ms float64) {
 			if p.timed != nil {
 				p.timed.rewindTo(p.timed.newest)
 			}
-			s.out.control = append(s.out.control, frame(
-				onStatus(id, message.LevelStatus, "NetStream.Pause.Notify", "Paused."), userControl(message.StreamEOF, id))...)
+			s.out.queue(frame(
+				onStatus(id, message.LevelStatus, "NetStream.Pause.Notify", "Paused."), userControl(message.StreamEOF, id)))
 		})
 		return
 	}
@@ -30,8 +30,8 @@ func (s *session) pause(id uint32, pause bool, ms float64) {
 	s.out.with(func() {
 		p.paused = false
 		move()
-		s.out.control = append(s.out.control, frame(append(s.anew(st),
-			onStatus(id, message.LevelStatus, "NetStream.Unpause.Notify", "Playing on."))...)...)
+		s.out.queue(frame(append(s.anew(st),
+			onStatus(id, message.LevelStatus, "NetStream.Unpause.Notify", "Playing on."))...))
 	})
 }
 
@@ -45,9 +45,9 @@ func (s *session) seek(id uint32, ms float64) {
 	move := s.goTo(st, landing{ms: milliseconds(ms)})
 	s.out.with(func() {
 		move()
-		s.out.control = append(s.out.control, frame(append(append([]chunk.Message{userControl(message.StreamEOF, id)}, s.anew(st)...),
+		s.out.queue(frame(append(append([]chunk.Message{userControl(message.StreamEOF, id)}, s.anew(st)...),
 			onStatus(id, message.LevelStatus, "NetStream.Seek.Notify", "Seeking in "+string(st.name)+"."),
-			onStatus(id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."))...)...)
+			onStatus(id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."))...))
 	})
 }
 

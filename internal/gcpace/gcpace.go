@@ -31,7 +31,7 @@ const (
 	// The collector may take these shares of all processors: below the one, less garbage may gather, above the other, more. To halve garbage doubles the share.
 	cheap, dear = 0.01, 0.05
 	// thrifty is the least part of the garbage that may gather where collecting costs.
-	thrifty = 0.25
+	thrifty = 0.125
 )
 
 // holding is how many bytes all caches of the process hold.

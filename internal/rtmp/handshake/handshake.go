@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 const (
@@ -16,10 +17,14 @@ const (
 // ErrVersion: the peer opened with a version other than 3: not RTMP, or RTMPE.
 var ErrVersion = errors.New("not RTMP version 3")
 
+// buffers are those of the server's side, which a crowd makes and drops at once.
+var buffers = sync.Pool{New: func() any { return new([1 + 2*size]byte) }}
+
 // Server does the server's side. It reads up to the end of C2 and no further, and
 // returns before that only with an error. The caller sets the deadlines.
 func Server(rw io.ReadWriter) error {
-	var buf [1 + 2*size]byte
+	buf := buffers.Get().(*[1 + 2*size]byte)
+	defer buffers.Put(buf)
 	s0s1, c1 := buf[:1+size], buf[1+size:]
 
 	if err := readVersion(rw, buf[:1]); err != nil {
@@ -30,6 +35,7 @@ func Server(rw io.ReadWriter) error {
 	}
 	// S2 takes the place of C1. In the simple form it is C1.
 	s1, s2 := s0s1[1:], c1
+	clear(s1[:8])
 	rand.Read(s1[8:])
 	if clientDigest, at, ok := findDigest(c1, playerKeyText); ok {
 		signServer(s1, s2, clientDigest, at)
