@@ -29,7 +29,7 @@ const (
 	// interval is how often the pace is set.
 	interval = time.Second
 	// The collector may take these shares of all processors: below the one, less garbage may gather, above the other, more. To halve garbage doubles the share.
-	cheap, dear = 0.01, 0.05
+	cheap, dear = 0.007, 0.03
 	// thrifty is the least part of the garbage that may gather where collecting costs.
 	thrifty = 0.125
 )

@@ -57,7 +57,7 @@ func TestSpent(t *testing.T) {
 	t.Parallel()
 	p := pace{part: thrifty}
 	for i, c := range []struct{ share, part float64 }{
-		{0, 0.125}, {0.03, 0.125}, {0.06, 0.25}, {0.06, 0.5}, {0.06, 1}, {0.5, 1}, {0.03, 1}, {0.009, 0.5}, {0.03, 0.5}, {0, 0.25}, {0, 0.125}, {0, 0.125},
+		{0, 0.125}, {0.03, 0.125}, {0.06, 0.25}, {0.06, 0.5}, {0.06, 1}, {0.5, 1}, {0.03, 1}, {0.006, 0.5}, {0.03, 0.5}, {0, 0.25}, {0, 0.125}, {0, 0.125},
 	} {
 		if p.spent(c.share); p.part != c.part {
 			t.Errorf("%d: a share of %v: part %v, want %v", i, c.share, p.part, c.part)
