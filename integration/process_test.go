@@ -58,9 +58,7 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 	p := &process{t: t, name: cmd.Args[0], cmd: cmd, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
 	cmd.WaitDelay = time.Second
-	// A group of its own, so that its children can be killed with it; and
-	// the kernel kills it when the test dies.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = ownGroup()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,9 @@
 package integration
 
 import (
-	"iter"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // aStall is from where on a processor that was not to be had counts as one that stood still.
@@ -75,35 +71,6 @@ func (h *stalls) within(from, to time.Time) (sum time.Duration) {
 		}
 	}
 	return sum
-}
-
-// processors are those that this process may use.
-func processors() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		var mine unix.CPUSet
-		if err := unix.SchedGetaffinity(0, &mine); err != nil {
-			return
-		}
-		for cpu := range len(mine) * 64 {
-			if mine.IsSet(cpu) && !yield(cpu) {
-				return
-			}
-		}
-	}
-}
-
-// pin keeps the goroutine on a processor for good.
-func pin(cpu int) error {
-	runtime.LockOSThread()
-	var one unix.CPUSet
-	one.Set(cpu)
-	return unix.SchedSetaffinity(0, &one)
-}
-
-// nap sleeps without the runtime's timers, which another processor may serve.
-func nap(d time.Duration) {
-	left := unix.NsecToTimespec(d.Nanoseconds())
-	_ = unix.Nanosleep(&left, nil) // who is woken early sees no stall
 }
 
 func TestStallsWithin(t *testing.T) {
