@@ -68,6 +68,9 @@ type Options struct {
 	StaticBytes int64
 }
 
+// minStaticBytes has room for some segments on their way.
+const minStaticBytes = 64 << 20
+
 func (o Options) withDefaults() (Options, error) {
 	o.Shards = cmp.Or(o.Shards, 4)
 	o.Replicas = cmp.Or(o.Replicas, 1)
@@ -86,6 +89,8 @@ func (o Options) withDefaults() (Options, error) {
 	case o.Shards < 1, o.Replicas < 1, o.Retention < time.Second, o.MaxBytes < 1:
 		return o, fmt.Errorf("%w: %d shards, %d replicas, retention %v, %d bytes",
 			ErrOptions, o.Shards, o.Replicas, o.Retention, o.MaxBytes)
+	case o.StaticAge < time.Second, o.StaticBytes < minStaticBytes:
+		return o, fmt.Errorf("%w: a cache of files of %d bytes, for %v: want %d and a second at least", ErrOptions, o.StaticBytes, o.StaticAge, minStaticBytes)
 	case o.Storage != Memory && o.Storage != File:
 		return o, fmt.Errorf("%w: storage %q", ErrOptions, o.Storage)
 	}

@@ -62,6 +62,8 @@ func TestOptions(t *testing.T) {
 		"retention": {URLs: url, Retention: time.Millisecond},
 		"bytes":     {URLs: url, MaxBytes: -1},
 		"storage":   {URLs: url, Storage: "tape"},
+		"cache":     {URLs: url, StaticBytes: 1 << 20},
+		"age":       {URLs: url, StaticAge: time.Millisecond},
 	} {
 		if _, err := Connect(t.Context(), o); !errors.Is(err, ErrOptions) {
 			t.Errorf("%s: %v", name, err)

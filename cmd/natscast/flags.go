@@ -114,6 +114,8 @@ func storeFlags() []cli.Flag {
 			Usage: "how long live media is kept; `AGE`, or PATTERN=AGE,BYTES[,memory] for some streams, as 'lectures/*=4h,20GiB': on file, in shards of their own",
 		},
 		&cli.Int64Flag{Name: "live-max-bytes", Value: 256 << 20, Usage: "how much of it each shard keeps at most, other than those of patterns", EnvVars: env("live-max-bytes"), Category: categoryStore},
+		&cli.StringFlag{Name: "static-cache", Value: "256MiB", Usage: "how much of files JetStream keeps at most for all nodes: a `SIZE`", EnvVars: env("static-cache"), Category: categoryStore},
+		&cli.DurationFlag{Name: "static-cache-age", Value: 10 * time.Minute, Usage: "how long it keeps a part of a file", EnvVars: env("static-cache-age"), Category: categoryStore},
 		&cli.IntFlag{Name: "kv-replicas", Value: 1, Usage: "replicas of the state of the cluster: 3 on three or more servers", EnvVars: env("kv-replicas"), Category: categoryStore},
 		&cli.StringFlag{Name: "kv-storage", Value: "file", Usage: "where the state is kept: memory or file", EnvVars: env("kv-storage"), Category: categoryStore},
 		&cli.DurationFlag{Name: "lease", Value: 5 * time.Second, Usage: "how long a stream stays taken when its publisher's node has died", EnvVars: env("lease"), Category: categoryStore},
@@ -126,14 +128,17 @@ func busOptions(c *cli.Context) (bus.Options, error) {
 	if err != nil {
 		return bus.Options{}, usageError("--live-retention: %w", err)
 	}
+	cache, err := sizeFrom(c, "static-cache")
 	return bus.Options{
-		Shards:    c.Int("shards"),
-		Replicas:  c.Int("live-replicas"),
-		Storage:   bus.Storage(c.String("live-storage")),
-		Retention: retention,
-		MaxBytes:  c.Int64("live-max-bytes"),
-		Classes:   classes,
-	}, nil
+		Shards:      c.Int("shards"),
+		Replicas:    c.Int("live-replicas"),
+		Storage:     bus.Storage(c.String("live-storage")),
+		Retention:   retention,
+		MaxBytes:    c.Int64("live-max-bytes"),
+		Classes:     classes,
+		StaticBytes: cache,
+		StaticAge:   c.Duration("static-cache-age"),
+	}, err
 }
 
 func kvOptions(c *cli.Context) kv.Options {
@@ -194,12 +199,12 @@ func rtmpsFrom(c *cli.Context) (rtmpsConfig, error) {
 	return config, nil
 }
 
-// segmentCacheFrom reads a size, written as --record-split has it.
-func segmentCacheFrom(c *cli.Context) (int64, error) {
-	size := c.String("segment-cache")
+// sizeFrom reads a size, written as --record-split has it.
+func sizeFrom(c *cli.Context, flag string) (int64, error) {
+	size := c.String(flag)
 	_, bytes, err := recording.ParseSplit([]string{size})
 	if err != nil || bytes == 0 {
-		return 0, usageError("--segment-cache %q: want a size, as 512MiB", size)
+		return 0, usageError("--%s %q: want a size, as 512MiB", flag, size)
 	}
 	return bytes, nil
 }
@@ -210,7 +215,7 @@ func nodeFrom(c *cli.Context) (nodeConfig, error) {
 	if err != nil {
 		return nodeConfig{}, err
 	}
-	cache, err := segmentCacheFrom(c)
+	cache, err := sizeFrom(c, "segment-cache")
 	return nodeConfig{
 		bus:    options,
 		kv:     kvOptions(c),

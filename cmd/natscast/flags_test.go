@@ -37,7 +37,7 @@ func TestOptions(t *testing.T) {
 		"defaults": {
 			nil,
 			nodeConfig{
-				bus:   bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20},
+				bus:   bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20, StaticBytes: 256 << 20, StaticAge: 10 * time.Minute},
 				kv:    kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
 				place: placeConfig{capacity: 1e9},
 				edge:  edge.Config{Grace: 10 * time.Second, Redirect: edge.RedirectAuto, ObjectRate: 500, SegmentCache: 512 << 20},
@@ -45,12 +45,12 @@ func TestOptions(t *testing.T) {
 		},
 		"all": {
 			[]string{
-				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-retention=lectures/*=4h,20GiB", "--live-max-bytes=5000",
+				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-retention=lectures/*=4h,20GiB", "--live-max-bytes=5000", "--static-cache=1GiB", "--static-cache-age=1h",
 				"--kv-replicas=5", "--kv-storage=memory", "--lease=9s", "--coalesce=50ms", "--grace=0", "--takeover",
 				"--region=eu", "--capacity=20", "--redirect=off", "--object-rate=50", "--segment-cache=2GiB",
 			},
 			nodeConfig{
-				bus: bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000, Classes: []bus.Class{
+				bus: bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000, StaticBytes: 1 << 30, StaticAge: time.Hour, Classes: []bus.Class{
 					{Pattern: "lectures/*", Retention: 4 * time.Hour, MaxBytes: 20 << 30, Storage: bus.File},
 				}},
 				kv:     kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
@@ -69,16 +69,22 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestSegmentCache(t *testing.T) {
+func TestSizes(t *testing.T) {
 	t.Parallel()
 	for size, want := range map[string]int64{
 		"1000000": 1_000_000, "64KiB": 64 << 10, "1GB": 1e9,
 		"": 0, "0": 0, "-1": 0, "1h": 0, "512 MiB": 0, "much": 0, "9999999999GiB": 0,
 	} {
-		with(t, []string{"--segment-cache=" + size}, func(c *cli.Context) {
+		with(t, []string{"--segment-cache=" + size, "--static-cache=1GiB"}, func(c *cli.Context) {
 			config, err := nodeFrom(c)
 			if got := config.edge.SegmentCache; got != want || errors.Is(err, errUsage) != (want == 0) {
-				t.Errorf("%q: %d bytes, %v, want %d", size, got, err, want)
+				t.Errorf("segments, %q: %d bytes, %v, want %d", size, got, err, want)
+			}
+		})
+		with(t, []string{"--static-cache=" + size}, func(c *cli.Context) {
+			options, err := busOptions(c)
+			if got := options.StaticBytes; got != want || errors.Is(err, errUsage) != (want == 0) {
+				t.Errorf("of JetStream, %q: %d bytes, %v, want %d", size, got, err, want)
 			}
 		})
 	}
