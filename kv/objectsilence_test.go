@@ -44,14 +44,16 @@ func TestObjectsAfterSilence(t *testing.T) {
 	o.silences.mu.Lock()
 	o.silences.heardAt = time.Now().Add(-2 * tailSilence)
 	o.silences.mu.Unlock()
-	for i := range listeners {
+	put(0, "x", "2") // which ends the silence
+	listeners[0].hears("changed v3 x=2")
+	for i := 1; i < objects; i++ {
 		put(i, "x", "2")
 	}
-	for i, l := range listeners {
+	for i := 1; i < objects; i++ {
 		if slices.Contains(lost, i) {
-			l.hears("changed v3 y=1 x=2") // they were found together
+			listeners[i].hears("changed v3 y=1 x=2") // they were found together
 		} else {
-			l.hears("changed v3 x=2")
+			listeners[i].hears("changed v3 x=2")
 		}
 	}
 	if got := slices.Sorted(maps.Keys(o.silences.current().changed)); strings.Join(got, " ") != fmt.Sprintf("live.o%d live.o%d", lost[0], lost[1]) {
