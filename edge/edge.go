@@ -80,6 +80,7 @@ type Edge struct {
 	clientCtx context.Context // ends the sessions; nil while no more may begin
 	quiet     chan struct{}   // closed when draining and the last client has gone
 
+	began    chan struct{}  // closed when the first session may begin
 	serving  sync.WaitGroup // sessions
 	running  sync.WaitGroup // hubs and workers
 	hubCtx   context.Context
@@ -111,7 +112,7 @@ func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router
 	config.SegmentCache = cmp.Or(config.SegmentCache, defaultSegmentCache)
 	e := &Edge{
 		config: config, bus: b, streams: store.Streams, cluster: cluster, router: router, ingest: ingest, log: log,
-		hubs: map[media.Name]*hub{}, titles: map[media.Name]*title{}, open: map[*session]struct{}{}, clients: map[uint64]*session{}, quiet: make(chan struct{}),
+		hubs: map[media.Name]*hub{}, titles: map[media.Name]*title{}, open: map[*session]struct{}{}, clients: map[uint64]*session{}, quiet: make(chan struct{}), began: make(chan struct{}),
 	}
 	e.objects = objects.New(objects.Config{
 		Rate: config.ObjectRate, ChunkSize: chunkSize, Allow: config.AllowObject,
@@ -160,6 +161,7 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	e.mu.Lock()
 	e.listeners, e.clientCtx = listeners, ctx
 	e.mu.Unlock()
+	close(e.began)
 	ended := make(chan error, len(listeners))
 	for _, ln := range listeners {
 		go func() { ended <- e.accept(ctx, ln) }()

@@ -43,6 +43,11 @@ func (e *Edge) Play(w http.ResponseWriter, r *http.Request, stream media.Name) e
 	if err := request.parseQuery(r.URL.RawQuery); err != nil {
 		return fmt.Errorf("play over HTTP: %w", err)
 	}
+	select {
+	case <-e.began: // a client may come before that
+	case <-r.Context().Done():
+		return errNotServing
+	}
 	ctx, err := e.admit()
 	if err != nil {
 		return err

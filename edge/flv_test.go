@@ -291,6 +291,22 @@ func TestFLVStop(t *testing.T) {
 	}
 }
 
+// Who comes before the node serves is let in when it does, or leaves.
+func TestFLVComesEarly(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, Config{})
+	early, err := New(n.config, n.bus, n.store, n.cluster, n.router, n.ingest, n.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
+	if err := early.Play(httptest.NewRecorder(), r, "live/x"); !errors.Is(err, errNotServing) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Only what implements http.Hijacker can be taken over.
 func TestFLVNoHijacker(t *testing.T) {
 	t.Parallel()

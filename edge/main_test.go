@@ -48,9 +48,10 @@ var lastNode atomic.Int64
 // node is an edge with an ingest, serving on loopback, and where else it is told, until the test ends.
 type node struct {
 	*Edge
-	bus  *bus.Bus
-	addr string
-	stop func()
+	bus   *bus.Bus
+	store *kv.Store
+	addr  string
+	stop  func()
 }
 
 func startNode(t testing.TB, config Config, more ...net.Listener) *node {
@@ -93,7 +94,7 @@ func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	n := &node{Edge: e, bus: b, addr: ln.Addr().String()}
+	n := &node{Edge: e, bus: b, store: store, addr: ln.Addr().String()}
 	n.stop = func() {
 		cancel()
 		serving.Wait()
