@@ -188,20 +188,14 @@ func (o *outbox) consume(n int) {
 	}
 }
 
-// awaitSocket waits until the full socket takes bytes again, then flushes.
+// awaitSocket waits until the full socket takes bytes again, then flushes. A client that has
+// taken nothing at all for stuckTimeout is given up.
 func (o *outbox) awaitSocket() {
 	defer o.waiting.Done()
-	asked := false
-	o.conn.SetWriteDeadline(time.Now().Add(stuckTimeout))
-	err := o.raw.Write(func(uintptr) bool {
-		writable := asked
-		asked = true
-		return writable
-	})
+	err := awaitWritable(o.conn, o.raw)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.busy = false
-	o.conn.SetWriteDeadline(time.Time{})
 	switch {
 	case err == nil:
 		o.flushLocked()

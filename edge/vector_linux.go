@@ -54,3 +54,12 @@ func unread(fd uintptr) int {
 	}
 	return n
 }
+
+// unsent is how many bytes a socket has taken that its peer has not acknowledged.
+func unsent(fd uintptr) int {
+	n, err := unix.IoctlGetInt(int(fd), unix.TIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}

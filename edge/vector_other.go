@@ -17,3 +17,6 @@ func offer(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
 
 // unread is 0 where that cannot be told.
 func unread(uintptr) int { return 0 }
+
+// unsent is 0 where that cannot be told.
+func unsent(uintptr) int { return 0 }
