@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"slices"
 	"time"
 
 	"natscast/internal/rtmp/message"
@@ -19,16 +18,16 @@ func (s *session) await(st *stream, p *player, r playRequest, patience time.Dura
 	}
 	p.wait = time.AfterFunc(step, func() {
 		t := s.lookAgain(p)
-		s.out.with(func() {
+		s.out.With(func() {
 			switch {
-			case p.sent > 0 || !slices.Contains(s.out.players, p):
+			case p.sent > 0 || !s.out.Has(p):
 			case t != nil && p.timed == nil && !p.paused:
 				s.turn(st, p, t, r)
 				t = nil
 			case step < patience:
 				s.await(st, p, r, patience-step)
 			case !p.paused:
-				s.out.queue(p.absent())
+				s.out.Queue(p.absent())
 			}
 		})
 		if t != nil {
@@ -58,7 +57,7 @@ func (s *session) lookAgain(p *player) *title {
 func (s *session) turn(st *stream, p *player, t *title, r playRequest) {
 	p.title, p.timed = t, s.newTimed(st, t, t, r)
 	if p.http == nil {
-		s.out.queue(frame(userControl(message.StreamIsRecorded, st.id)))
+		s.out.Queue(frame(userControl(message.StreamIsRecorded, st.id)))
 	}
 	p.due.Store(0)
 	if p.past == nil {

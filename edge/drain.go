@@ -73,7 +73,7 @@ func (s *session) askToLeave() {
 	s.edge.mu.Unlock()
 	switch {
 	case role == kv.RolePublish:
-		s.out.abort(errDraining)
+		s.out.Abort(errDraining)
 	case role == kv.RolePlay && s.moves:
 		if n, elsewhere := s.elsewhere(stream); elsewhere {
 			s.send(s.reconnectRequest(n, "The node drains."))

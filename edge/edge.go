@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"natscast/bus"
+	"natscast/edge/conn"
 	"natscast/edge/objects"
 	"natscast/internal/media"
 	"natscast/kv"
@@ -85,8 +86,8 @@ type Edge struct {
 	running  sync.WaitGroup // hubs and workers
 	hubCtx   context.Context
 	segments *segments
-	lounge   *lounge       // nil where there is none
-	sessions atomic.Uint64 // numbers the connections
+	lot      *conn.ParkingLot // nil where there is none
+	sessions atomic.Uint64    // numbers the connections
 }
 
 // New returns an edge whose clients publish through ingest. It tells of them in the cluster, where router
@@ -116,7 +117,7 @@ func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router
 	}
 	e.objects = objects.New(objects.Config{
 		Rate: config.ObjectRate, ChunkSize: chunkSize, Allow: config.AllowObject,
-		Outlet: func(c net.Conn) (objects.Outlet, error) { return newOutbox(c) },
+		Outlet: func(c net.Conn) (objects.Outlet, error) { return conn.New(c) },
 	}, store.Objects)
 	for range runtime.GOMAXPROCS(0) {
 		e.workers = append(e.workers, newWorker(config.Coalesce))
@@ -128,11 +129,11 @@ func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router
 func (e *Edge) Objects() *objects.Registry { return e.objects }
 
 // Serve takes RTMP clients from the listeners until ctx ends, then closes them and waits
-// until every session has ended. The clients of a [NewTLSListener] speak RTMPS. When one of
+// until every session has ended. The clients of a [conn.NewTLSListener] speak RTMPS. When one of
 // the listeners fails, so does Serve. An edge serves once.
 func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	var err error
-	if e.lounge, err = newLounge(); err != nil {
+	if e.lot, err = conn.NewParkingLot(); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	hubCtx, stopHubs := context.WithCancel(context.Background())
@@ -144,7 +145,7 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	}
 	e.running.Go(func() { e.reportHeat(hubCtx) })
 	e.running.Go(func() {
-		if err := e.lounge.run(hubCtx); err != nil {
+		if err := e.lot.Run(hubCtx); err != nil {
 			e.log.Error("silent clients keep their goroutines from now on", "err", err)
 		}
 	})

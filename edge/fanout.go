@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"natscast/edge/conn"
 )
 
 // worker passes over the clients of the streams that have something new. Each client
@@ -25,7 +27,7 @@ type worker struct {
 
 // timedClient is a client of a worker with a player that has a clock of its own.
 type timedClient struct {
-	out *outbox
+	out *conn.Outbox
 	p   *player
 }
 
@@ -41,7 +43,7 @@ type audience struct {
 	// clients in the order in which they came, which is about how they and their sockets
 	// lie in memory: a pass in any other order waits for memory far longer. A client
 	// that plays the stream twice is there twice.
-	clients []*outbox
+	clients []*conn.Outbox
 	shared  bool // a snapshot has the array of clients
 }
 
@@ -89,7 +91,7 @@ func (w *worker) run(ctx context.Context) {
 		spare = w.take(spare)
 		for _, a := range spare {
 			for _, o := range a.snapshot() {
-				o.flush()
+				o.Flush()
 			}
 		}
 	}
@@ -124,13 +126,13 @@ func (w *worker) take(spare []*audience) []*audience {
 	return taken
 }
 
-func (a *audience) join(o *outbox) {
+func (a *audience) join(o *conn.Outbox) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.clients = append(a.clients, o)
 }
 
-func (a *audience) leave(o *outbox) {
+func (a *audience) leave(o *conn.Outbox) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.shared {
@@ -148,7 +150,7 @@ func (a *audience) empty() bool {
 
 // snapshot returns the clients to pass over. Nobody changes them later: those who come are
 // appended, and who goes is taken out of a copy.
-func (a *audience) snapshot() []*outbox {
+func (a *audience) snapshot() []*conn.Outbox {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.shared = true
@@ -172,7 +174,7 @@ func (w *worker) runTimed(ctx context.Context) {
 				tick.Stop()
 			}
 			for _, c := range due {
-				c.out.flush()
+				c.out.Flush()
 			}
 			clear(due)
 		}

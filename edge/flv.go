@@ -85,7 +85,7 @@ func (s *session) beginFLV(name media.Name, request playRequest, software string
 	st.name = name
 	p, err := s.newPlayer(st, request)
 	if err != nil {
-		s.out.send(answer.refuse(err.Error()))
+		s.out.Send(answer.refuse(err.Error()))
 		return err
 	}
 	p.http, p.told = answer, false

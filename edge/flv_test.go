@@ -360,11 +360,11 @@ func TestTagsAreShared(t *testing.T) {
 	h := testHub(t)
 	h.deliver(keyChunk(1, 1, 0))
 	rtmp := newPlayer(h, sharedStream)
-	rtmp.gather(nil, maxBatch)
+	rtmp.gather(nil, much)
 	if h.view.Load().at(0).flv.Load() != nil {
 		t.Error("rendered for an RTMP player")
 	}
-	one, two := newFLVPlayer(h).gather(nil, maxBatch), newFLVPlayer(h).gather(nil, maxBatch)
+	one, two := newFLVPlayer(h).gather(nil, much), newFLVPlayer(h).gather(nil, much)
 	if len(one) != 2 || len(two) != 2 || &one[1][0] != &two[1][0] {
 		t.Errorf("%d and %d pieces, which are not the same", len(one), len(two))
 	}
@@ -422,7 +422,7 @@ func TestFLVPlayer(t *testing.T) {
 		for _, c := range s.chunks {
 			h.deliver(c)
 		}
-		if got := describeTags(t, p.gather(nil, maxBatch)); got != s.want {
+		if got := describeTags(t, p.gather(nil, much)); got != s.want {
 			t.Fatalf("step %d: got %q, want %q", i, got, s.want)
 		}
 	}
@@ -446,7 +446,7 @@ func TestFLVHeader(t *testing.T) {
 	for _, c := range cases {
 		h := testHub(t)
 		h.deliver(c.chunk)
-		header := newFLVPlayer(h).gather(nil, maxBatch)[0]
+		header := newFLVPlayer(h).gather(nil, much)[0]
 		if want := append([]byte("FLV\x01"), c.flags, 0, 0, 0, 9, 0, 0, 0, 0); !bytes.Equal(header, want) {
 			t.Errorf("%s: % x, want % x", c.name, header, want)
 		}
@@ -462,7 +462,7 @@ func BenchmarkFLVPlayerGather(b *testing.B) {
 	for b.Loop() {
 		p.next = h.view.Load().base
 		p.joined = true
-		pieces = p.gather(pieces[:0], maxBatch)
+		pieces = p.gather(pieces[:0], much)
 	}
 }
 

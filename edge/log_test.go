@@ -168,7 +168,7 @@ func TestPlayer(t *testing.T) {
 				for _, chunk := range s.chunks {
 					h.deliver(chunk)
 				}
-				if got := describe(t, c.streamID, p.gather(nil, maxBatch)); got != s.want {
+				if got := describe(t, c.streamID, p.gather(nil, much)); got != s.want {
 					t.Fatalf("step %d: got %q, want %q", i, got, s.want)
 				}
 			}
@@ -190,7 +190,7 @@ func TestEpochStepsBack(t *testing.T) {
 	h.deliver(keyChunk(2, 1, 0))
 	h.deliver(deltaChunk(2, 2, 40))
 	var header, key, delta int
-	got := describe(t, sharedStream, p.gather(nil, maxBatch))
+	got := describe(t, sharedStream, p.gather(nil, much))
 	if _, err := fmt.Sscanf(got, "V%d A%d v%d a%d", &header, new(int), &key, &delta); err != nil {
 		t.Fatal(got, err)
 	}
@@ -306,6 +306,6 @@ func BenchmarkPlayerGather(b *testing.B) {
 	for b.Loop() {
 		p.next = h.view.Load().base
 		p.joined = true
-		pieces = p.gather(pieces[:0], maxBatch)
+		pieces = p.gather(pieces[:0], much)
 	}
 }

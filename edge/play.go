@@ -205,16 +205,16 @@ func (s *session) playNext(st *stream, c message.Command, r playRequest) {
 		return
 	}
 	t, err := s.edge.title(s.ctx, name)
-	if err != nil || s.out.title(st.player) == nil {
+	if err != nil || s.titleOf(st.player) == nil {
 		s.refuseStream(st.id, "NetStream.Play.StreamNotFound", "Only files can be played one after the other.")
 		return
 	}
 	next := s.newTimed(st, t, t, r)
-	s.out.with(func() {
+	s.out.With(func() {
 		p := st.player
 		p.timed.queue = append(p.timed.queue, next)
 		if p.timed.ended {
-			s.out.queue(p.timed.goOn(p))
+			s.out.Queue(p.timed.goOn(p))
 		}
 	})
 }
@@ -225,7 +225,7 @@ func (s *session) setBuffer(id uint32, buffer time.Duration) {
 	if st == nil {
 		return
 	}
-	s.out.with(func() {
+	s.out.With(func() {
 		st.buffer = buffer
 		if p := st.player; p != nil && p.timed != nil {
 			p.timed.buffer = bufferOf(st)
@@ -266,18 +266,22 @@ func (s *session) begin(st *stream, p *player, r playRequest, announcement []byt
 	}
 	p.wake = func() {
 		p.due.Store(0)
-		s.out.flush()
+		s.out.Flush()
 	}
 	if p.timed != nil || p.past != nil {
 		w.addTimed(timedClient{s.out, p})
 	}
-	s.out.play(p, announcement)
-	s.out.with(func() { s.await(st, p, r, s.edge.config.PlayWait) })
+	s.out.Add(p, announcement)
+	s.out.With(func() { s.await(st, p, r, s.edge.config.PlayWait) })
 }
 
 func (s *session) stopPlay(st *stream) {
 	p := st.player
-	s.out.remove(p)
+	s.out.Remove(p, func() {
+		if p.timed != nil {
+			p.timed.release()
+		}
+	})
 	p.wait.Stop()
 	s.edge.workers[s.worker].removeTimed(p)
 	if p.hub != nil {

@@ -60,6 +60,16 @@ func (p *player) stats() PlayerStats {
 	return s
 }
 
+// Next implements [conn.Source].
+func (p *player) Next(dst [][]byte, limit int) (pieces [][]byte, over bool) {
+	from := len(dst)
+	dst = p.gather(dst, limit)
+	if p.http != nil {
+		dst = p.http.frame(dst, from, p.over)
+	}
+	return dst, p.over
+}
+
 // gather appends to dst what the player should get next, at most about limit
 // bytes, and moves its cursor behind that.
 func (p *player) gather(dst [][]byte, limit int) [][]byte {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 
+	"natscast/edge/conn"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -26,7 +27,7 @@ func (e *Edge) enlist(s *session) {
 	e.open[s] = struct{}{}
 	e.mu.Unlock()
 	if s.ctx.Err() != nil {
-		s.out.abort(net.ErrClosed)
+		s.out.Abort(net.ErrClosed)
 	}
 }
 
@@ -42,7 +43,7 @@ func (e *Edge) abortAll() {
 	open := slices.Collect(maps.Keys(e.open))
 	e.mu.Unlock()
 	for _, s := range open {
-		s.out.abort(net.ErrClosed)
+		s.out.Abort(net.ErrClosed)
 	}
 }
 
@@ -91,7 +92,7 @@ func (e *Edge) Kick(number uint64) error {
 		return fmt.Errorf("%w: %d", ErrNoConnection, number)
 	}
 	s.log().Info("kicked")
-	s.out.abort(errKicked)
+	s.out.Abort(errKicked)
 	return nil
 }
 
@@ -121,8 +122,19 @@ func (e *Edge) Clients() []ClientStats {
 	list := make([]ClientStats, 0, len(sessions))
 	node := e.cluster.Self().ID
 	for _, s := range sessions {
-		sent, players := s.out.stats()
-		list = append(list, ClientStats{ID: kv.ConnectionID(node, s.number), SentBytes: sent, Players: players})
+		list = append(list, ClientStats{
+			ID: kv.ConnectionID(node, s.number), SentBytes: s.out.Sent(), Players: s.players(),
+		})
 	}
+	return list
+}
+
+// players returns the figures of the client's players.
+func (s *session) players() (list []PlayerStats) {
+	s.out.Each(func(source conn.Source) {
+		if p, ok := source.(*player); ok {
+			list = append(list, p.stats())
+		}
+	})
 	return list
 }

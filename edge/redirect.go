@@ -77,7 +77,7 @@ func (s *session) elsewhere(stream media.Name) (n kv.Node, elsewhere bool) {
 // urlAt is the tcUrl of the client's app on another node, over the same transport.
 func (s *session) urlAt(n kv.Node) string {
 	url := n.RTMP
-	if s.out.tls != nil {
+	if s.out.IsTLS() {
 		url = n.RTMPS
 	}
 	if url == "" {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"natscast/edge/conn"
 	"natscast/edge/objects"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
@@ -45,7 +46,7 @@ type session struct {
 	conn   net.Conn
 	remote string        // address
 	in     *chunk.Reader // of RTMP
-	out    *outbox
+	out    *conn.Outbox
 	since  time.Time
 	rests  bool         // when the client is silent
 	listen func() error // takes what the client says; set when it has begun
@@ -85,7 +86,7 @@ var (
 // serveConn has a session begin on a connection. When that has ended, here or after its client has rested, it is no longer among those that e.serving counts.
 func (e *Edge) serveConn(ctx context.Context, c net.Conn, begin func(*session) error) {
 	number := e.sessions.Add(1)
-	out, err := newOutbox(c)
+	out, err := conn.New(c)
 	if err != nil {
 		e.log.Error("connection refused", "client", c.RemoteAddr().String(), "err", err)
 		c.Close()
@@ -98,10 +99,10 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn, begin func(*session) e
 	s.run(func() error { return begin(s) })
 }
 
-func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *outbox) *session {
+func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *conn.Outbox) *session {
 	return &session{
 		edge: e, number: number, ctx: ctx, conn: c, remote: c.RemoteAddr().String(), out: out, since: time.Now().UTC(),
-		worker: -1, ackWindow: window, rests: out.mayRest(e.lounge),
+		worker: -1, ackWindow: window, rests: out.CanPark(e.lot),
 	}
 }
 
@@ -130,7 +131,7 @@ func (s *session) run(part func() error) {
 			return
 		}
 		s.rested = time.Now()
-		if s.out.rest(s.edge.lounge, s.resume) {
+		if s.out.Park(s.edge.lot, s.resume) {
 			return
 		}
 		s.talks, part = true, s.listen
@@ -159,13 +160,13 @@ func (s *session) try(part func() error) (err error) {
 func (s *session) end(err error) {
 	defer s.edge.serving.Done()
 	defer s.edge.count.connections.Add(-1)
-	defer s.out.abort(net.ErrClosed)
+	defer s.out.Abort(net.ErrClosed)
 	s.edge.discharge(s)
 	err = s.try(func() error { return s.close(err) })
 	switch {
 	case s.ctx.Err() != nil:
 		s.debug("session ended: the node stops")
-	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, errOver), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, conn.ErrOver), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		s.debug("session ended", "err", err)
 	default:
 		s.log().Info("session ended", "err", err)
@@ -236,11 +237,11 @@ func (s *session) close(err error) error {
 		s.objects.Close()
 	}
 	s.edge.forget(s)
-	err = s.out.close(err)
+	err = s.out.Close(err)
 	if s.worker >= 0 {
 		s.edge.workers[s.worker].clients.Add(-1)
 	}
-	s.edge.count.sentBytes.Add(s.out.sent)
+	s.edge.count.sentBytes.Add(s.out.Sent())
 	return err
 }
 
@@ -298,13 +299,13 @@ func (s *session) clearDeadline() {
 // acknowledgement sends nothing more, and whoever has closed the connection, at the end of a file that it sent as fast as it could, loses what is still on its way
 // when the node sends something.
 func (s *session) acknowledge() {
-	if n := s.in.BytesRead(); n-s.acked >= s.ackWindow/2 && !s.out.hasInput() {
+	if n := s.in.BytesRead(); n-s.acked >= s.ackWindow/2 && !s.out.HasInput() {
 		s.acked = n
 		s.send(message.Acknowledgement(n))
 	}
 }
 
-func (s *session) send(messages ...chunk.Message) { s.out.send(frame(messages...)) }
+func (s *session) send(messages ...chunk.Message) { s.out.Send(frame(messages...)) }
 
 // frame puts messages into RTMP chunks.
 func frame(messages ...chunk.Message) []byte {

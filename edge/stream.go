@@ -155,14 +155,14 @@ func (s *session) refuseStream(id uint32, code, description string) {
 
 func (s *session) receiveAudio(id uint32, want bool) {
 	if st := s.find(id); st != nil && st.player != nil {
-		s.out.with(func() { st.player.noAudio = !want })
+		s.out.With(func() { st.player.noAudio = !want })
 	}
 }
 
 // receiveVideo(true) starts video at the next keyframe.
 func (s *session) receiveVideo(id uint32, want bool) {
 	if st := s.find(id); st != nil && st.player != nil {
-		s.out.with(func() {
+		s.out.With(func() {
 			st.player.awaitsKey = want && (st.player.noVideo || st.player.awaitsKey)
 			st.player.noVideo = !want
 		})

@@ -1,113 +1,48 @@
 package edge
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"natscast/edge/conn"
 	"natscast/internal/amf"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/client"
 	"natscast/internal/rtmp/handshake"
+	"natscast/internal/testcert"
 )
-
-// keyPair is where a server's certificate and key are. The certificate signs itself.
-type keyPair struct{ certFile, keyFile string }
-
-func newKeyPair(t testing.TB, serial int64) keyPair {
-	t.Helper()
-	dir := t.TempDir()
-	p := keyPair{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
-	p.renew(t, serial)
-	return p
-}
-
-// renew puts a new pair in the place of the old one.
-func (p keyPair) renew(t testing.TB, serial int64) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	replaceFile(t, p.keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
-	replaceFile(t, p.certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
-}
-
-func replaceFile(t testing.TB, path string, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// trust is the configuration of a client that trusts the certificate.
-func (p keyPair) trust(t testing.TB) *tls.Config {
-	t.Helper()
-	b, err := os.ReadFile(p.certFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(b)
-	return &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
-}
 
 // tlsNode is a node that also takes RTMPS.
 type tlsNode struct {
 	*node
 	tlsAddr string
-	pair    keyPair
+	pair    testcert.Pair
 }
 
 func startTLSNode(t testing.TB) *tlsNode {
 	t.Helper()
-	n := &tlsNode{pair: newKeyPair(t, 1)}
+	n := &tlsNode{pair: testcert.New(t, 1)}
 	ln := listenTLS(t, n.pair)
 	n.tlsAddr = ln.Addr().String()
 	n.node = startNode(t, Config{}, ln)
 	return n
 }
 
-func listenTLS(t testing.TB, p keyPair) net.Listener {
+func listenTLS(t testing.TB, p testcert.Pair) net.Listener {
 	t.Helper()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := NewTLSListener(tcp, p.certFile, p.keyFile, slog.New(slog.DiscardHandler))
+	ln, err := conn.NewTLSListener(tcp, p.CertFile, p.KeyFile, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +51,7 @@ func listenTLS(t testing.TB, p keyPair) net.Listener {
 
 func (n *tlsNode) dialTLS(t testing.TB, name string) *client.Conn {
 	t.Helper()
-	conn, err := client.DialTLS(context.Background(), "rtmps://"+n.tlsAddr+"/"+name, n.pair.trust(t))
+	conn, err := client.DialTLS(context.Background(), "rtmps://"+n.tlsAddr+"/"+name, n.pair.Trust(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +94,7 @@ func (n *tlsNode) dialTLSRaw(t testing.TB) *raw {
 func (n *tlsNode) connectTLSRaw(t testing.TB, app string) *raw {
 	t.Helper()
 	r := n.dialTLSRaw(t)
-	r.conn = tls.Client(r.conn, n.pair.trust(t))
+	r.conn = tls.Client(r.conn, n.pair.Trust(t))
 	r.in = chunk.NewReader(r.conn, chunk.DefaultLimits())
 	if err := handshake.Client(r.conn); err != nil {
 		t.Fatal(err)
@@ -291,7 +226,7 @@ func TestTLSStuckPlayer(t *testing.T) {
 	}
 	begun := time.Now()
 	eventually.True(t, "the stuck player is closed", func() bool { return n.Stats().Players == 0 })
-	if took := time.Since(begun); took < stuckTimeout/2 {
+	if took := time.Since(begun); took < 5*time.Second {
 		t.Errorf("closed after %v", took)
 	}
 }
@@ -307,12 +242,12 @@ func TestTLSHandshake(t *testing.T) {
 		"RTMP":               func(r *raw) { r.write(append([]byte{3}, make([]byte, 1536)...)) },
 		"HTTP":               func(r *raw) { r.write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")) },
 		"silence inside TLS": func(r *raw) {
-			if err := tls.Client(r.conn, n.pair.trust(t)).Handshake(); err != nil {
+			if err := tls.Client(r.conn, n.pair.Trust(t)).Handshake(); err != nil {
 				t.Error(err)
 			}
 		},
 		"TLS 1.1": func(r *raw) {
-			config := n.pair.trust(t)
+			config := n.pair.Trust(t)
 			config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 			if err := tls.Client(r.conn, config).Handshake(); err == nil {
 				t.Error("TLS 1.1 is taken")
@@ -336,10 +271,10 @@ func TestNewCertificate(t *testing.T) {
 	n := startTLSNode(t)
 	pub := n.publishTLS(t, "live/renewed")
 	write(t, pub, avcHeader(), keyframe(0))
-	old := n.pair.trust(t)
-	n.pair.renew(t, 2)
+	old := n.pair.Trust(t)
+	n.pair.Renew(t, 2)
 	eventually.True(t, "the new certificate", func() bool {
-		conn, err := tls.Dial("tcp", n.tlsAddr, n.pair.trust(t))
+		conn, err := tls.Dial("tcp", n.tlsAddr, n.pair.Trust(t))
 		if err != nil {
 			return false
 		}
@@ -352,119 +287,4 @@ func TestNewCertificate(t *testing.T) {
 	}
 	expect(t, n.playTLS(t, "live/renewed"), avcHeader(), keyframe(0))
 	write(t, pub, interframe(40))
-}
-
-// The files are looked at once a second, each state of them is tried once.
-func TestCertificateFiles(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		p := newKeyPair(t, 1)
-		c, err := newCertificate(p.certFile, p.keyFile, slog.New(slog.NewTextHandler(&log, nil)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, step := range []struct {
-			name   string
-			change func()
-			wait   time.Duration
-			serial int64
-			errors int // logged so far
-		}{
-			{"unchanged", func() {}, recheckInterval, 1, 0},
-			{"renewed", func() { p.renew(t, 2) }, 0, 1, 0},
-			{"renewed, and it is time to look", func() {}, recheckInterval, 2, 0},
-			{"no certificate", func() { replaceFile(t, p.certFile, []byte("no PEM")) }, recheckInterval, 2, 1},
-			{"still none", func() {}, 10 * recheckInterval, 2, 1},
-			{"none at all", func() { os.Remove(p.certFile) }, recheckInterval, 2, 2},
-			{"still none at all", func() {}, recheckInterval, 2, 2},
-			{"renewed again", func() { p.renew(t, 3) }, recheckInterval, 3, 2},
-			{"the key of another", func() {
-				other := newKeyPair(t, 4)
-				if err := os.Rename(other.keyFile, p.keyFile); err != nil {
-					t.Fatal(err)
-				}
-			}, recheckInterval, 3, 3},
-			{"a pair again", func() { p.renew(t, 5) }, recheckInterval, 5, 3},
-		} {
-			step.change()
-			time.Sleep(step.wait)
-			pair, err := c.get(nil)
-			if err != nil {
-				t.Fatalf("%s: %v", step.name, err)
-			}
-			if serial := pair.Leaf.SerialNumber.Int64(); serial != step.serial {
-				t.Errorf("%s: certificate %d, want %d", step.name, serial, step.serial)
-			}
-			if n := strings.Count(log.String(), "level=ERROR"); n != step.errors {
-				t.Errorf("%s: %d errors logged, want %d\n%s", step.name, n, step.errors, &log)
-			}
-		}
-	})
-}
-
-func TestNoCertificate(t *testing.T) {
-	t.Parallel()
-	p := newKeyPair(t, 1)
-	for _, p := range []keyPair{{p.certFile, p.certFile}, {p.keyFile, p.keyFile}, {"/nonexistent", p.keyFile}} {
-		_, err := NewTLSListener(nil, p.certFile, p.keyFile, nil)
-		if err == nil || !strings.Contains(err.Error(), p.certFile) {
-			t.Errorf("%+v: %v", p, err)
-		}
-	}
-}
-
-// BenchmarkOutbox sends an entry of 12 KB, and receives it.
-func BenchmarkOutbox(b *testing.B) {
-	b.Run("plain", func(b *testing.B) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			b.Fatal(err)
-		}
-		benchmarkOutbox(b, ln, func(c net.Conn) net.Conn { return c })
-	})
-	b.Run("TLS", func(b *testing.B) {
-		p := newKeyPair(b, 1)
-		benchmarkOutbox(b, listenTLS(b, p), func(c net.Conn) net.Conn { return tls.Client(c, p.trust(b)) })
-	})
-}
-
-func benchmarkOutbox(b *testing.B, ln net.Listener, secure func(net.Conn) net.Conn) {
-	defer ln.Close()
-	dialed, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	peer := secure(dialed)
-	defer peer.Close()
-	conn, err := ln.Accept()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if c, ok := conn.(*tls.Conn); ok {
-		go c.Handshake()
-		if err := peer.(*tls.Conn).Handshake(); err != nil {
-			b.Fatal(err)
-		}
-	}
-	o, err := newOutbox(conn)
-	if err != nil {
-		b.Fatal(err)
-	}
-	h := testHub(b)
-	c := testChunk(1, 1, 1, avcHeader(), media.NewFrame(media.Video, 0, make([]byte, 12<<10)))
-	h.deliver(c)
-	p := newPlayer(h, sharedStream)
-	o.play(p, nil)
-	again := func() { p.joined = false }
-	received := make([]byte, len(h.view.Load().at(0).wire))
-	b.ReportAllocs()
-	b.SetBytes(int64(len(received)))
-	for b.Loop() {
-		o.with(again)
-		if _, err := io.ReadFull(peer, received); err != nil {
-			b.Fatal(err)
-		}
-	}
-	o.close(io.EOF)
 }

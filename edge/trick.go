@@ -16,21 +16,21 @@ func (s *session) pause(id uint32, pause bool, ms float64) {
 	}
 	p := st.player
 	if pause {
-		s.out.with(func() {
+		s.out.With(func() {
 			p.paused = true
 			if p.timed != nil {
 				p.timed.rewindTo(p.timed.newest)
 			}
-			s.out.queue(frame(
+			s.out.Queue(frame(
 				onStatus(id, message.LevelStatus, "NetStream.Pause.Notify", "Paused."), userControl(message.StreamEOF, id)))
 		})
 		return
 	}
 	move := s.goTo(st, landing{ms: milliseconds(ms), on: true})
-	s.out.with(func() {
+	s.out.With(func() {
 		p.paused = false
 		move()
-		s.out.queue(frame(append(s.anew(st),
+		s.out.Queue(frame(append(s.anew(st),
 			onStatus(id, message.LevelStatus, "NetStream.Unpause.Notify", "Playing on."))...))
 	})
 }
@@ -43,9 +43,9 @@ func (s *session) seek(id uint32, ms float64) {
 		return
 	}
 	move := s.goTo(st, landing{ms: milliseconds(ms)})
-	s.out.with(func() {
+	s.out.With(func() {
 		move()
-		s.out.queue(frame(append(append([]chunk.Message{userControl(message.StreamEOF, id)}, s.anew(st)...),
+		s.out.Queue(frame(append(append([]chunk.Message{userControl(message.StreamEOF, id)}, s.anew(st)...),
 			onStatus(id, message.LevelStatus, "NetStream.Seek.Notify", "Seeking in "+string(st.name)+"."),
 			onStatus(id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."))...))
 	})
@@ -75,7 +75,7 @@ func (s *session) goTo(st *stream, to landing) (move func()) {
 			p.joined = false
 		}
 	}
-	if t := s.out.title(p); t != nil {
+	if t := s.titleOf(p); t != nil {
 		key, _ := t.find(s.ctx, to.ms) // of a title it is known
 		return func() {
 			p.timed.seek(key, to)
@@ -103,4 +103,10 @@ func (s *session) goTo(st *stream, to landing) (move func()) {
 		p.timed.seek(key, to)
 		p.due.Store(0)
 	}
+}
+
+// titleOf returns the static stream that a player plays.
+func (s *session) titleOf(p *player) (t *title) {
+	s.out.With(func() { t = p.title })
+	return t
 }

@@ -13,6 +13,7 @@ import (
 
 	"natscast/bus"
 	"natscast/edge"
+	"natscast/edge/conn"
 	"natscast/edge/api"
 	"natscast/kv"
 	"natscast/origin"
@@ -95,7 +96,7 @@ func (n *node) listenTLS(ctx context.Context, config rtmpsConfig, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	if n.tls, err = edge.NewTLSListener(ln, config.certFile, config.keyFile, log); err != nil {
+	if n.tls, err = conn.NewTLSListener(ln, config.certFile, config.keyFile, log); err != nil {
 		ln.Close()
 		return fmt.Errorf("--rtmps: %w", err)
 	}

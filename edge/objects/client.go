@@ -29,7 +29,7 @@ var errBehind = errors.New("the client asks without reading the answers")
 // Outlet is how a client is sent bytes. Its methods may be called from any goroutine; none but Close waits. They keep the bytes.
 type Outlet interface {
 	// Answer sends what the client has asked for. A client that takes no answers is closed.
-	Answer(b []byte)
+	Send(b []byte)
 	// Offer sends it unless the client is behind, and reports whether it did.
 	Offer(b []byte) bool
 	// Abort closes the connection for a reason, of which its reader learns as an error.
@@ -102,7 +102,7 @@ func (c *Client) answer(b []byte) {
 	switch {
 	case len(b) == 0:
 	case len(b) <= maxAnswer:
-		c.out.Answer(b)
+		c.out.Send(b)
 	case !c.out.Offer(b):
 		c.out.Abort(errBehind)
 	}

@@ -242,7 +242,7 @@ func (w *Web) begin(conn net.Conn, q query, f framing, head []byte, serve func(*
 	}
 	w.clients[c] = true
 	if len(head) > 0 {
-		out.Answer(head)
+		out.Send(head)
 	}
 	w.running.Go(func() { w.run(c, q, serve) })
 }

@@ -13,8 +13,8 @@ type outlet struct {
 	aborted error
 }
 
-func (o *outlet) Answer(b []byte)       { o.sent = append(o.sent, b...) }
-func (o *outlet) Offer(b []byte) bool   { o.Answer(b); return true }
+func (o *outlet) Send(b []byte)         { o.sent = append(o.sent, b...) }
+func (o *outlet) Offer(b []byte) bool   { o.Send(b); return true }
 func (o *outlet) Abort(err error)       { o.aborted = err }
 func (o *outlet) Close(err error) error { return err }
 

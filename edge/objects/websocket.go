@@ -62,7 +62,7 @@ func (c *webClient) serveSocket(ahead []byte) error {
 	if len(ahead) > 0 {
 		from = io.MultiReader(bytes.NewReader(ahead), c.conn)
 	}
-	in := socketReader{in: bufio.NewReaderSize(from, readBuffer), answer: c.out.Answer, heard: c.heard.set}
+	in := socketReader{in: bufio.NewReaderSize(from, readBuffer), answer: c.out.Send, heard: c.heard.set}
 	for {
 		text, err := in.next()
 		if err != nil {
@@ -101,7 +101,7 @@ func (c *webClient) leave(err error) error {
 	}
 	if !c.ended.isSet() {
 		c.ended.set()
-		c.out.Answer(closeFrame(failure.code, failure.reason))
+		c.out.Send(closeFrame(failure.code, failure.reason))
 	}
 	if failure.reason != "" { // the client does not expect it, and may be about to send more
 		c.conn.SetReadDeadline(time.Now().Add(farewellTimeout))
@@ -114,7 +114,7 @@ func (c *webClient) leave(err error) error {
 func (c *webClient) goAway() {
 	if c.framing == webSocket && !c.ended.isSet() {
 		c.ended.set()
-		c.out.Answer(closeFrame(ws.StatusGoingAway, ""))
+		c.out.Send(closeFrame(ws.StatusGoingAway, ""))
 	}
 	c.out.Abort(errGoingAway)
 }

@@ -37,6 +37,11 @@ var forbidden = []arrow{
 		breaking: "edge/x.go imports natscast/origin",
 	},
 	{
+		from: []string{"edge/conn"}, to: []string{module + "..."},
+		because:  "it knows sockets and bytes, and nothing of what they carry",
+		breaking: "edge/conn/x.go imports natscast/internal/rtmp/chunk",
+	},
+	{
 		from: []string{"origin"}, inTests: true, to: []string{module + "edge/..."},
 		because:  "origin and edge meet on the bus",
 		breaking: "origin/x_test.go imports natscast/edge",

@@ -1,4 +1,4 @@
-package edge
+package conn
 
 import (
 	"bufio"
@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -42,19 +43,35 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tls.Server(tlsSocket{c, l.records}, l.config), nil
+	tcp, ok := c.(syscall.Conn)
+	if !ok {
+		c.Close()
+		return nil, fmt.Errorf("%T is no TCP connection", c)
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return tls.Server(tlsSocket{c, raw, l.records}, l.config), nil
 }
 
-// tlsSocket is the connection below TLS. Whatever TLS writes, a record at a time, must be
-// taken within stuckTimeout.
+// tlsSocket is the connection below TLS. Whatever TLS writes, a record at a time, is given up
+// when the client takes nothing for stuckTimeout.
 type tlsSocket struct {
 	net.Conn
+	raw     syscall.RawConn
 	records *sync.Pool
 }
 
-func (s tlsSocket) Write(b []byte) (int, error) {
-	s.SetWriteDeadline(time.Now().Add(stuckTimeout))
-	return s.Conn.Write(b)
+func (s tlsSocket) Write(b []byte) (written int, err error) {
+	err = progressing(s.raw, func(until time.Time) (int, error) {
+		s.SetWriteDeadline(until)
+		n, err := s.Conn.Write(b[written:])
+		written += n
+		return n, err
+	})
+	return written, err
 }
 
 // certificate is a certificate and its key as they are in two files.

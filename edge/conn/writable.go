@@ -1,4 +1,4 @@
-package edge
+package conn
 
 import (
 	"errors"
@@ -19,23 +19,28 @@ import (
 // So the socket itself is asked after the wait has begun: what becomes true later is an event.
 func awaitWritable(c net.Conn, raw syscall.RawConn) error {
 	defer c.SetWriteDeadline(time.Time{})
-	return progressing(raw, func() error {
-		c.SetWriteDeadline(time.Now().Add(stuckTimeout))
-		return raw.Write(writable)
+	return progressing(raw, func(until time.Time) (int, error) {
+		c.SetWriteDeadline(until)
+		return 0, raw.Write(writable)
 	})
 }
 
-// progressing calls wait again when it runs into its deadline while the peer acknowledges what
-// was sent. A full socket is not writable before a third of its buffer is free, which takes a
-// slow client that reads all the time longer than a deadline.
-func progressing(raw syscall.RawConn, wait func() error) error {
-	for before := queued(raw); ; {
-		err := wait()
+// progressing calls wait again when that runs into its deadline, until the client has taken
+// nothing for stuckTimeout. It has when wait has written something, or when its kernel has
+// acknowledged something: a full socket is not writable before a third of its buffer is free,
+// and that takes a slow client that reads all the time longer than any timeout.
+func progressing(raw syscall.RawConn, wait func(until time.Time) (written int, err error)) error {
+	taken, before := time.Now(), queued(raw)
+	for {
+		n, err := wait(time.Now().Add(stuckTimeout / 4))
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 		now := queued(raw)
-		if now >= before {
+		if n > 0 || now < before {
+			taken = time.Now()
+		}
+		if time.Since(taken) >= stuckTimeout {
 			return err
 		}
 		before = now

@@ -1,4 +1,4 @@
-package edge
+package conn
 
 import (
 	"bufio"
@@ -14,13 +14,8 @@ const (
 	farewellTimeout = time.Second
 )
 
-// An outbox with TLS cannot offer bytes to the socket without waiting. So whoever flushes it
-// has a goroutine write, which gathers and writes until there is nothing more. What comes
-// meanwhile stays in the log, as it does while a socket is full: a slow client is one for which
-// that takes long.
-
 // flushTLS begins to write, unless that goes on already.
-func (o *outbox) flushTLS() {
+func (o *Outbox) flushTLS() {
 	if o.busy || o.err != nil || !o.gather() {
 		return
 	}
@@ -29,7 +24,7 @@ func (o *outbox) flushTLS() {
 	go o.writeTLS(o.batch)
 }
 
-func (o *outbox) writeTLS(batch [][]byte) {
+func (o *Outbox) writeTLS(batch [][]byte) {
 	defer o.waiting.Done()
 	for more := true; more; {
 		n, err := o.writeRecords(batch)
@@ -38,7 +33,7 @@ func (o *outbox) writeTLS(batch [][]byte) {
 }
 
 // writeRecords writes the pieces, small ones joined.
-func (o *outbox) writeRecords(pieces [][]byte) (written int, err error) {
+func (o *Outbox) writeRecords(pieces [][]byte) (written int, err error) {
 	w := o.records.Get().(*bufio.Writer)
 	w.Reset(o.tls)
 	defer func() {
@@ -51,18 +46,18 @@ func (o *outbox) writeRecords(pieces [][]byte) (written int, err error) {
 		if err != nil {
 			return written, err
 		}
-		pieces[i] = nil // the log may let go of it
+		pieces[i] = nil // its owner may free it
 	}
 	return written, w.Flush()
 }
 
 // wrote takes the result of a write and returns what to write next, if there is more.
-func (o *outbox) wrote(n int, err error) (batch [][]byte, more bool) {
+func (o *Outbox) wrote(n int, err error) (batch [][]byte, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sent += uint64(n)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errStuck
+		err = ErrStuck
 	}
 	if err != nil {
 		o.broken(err)
@@ -73,7 +68,7 @@ func (o *outbox) wrote(n int, err error) (batch [][]byte, more bool) {
 
 // closeTLS lets the goroutine finish, so that what was said last arrives as it would without
 // TLS, and ends TLS as it should end; all that for a moment only.
-func (o *outbox) closeTLS(err error) {
+func (o *Outbox) closeTLS(err error) {
 	o.mu.Lock()
 	if o.err == nil {
 		o.err = err

@@ -14,9 +14,7 @@ import (
 
 // resting is how many clients have no goroutine.
 func (n *node) resting() int {
-	n.lounge.mu.Lock()
-	defer n.lounge.mu.Unlock()
-	return len(n.lounge.rests)
+	return n.lot.Parked()
 }
 
 func (n *node) awaitResting(t *testing.T, want int) {

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package edge
+package conn
 
 import (
 	"errors"

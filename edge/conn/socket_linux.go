@@ -1,4 +1,4 @@
-package edge
+package conn
 
 import (
 	"sync"
@@ -42,7 +42,7 @@ func offer(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
 	v.msg.Iov = &v.iov[0]
 	v.msg.SetIovlen(len(v.iov))
 	n, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&v.msg)), flags)
-	clear(v.iov) // the log may let go of the pieces
+	clear(v.iov) // their owner may free them
 	return int(n), errno
 }
 
