@@ -37,6 +37,7 @@ type options struct {
 	nodes, connections, hot int  // the third table, if nodes is not 0
 	objects                 bool // the fourth table
 	static                  bool // the fifth one
+	readers                 bool // the sixth one
 	prompt                  bool // players wait for what comes
 	markdown                bool
 }
@@ -75,6 +76,7 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.hot, "hot", 100, "how many of these nodes report on 1000 streams each")
 	fs.BoolVar(&o.objects, "objects", false, "measure shared objects instead")
 	fs.BoolVar(&o.static, "static", false, "measure files and the past of live streams instead")
+	fs.BoolVar(&o.readers, "readers", false, "measure readers with small buffers instead")
 	fs.BoolVar(&o.prompt, "prompt", false, "players wait for what comes, and the server pays for waking them")
 	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown")
 	var names []string
@@ -125,6 +127,9 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 	}
 	if o.static {
 		return reportStatic(ctx, out, w, o)
+	}
+	if o.readers {
+		return reportReaders(ctx, out, w, o)
 	}
 	if o.nodes > 0 {
 		return reportState(ctx, out, w, o)

@@ -33,7 +33,10 @@ type client struct {
 
 // dial connects; the deadline that it sets remains. bare skips all of RTMP.
 func dial(ctx context.Context, address string, bare bool) (*client, error) {
-	dialer := net.Dialer{Timeout: dialogTimeout}
+	return dialWith(ctx, net.Dialer{Timeout: dialogTimeout}, address, bare)
+}
+
+func dialWith(ctx context.Context, dialer net.Dialer, address string, bare bool) (*client, error) {
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,8 @@ type server struct {
 	*process
 	nats    *process // nil where it is a part of the process, or not needed
 	address string
-	bare    bool // it speaks no RTMP: see limit
+	http    string // where it serves HTTP; "" if it does not
+	bare    bool   // it speaks no RTMP: see limit
 }
 
 // end is that of the process, and of its NATS server.
@@ -182,13 +183,13 @@ func startNode(ctx context.Context, w *workshop, args ...string) (*server, error
 		return nil, err
 	}
 	var ready struct {
-		Nodes []struct{ RTMP string }
+		Nodes []struct{ RTMP, HTTP string }
 	}
 	err = p.await(func() bool { return readJSON(file, &ready) && len(ready.Nodes) > 0 })
 	if err != nil {
 		return nil, err
 	}
-	return &server{process: p, address: ready.Nodes[0].RTMP}, nil
+	return &server{process: p, address: ready.Nodes[0].RTMP, http: ready.Nodes[0].HTTP}, nil
 }
 
 // startNATSCluster starts as many nats-servers that form a cluster, or one that is none. It returns those that it has started
