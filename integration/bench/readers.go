@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -17,11 +18,12 @@ import (
 	"natscast/internal/testpattern"
 )
 
-// Readers at the edge of their buffers read all the time, and their sockets are full all the
-// time: a server that misses once that a socket takes bytes again shows a stall.
+// Readers at the edge of their buffers read all the time, some a little faster than the stream
+// comes, some as fast or a little slower. So their sockets are full very often, and a server that
+// misses once that a socket takes bytes again shows a stall.
 const (
 	readersBuffer  = 32 << 10
-	readersAway    = time.Millisecond // between two reads
+	readersAway    = 2 * time.Millisecond // at most, between two reads
 	readersBitrate = 30_000_000
 	stalled        = 3 * time.Second
 )
@@ -37,9 +39,13 @@ var readerRows = []struct {
 	{row: row{"natscast", "natscast, HTTP-FLV", startDev("--http", "127.0.0.1:0")}, http: true},
 }
 
+// sips are what the readers read at once: some 4 MB/s, as fast as the stream comes, or far more.
+var sips = []int{8 << 10, 32 << 10, 9 << 10, 32 << 10, 10 << 10, 32 << 10}
+
 // reader is a client that reads bytes and understands none of them.
 type reader struct {
 	conn  net.Conn
+	sip   int // the most that it reads at once
 	bytes int64
 	worst time.Duration // the longest time in which nothing came
 	err   error         // why it ended early
@@ -117,6 +123,7 @@ func runReaders(ctx context.Context, w *workshop, r row, http bool, n int, o opt
 			closeReaders(all[:i])
 			return result, err
 		}
+		all[i].sip = sips[i%len(sips)]
 	}
 	end := time.Now().Add(o.duration)
 	var reading sync.WaitGroup
@@ -183,7 +190,7 @@ func newReader(ctx context.Context, s *server, stream string, overHTTP bool) (*r
 
 // read reads until the end.
 func (r *reader) read(end time.Time) {
-	b := make([]byte, readersBuffer)
+	b := make([]byte, r.sip)
 	last := time.Now()
 	r.conn.SetDeadline(end)
 	for {
@@ -199,6 +206,6 @@ func (r *reader) read(end time.Time) {
 			r.err = err
 			return
 		}
-		time.Sleep(readersAway)
+		time.Sleep(rand.N(readersAway))
 	}
 }
