@@ -16,7 +16,7 @@ func (s *session) await(st *stream, p *player, r playRequest, patience time.Dura
 	if p.timed == nil && r.start != startLive {
 		step = min(step, lookInterval)
 	}
-	p.wait = time.AfterFunc(step, func() {
+	p.wait = s.edge.timers.After(step, func() {
 		t := s.lookAgain(p)
 		s.out.With(func() {
 			switch {

@@ -16,6 +16,7 @@ import (
 	"natscast/edge/conn"
 	"natscast/edge/objects"
 	"natscast/internal/media"
+	"natscast/internal/timers"
 	"natscast/kv"
 )
 
@@ -84,6 +85,7 @@ type Edge struct {
 	began    chan struct{}  // closed when the first session may begin
 	serving  sync.WaitGroup // sessions
 	running  sync.WaitGroup // hubs and workers
+	timers   timers.Group   // of players that wait, and of hubs without players
 	hubCtx   context.Context
 	segments *segments
 	lot      *conn.ParkingLot // nil where there is none
@@ -151,6 +153,7 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	})
 	// The hubs and the objects outlive the sessions, which say goodbye through them.
 	defer e.segments.running.Wait()
+	defer e.timers.Close()
 	defer e.running.Wait()
 	defer stopHubs()
 	defer e.objects.Stop()
@@ -233,7 +236,7 @@ func (e *Edge) leave(h *hub) {
 	defer e.mu.Unlock()
 	h.exit()
 	if h.players == 0 {
-		h.idle = time.AfterFunc(linger, func() { e.dropIdle(h) })
+		h.idle = e.timers.After(linger, func() { e.dropIdle(h) })
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"natscast/bus"
 	"natscast/internal/media"
 	"natscast/internal/timeline"
+	"natscast/internal/timers"
 	"natscast/kv"
 )
 
@@ -40,9 +41,9 @@ type hub struct {
 	audience []*audience // one per worker
 
 	view   atomic.Pointer[view]
-	looked atomic.Int64 // when a file was looked for instead, in Unix nanoseconds
-	demand              // its bytes are those appended to the log, as each player gets them
-	idle   *time.Timer  // runs while there are no players; guarded by edge.mu
+	looked atomic.Int64  // when a file was looked for instead, in Unix nanoseconds
+	demand               // its bytes are those appended to the log, as each player gets them
+	idle   *timers.Timer // runs while there are no players; guarded by edge.mu
 
 	mu     sync.Mutex        // guards what follows; the log has one writer at a time
 	last   bus.Position      // of the newest chunk

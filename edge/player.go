@@ -3,9 +3,9 @@ package edge
 import (
 	"maps"
 	"sync/atomic"
-	"time"
 
 	"natscast/internal/media"
+	"natscast/internal/timers"
 )
 
 // Reasons for which a player misses media, as they are counted and logged.
@@ -23,9 +23,9 @@ type player struct {
 	title    *title // the static stream that it plays first; nil for what is or was live
 	past     reel   // of a live stream whose player may go back; nil otherwise
 	streamID uint32
-	due      atomic.Int64 // when a timed player has something to send, in Unix nanoseconds
-	wake     func()       // has a timed player send what there is
-	wait     *time.Timer  // ends its waiting for something to play
+	due      atomic.Int64  // when a timed player has something to send, in Unix nanoseconds
+	wake     func()        // has a timed player send what there is
+	wait     *timers.Timer // ends its waiting for something to play
 
 	joined  bool   // the cursor has a place in the log; otherwise it waits for a random-access point
 	next    uint64 // the index of the entry to send next, or of the first one missed

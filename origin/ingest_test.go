@@ -223,6 +223,22 @@ func TestLeaseVanishes(t *testing.T) {
 	v.expect(t, "*K0", "P40", "*K80", "P120")
 }
 
+// A new epoch that comes when the publication has ended has no publisher, for nobody would leave
+// it.
+func TestEpochAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newServer(t))
+	p := n.publish(t, "live/ended", "K0").(*publication)
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.turn(p.shard, 1<<40); p.next != nil {
+		t.Error("a publisher was made")
+	}
+}
+
 // A stream whose store is gone moves to another shard.
 func TestStoreIsGone(t *testing.T) {
 	t.Parallel()

@@ -35,7 +35,8 @@ type publication struct {
 	lease  *kv.Lease
 	stop   context.CancelFunc // ends the goroutines
 	ended  chan struct{}      // closed when the lease is lost or no longer kept
-	moving sync.WaitGroup     // watchStore and describe
+	// running are keepLease, watchStore, describe, and the timer: while it is active, or flushes.
+	running sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
 	timeline timeline.Timeline
@@ -45,7 +46,7 @@ type publication struct {
 	shard    string         // where bus stores
 	next     *bus.Publisher // takes over from bus with the next key chunk, if not nil
 	timer    *time.Timer    // flushes audio that no video frame takes along
-	armed    bool           // the timer runs
+	armed    bool           // the timer is to flush
 	closed   bool
 }
 
@@ -67,9 +68,9 @@ func newPublication(in *Ingest, name media.Name, shard string, lease *kv.Lease, 
 	p.timer.Stop()
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
-	go p.keepLease(ctx)
-	p.moving.Go(func() { p.watchStore(ctx) })
-	p.moving.Go(func() { p.describe(ctx) })
+	p.running.Go(func() { p.keepLease(ctx) })
+	p.running.Go(func() { p.watchStore(ctx) })
+	p.running.Go(func() { p.describe(ctx) })
 	return p
 }
 
@@ -155,6 +156,9 @@ func (p *publication) move(ctx context.Context, from string) error {
 
 // turn lets a new epoch begin with the next key chunk. The caller holds mu.
 func (p *publication) turn(shard string, epoch uint64) {
+	if p.closed {
+		return // nobody would leave the new one
+	}
 	if p.next != nil {
 		p.next.Leave()
 	}
@@ -185,17 +189,27 @@ func (p *publication) Write(f media.Frame) error {
 func (p *publication) arm() {
 	switch pending := !p.chunker.empty; {
 	case pending && !p.armed:
-		p.timer.Reset(maxHold)
+		if active := p.timer.Reset(maxHold); !active {
+			p.running.Add(1)
+		}
 	case !pending && p.armed:
-		p.timer.Stop()
+		p.disarm()
 	default:
 		return
 	}
 	p.armed = !p.armed
 }
 
+// disarm stops the timer.
+func (p *publication) disarm() {
+	if active := p.timer.Stop(); active {
+		p.running.Done()
+	}
+}
+
 // flush runs when the timer has fired.
 func (p *publication) flush() {
+	defer p.running.Done()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed = false
@@ -234,7 +248,7 @@ func (p *publication) finish(end func(context.Context) error) error {
 		return nil
 	}
 	p.closed = true
-	p.timer.Stop()
+	p.disarm()
 	p.chunker.flush(p.emit)
 	dropped := p.chunker.dropped
 	if p.next != nil {
@@ -246,8 +260,7 @@ func (p *publication) finish(end func(context.Context) error) error {
 	defer cancel()
 	err := end(ctx)
 	p.stop()
-	<-p.ended
-	p.moving.Wait()
+	p.running.Wait()
 	err = errors.Join(err, p.lease.Release(ctx))
 	p.log.Info("publish ended", "stats", p.bus.Stats(), "dropped before the first keyframe", dropped)
 	return err

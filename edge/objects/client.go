@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"natscast/internal/media"
+	"natscast/internal/timers"
 	"natscast/kv"
 )
 
@@ -48,7 +49,7 @@ type Client struct {
 	mu    sync.Mutex // guards what follows
 	pacer pacer
 	held  []*write
-	timer *time.Timer
+	timer *timers.Timer
 	gone  bool
 }
 
@@ -190,7 +191,7 @@ func (c *Client) pace(w *write) bool {
 		return false
 	}
 	if c.timer == nil {
-		c.timer = time.AfterFunc(c.pacer.wait(now, c.held[0].cost()), c.goOn)
+		c.timer = c.registry.timers.After(c.pacer.wait(now, c.held[0].cost()), c.goOn)
 	}
 	return false
 }
@@ -241,12 +242,12 @@ func (c *Client) heldEdits() (n int) {
 func (c *Client) flooded(w *write) {
 	c.gone = true
 	c.held = nil
-	go func() { // without the client's lock, which comes after the object's
+	c.registry.timers.Go(func() { // without the client's lock, which comes after the object's
 		w.member.room.object.Do(func(s *kv.State) {
 			c.answer(w.member.dialect.settled(s, w, ErrFlood))
 		})
 		c.out.Abort(ErrFlood)
-	}()
+	})
 }
 
 // goOn submits what was held, as far as the rate allows.
@@ -269,7 +270,7 @@ func (c *Client) next() *write {
 	}
 	w, now := c.held[0], time.Now()
 	if !c.pacer.take(now, w.cost()) {
-		c.timer = time.AfterFunc(c.pacer.wait(now, w.cost()), c.goOn)
+		c.timer = c.registry.timers.After(c.pacer.wait(now, w.cost()), c.goOn)
 		return nil
 	}
 	c.held = c.held[1:]

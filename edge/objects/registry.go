@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"natscast/internal/media"
+	"natscast/internal/timers"
 	"natscast/kv"
 )
 
@@ -71,7 +72,7 @@ type Registry struct {
 	mu      sync.Mutex // after an object's lock, where both are held
 	rooms   map[media.Name]*room
 	stopped bool
-	closing sync.WaitGroup
+	timers  timers.Group // closing of rooms, and what clients are told later
 }
 
 // New returns a registry without objects.
@@ -91,7 +92,7 @@ func (r *Registry) Stop() {
 	}
 	r.mu.Unlock()
 	stopping.Wait()
-	r.closing.Wait()
+	r.timers.Close()
 }
 
 // Used returns how many objects are in use on this node.
@@ -147,7 +148,7 @@ func (r *Registry) exit(m *member) {
 	defer r.mu.Unlock()
 	rm.users--
 	if rm.users == 0 && r.rooms[rm.name] == rm {
-		rm.idle = time.AfterFunc(kv.Linger, func() { r.close(rm) })
+		rm.idle = r.timers.After(kv.Linger, func() { r.close(rm) })
 	}
 }
 
@@ -156,8 +157,6 @@ func (r *Registry) close(rm *room) {
 	idle := rm.users == 0 && r.rooms[rm.name] == rm
 	if idle {
 		delete(r.rooms, rm.name)
-		r.closing.Add(1)
-		defer r.closing.Done()
 	}
 	r.mu.Unlock()
 	if idle {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"natscast/internal/media"
+	"natscast/internal/timers"
 	"natscast/kv"
 )
 
@@ -53,7 +54,7 @@ type room struct {
 
 	// Guarded by registry.mu.
 	users int
-	idle  *time.Timer
+	idle  *timers.Timer
 
 	// Guarded by the object's lock.
 	opened     bool
@@ -178,7 +179,7 @@ func (r *room) refreshSoon() {
 		return
 	}
 	r.refreshing = true
-	time.AfterFunc(refreshInterval, func() {
+	r.registry.timers.After(refreshInterval, func() {
 		r.object.Do(func(s *kv.State) {
 			r.refreshing = false
 			for _, m := range r.members {

@@ -267,7 +267,7 @@ func (w *Web) run(c *webClient, q query, serve func(*webClient) error) {
 // end ends a client that has been told why.
 func (c *webClient) end() {
 	c.ended.set()
-	time.AfterFunc(farewellTimeout, func() { c.out.Abort(net.ErrClosed) })
+	c.uses.registry.timers.After(farewellTimeout, func() { c.out.Abort(net.ErrClosed) })
 }
 
 // watch tells the clients now and then that the node is there, and ends those of which nothing is heard.
