@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"natscast/edge/wire"
 	"natscast/internal/amf"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/message"
@@ -112,7 +113,7 @@ func userControl(event message.Event, streamID uint32) chunk.Message {
 func (s *session) connect(c message.Command) error {
 	object := amf.Fields(c.Arg(0))
 	app, routed := splitApp(object.String("app"))
-	s.send(message.SetChunkSize(chunkSize)) // before anything that is longer than the size of the start
+	s.send(message.SetChunkSize(wire.ChunkSize)) // before anything that is longer than the size of the start
 	if s.app != "" || app == "" {
 		s.refuse(c, "NetConnection.Connect.Rejected", "connect once, with an app")
 		return nil
@@ -177,7 +178,7 @@ func (s *session) createStream(c message.Command) error {
 	}
 	// 1 comes first: log entries are framed for it, and GStreamer ends only
 	// on the StreamEOF of stream 1.
-	id := uint32(sharedStream)
+	id := uint32(wire.SharedStream)
 	for s.find(id) != nil {
 		id++
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"natscast/edge/live"
 	"natscast/internal/amf"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
@@ -335,8 +336,7 @@ func TestPlayerControls(t *testing.T) {
 	r.event(message.StreamEOF, 1)
 	write(t, pub, interframe(1120), keyframe(2000), interframe(2040))
 	eventually.True(t, "the log has it all", func() bool {
-		v := n.hub(t, "live/controls").view.Load()
-		return v.at(v.head()-1).dts == 2040
+		return n.hub(t, "live/controls").Newest().DTS == 2040
 	})
 	r.command(1, "pause", 0, nil, false, 0.0)
 	r.status(1, "NetStream.Unpause.Notify")
@@ -363,11 +363,9 @@ func TestPlayerControls(t *testing.T) {
 }
 
 // hub returns the hub of a stream that is being played.
-func (n *node) hub(t testing.TB, name media.Name) *hub {
+func (n *node) hub(t testing.TB, name media.Name) *live.Hub {
 	t.Helper()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	h := n.hubs[name]
+	h := n.live.Hub(name)
 	if h == nil {
 		t.Fatalf("nobody plays %s", name)
 	}
@@ -432,7 +430,7 @@ func TestPublishType(t *testing.T) {
 		if want != "" {
 			r.status(1, "NetStream.Record.Start")
 		}
-		s, err := n.streams.Get(t.Context(), media.Name("live/"+kind))
+		s, err := n.store.Streams.Get(t.Context(), media.Name("live/"+kind))
 		if err != nil || s.Record != want {
 			t.Errorf("%s: the directory says %q, %v", kind, s.Record, err)
 		}

@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"natscast/bus"
 	"natscast/edge/conn"
+	"natscast/edge/live"
 	"natscast/edge/objects"
+	"natscast/edge/vod"
+	"natscast/edge/wire"
 	"natscast/internal/media"
+	"natscast/internal/pause"
 	"natscast/internal/timers"
 	"natscast/kv"
 )
@@ -53,28 +56,22 @@ const (
 	defaultPlayWait     = 15 * time.Second
 	defaultSegmentCache = 512 << 20
 	maxCoalesce         = time.Second
-	// busyWorker is how many clients a worker gets before another one begins: a pass over
-	// them takes some 8 ms.
-	busyWorker = 1000
 )
 
 // Edge serves the clients of one node.
 type Edge struct {
 	// Static after construction.
 	config  Config
-	bus     *bus.Bus
-	streams *kv.Streams
+	live    *live.Streams
 	objects *objects.Registry
 	cluster *kv.Cluster
 	router  *Router
 	ingest  Ingester
 	log     *slog.Logger
-	workers []*worker
+	clocks  []*vod.Clock // of playheads, one for each worker of live
 	count   counters
 
-	mu        sync.Mutex // guards what follows, and the demand for each hub and title
-	hubs      map[media.Name]*hub
-	titles    map[media.Name]*title
+	mu        sync.Mutex // guards what follows
 	open      map[*session]struct{}
 	clients   map[uint64]*session // by number, from connect on
 	draining  bool
@@ -82,14 +79,15 @@ type Edge struct {
 	clientCtx context.Context // ends the sessions; nil while no more may begin
 	quiet     chan struct{}   // closed when draining and the last client has gone
 
-	began    chan struct{}  // closed when the first session may begin
-	serving  sync.WaitGroup // sessions
-	running  sync.WaitGroup // hubs and workers
-	timers   timers.Group   // of players that wait, and of hubs without players
-	hubCtx   context.Context
-	segments *segments
+	began    chan struct{}    // closed when the first session may begin
+	serving  sync.WaitGroup   // sessions
+	running  sync.WaitGroup   // clocks, reports and the parking lot
+	timers   timers.Group     // of players that wait
 	lot      *conn.ParkingLot // nil where there is none
 	sessions atomic.Uint64    // numbers the connections
+
+	cache   *vod.Cache
+	library *vod.Library
 }
 
 // New returns an edge whose clients publish through ingest. It tells of them in the cluster, where router
@@ -114,15 +112,21 @@ func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router
 	config.PlayWait = cmp.Or(config.PlayWait, defaultPlayWait)
 	config.SegmentCache = cmp.Or(config.SegmentCache, defaultSegmentCache)
 	e := &Edge{
-		config: config, bus: b, streams: store.Streams, cluster: cluster, router: router, ingest: ingest, log: log,
-		hubs: map[media.Name]*hub{}, titles: map[media.Name]*title{}, open: map[*session]struct{}{}, clients: map[uint64]*session{}, quiet: make(chan struct{}), began: make(chan struct{}),
+		config: config, cluster: cluster, router: router, ingest: ingest, log: log,
+		live: live.NewStreams(live.Config{
+			Bus: b, Directory: store.Streams, Log: log, Grace: config.Grace, Coalesce: config.Coalesce,
+		}),
+		open: map[*session]struct{}{}, clients: map[uint64]*session{},
+		quiet: make(chan struct{}), began: make(chan struct{}),
 	}
+	e.cache = vod.NewCache(config.SegmentCache)
+	e.library = vod.NewLibrary(b, store.Streams, e.cache)
 	e.objects = objects.New(objects.Config{
-		Rate: config.ObjectRate, ChunkSize: chunkSize, Allow: config.AllowObject,
+		Rate: config.ObjectRate, ChunkSize: wire.ChunkSize, Allow: config.AllowObject,
 		Outlet: func(c net.Conn) (objects.Outlet, error) { return conn.New(c) },
 	}, store.Objects)
-	for range runtime.GOMAXPROCS(0) {
-		e.workers = append(e.workers, newWorker(config.Coalesce))
+	for range e.live.Workers() {
+		e.clocks = append(e.clocks, vod.NewClock())
 	}
 	return e, nil
 }
@@ -138,24 +142,11 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	if e.lot, err = conn.NewParkingLot(); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	hubCtx, stopHubs := context.WithCancel(context.Background())
-	e.hubCtx = hubCtx
-	e.segments = newSegments(hubCtx, e.config.SegmentCache)
-	for _, w := range e.workers {
-		e.running.Go(func() { w.run(hubCtx) })
-		e.running.Go(func() { w.runTimed(hubCtx) })
-	}
-	e.running.Go(func() { e.reportHeat(hubCtx) })
-	e.running.Go(func() {
-		if err := e.lot.Run(hubCtx); err != nil {
-			e.log.Error("silent clients keep their goroutines from now on", "err", err)
-		}
-	})
-	// The hubs and the objects outlive the sessions, which say goodbye through them.
-	defer e.segments.running.Wait()
-	defer e.timers.Close()
-	defer e.running.Wait()
-	defer stopHubs()
+	// What the sessions say goodbye through outlives them.
+	inner, stop := context.WithCancel(context.Background())
+	e.start(inner)
+	defer e.wait()
+	defer stop()
 	defer e.objects.Stop()
 
 	defer e.awaitSessions()
@@ -175,6 +166,29 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 		cancel()
 	}
 	return err
+}
+
+// start begins what sessions need, until ctx ends.
+func (e *Edge) start(ctx context.Context) {
+	e.cache.Start(ctx)
+	e.live.Start(ctx)
+	for _, c := range e.clocks {
+		e.running.Go(func() { c.Run(ctx) })
+	}
+	e.running.Go(func() { e.report(ctx) })
+	e.running.Go(func() {
+		if err := e.lot.Run(ctx); err != nil {
+			e.log.Error("silent clients keep their goroutines from now on", "err", err)
+		}
+	})
+}
+
+// wait waits for what start has begun.
+func (e *Edge) wait() {
+	e.timers.Close()
+	e.live.Wait()
+	e.running.Wait()
+	e.cache.Wait()
 }
 
 // awaitSessions lets no more sessions begin and waits until all have ended.
@@ -205,65 +219,7 @@ func (e *Edge) accept(ctx context.Context, ln net.Listener) error {
 		default:
 			// Out of file descriptors, most likely: others will leave.
 			e.log.Error("accept failed", "err", err)
-			sleep(ctx, 100*time.Millisecond)
+			pause.Sleep(ctx, 100*time.Millisecond)
 		}
 	}
-}
-
-// join returns the hub of a stream, with one more player.
-func (e *Edge) join(name media.Name) *hub {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	h := e.hubs[name]
-	if h == nil {
-		h = newHub(e, name)
-		ctx, cancel := context.WithCancel(e.hubCtx)
-		h.cancel = cancel
-		e.hubs[name] = h
-		e.running.Go(func() { h.run(ctx) })
-	}
-	h.enter()
-	if h.idle != nil {
-		h.idle.Stop()
-		h.idle = nil
-	}
-	return h
-}
-
-// leave takes a player off the hub, which goes when it stays without one.
-func (e *Edge) leave(h *hub) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	h.exit()
-	if h.players == 0 {
-		h.idle = e.timers.After(linger, func() { e.dropIdle(h) })
-	}
-}
-
-func (e *Edge) dropIdle(h *hub) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if h.players == 0 && e.hubs[h.name] == h {
-		delete(e.hubs, h.name)
-		h.cancel()
-	}
-}
-
-// worker returns the worker for a client: the first one that is not busy, else the one with the
-// fewest clients. A pass that one worker makes alone is cheaper than one of several at once, as
-// long as it takes a small part of a frame's time.
-func (e *Edge) worker() int {
-	best := 0
-	for i, w := range e.workers {
-		n := w.clients.Load()
-		if n < busyWorker {
-			best = i
-			break
-		}
-		if n < e.workers[best].clients.Load() {
-			best = i
-		}
-	}
-	e.workers[best].clients.Add(1)
-	return best
 }

@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"natscast/bus"
+	"natscast/edge/guest"
+	"natscast/edge/web"
+	"natscast/edge/wire"
 	"natscast/internal/eventually"
 	"natscast/internal/flv"
 	"natscast/internal/media"
@@ -27,7 +29,7 @@ func (n *node) serveHTTP(t testing.TB) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
-		if err := n.Play(w, r, media.Name(strings.Trim(r.URL.Path, "/"))); err != nil {
+		if err := web.PlayFLV(n, w, r, media.Name(strings.Trim(r.URL.Path, "/"))); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	}))
@@ -143,7 +145,7 @@ func TestFLV(t *testing.T) {
 	late := playFLV(t, url+name)
 	late.expect(t, published...)
 
-	gop := []media.Frame{keyframe(start + 1000), padded(interframe(start+1040), chunkSize)}
+	gop := []media.Frame{keyframe(start + 1000), padded(interframe(start+1040), wire.ChunkSize)}
 	write(t, pub, gop...)
 	expect(t, rtmp, gop...)
 	for _, b := range []flvBody{early, late} {
@@ -302,7 +304,7 @@ func TestFLVComesEarly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
-	if err := early.Play(httptest.NewRecorder(), r, "live/x"); !errors.Is(err, errNotServing) {
+	if err := web.PlayFLV(early, httptest.NewRecorder(), r, "live/x"); !errors.Is(err, guest.ErrNotServing) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -311,169 +313,8 @@ func TestFLVComesEarly(t *testing.T) {
 func TestFLVNoHijacker(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Config{})
-	if err := n.Play(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", http.NoBody), "live/x"); err == nil {
+	if err := web.PlayFLV(n, httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", http.NoBody), "live/x"); err == nil {
 		t.Error("a recorder was taken over")
 	}
 	n.stop() // and waits for nothing
-}
-
-// testTags checks that the chunk that an entry was made of is what its tags are.
-func testTags(t *testing.T, c bus.Chunk) {
-	t.Helper()
-	e, err := newEntry(c, 0, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, rest := e.tags().part(0, len(e.spans)), e.tags().part(e.heads, len(e.spans))
-	if !bytes.Equal(all, c.Payload) || !bytes.Equal(rest, c.Payload[c.Headers:]) {
-		t.Errorf("tags of %d and %d bytes for %d with %d of headers", len(all), len(rest), len(c.Payload), c.Headers)
-	}
-}
-
-func TestTags(t *testing.T) {
-	t.Parallel()
-	for _, size := range []int{0, 1, chunkSize - 1, chunkSize, chunkSize + 1, 2 * chunkSize, 3*chunkSize + 7} {
-		for _, dts := range []uint32{0, 1, 0xfffffe, 0xffffff, 0x1000000, 0xffffffff} {
-			t.Run(fmt.Sprint(size, "bytes at", dts), func(t *testing.T) {
-				t.Parallel()
-				body := bytes.Repeat([]byte{0xa5}, size)
-				f := media.NewFrame(media.Video, dts, body)
-				testTags(t, testChunk(1, 1, 0, f, media.NewFrame(media.Audio, dts, body)))
-				testTags(t, testChunk(1, 1, 2, at(avcHeader(), dts), f, f))
-			})
-		}
-	}
-}
-
-func FuzzTags(f *testing.F) {
-	f.Add(uint32(0), []byte("a"), uint32(0))
-	f.Add(uint32(0xffffff), []byte(""), uint32(chunkSize+1))
-	f.Fuzz(func(t *testing.T, dts uint32, header []byte, size uint32) {
-		body := bytes.Repeat([]byte("\xc3\x00b"), int(size%chunkSize)) // of up to three chunks
-		testTags(t, testChunk(1, 1, 1, media.NewFrame(media.Video, dts, header), media.NewFrame(media.Audio, dts, body)))
-	})
-}
-
-// Entries are rendered once, for all players, and only when there is one that needs it.
-func TestTagsAreShared(t *testing.T) {
-	t.Parallel()
-	h := testHub(t)
-	h.deliver(keyChunk(1, 1, 0))
-	rtmp := newPlayer(h, sharedStream)
-	rtmp.gather(nil, much)
-	if h.view.Load().at(0).flv.Load() != nil {
-		t.Error("rendered for an RTMP player")
-	}
-	one, two := newFLVPlayer(h).gather(nil, much), newFLVPlayer(h).gather(nil, much)
-	if len(one) != 2 || len(two) != 2 || &one[1][0] != &two[1][0] {
-		t.Errorf("%d and %d pieces, which are not the same", len(one), len(two))
-	}
-}
-
-func newFLVPlayer(h *hub) *player {
-	p := newPlayer(h, sharedStream)
-	p.http, p.told = &httpAnswer{header: http.Header{}}, false
-	return p
-}
-
-// describeTags lists what bytes for an HTTP player hold, as describe does; s is the header.
-func describeTags(t *testing.T, pieces [][]byte) string {
-	t.Helper()
-	var out []string
-	b := bytes.Join(pieces, nil)
-	if bytes.HasPrefix(b, []byte("FLV")) {
-		b = b[len(flv.FileHeader):]
-		out = append(out, "s")
-	}
-	for len(b) > 0 {
-		f, rest, err := flv.Next(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		letter := map[media.Kind]string{media.Audio: "a", media.Video: "v"}[f.Kind]
-		if f.Header {
-			letter = strings.ToUpper(letter)
-		}
-		out = append(out, fmt.Sprint(letter, f.DTS))
-		b = rest
-	}
-	return strings.Join(out, " ")
-}
-
-// An HTTP player's way through a log has the rules of any other; only its end is final.
-func TestFLVPlayer(t *testing.T) {
-	t.Parallel()
-	h := testHub(t)
-	p := newFLVPlayer(h)
-	steps := []struct {
-		chunks []bus.Chunk
-		want   string
-	}{
-		{nil, ""},
-		{[]bus.Chunk{keyChunk(1, 1, 0), deltaChunk(1, 2, 40)}, "s V0 A0 v0 a40 v40"},
-		{[]bus.Chunk{keyChunk(1, 3, 80)}, "v80"},
-		{[]bus.Chunk{deltaChunk(1, 5, 160)}, ""},
-		{[]bus.Chunk{keyChunk(1, 6, 200), deltaChunk(1, 7, 240)}, "V200 A200 v200 a240 v240"},
-		{[]bus.Chunk{keyChunk(2, 1, 300)}, "V300 A300 v300"},
-		{[]bus.Chunk{{Position: bus.Position{Epoch: 2, Seq: 2}, End: true}, keyChunk(3, 1, 400)}, ""},
-		{[]bus.Chunk{deltaChunk(3, 2, 440)}, ""},
-	}
-	for i, s := range steps {
-		for _, c := range s.chunks {
-			h.deliver(c)
-		}
-		if got := describeTags(t, p.gather(nil, much)); got != s.want {
-			t.Fatalf("step %d: got %q, want %q", i, got, s.want)
-		}
-	}
-	if !p.over || p.skipped[lossGap] != 1 {
-		t.Errorf("over: %v, skipped %v", p.over, p.skipped)
-	}
-}
-
-// The file header promises what the stream has.
-func TestFLVHeader(t *testing.T) {
-	t.Parallel()
-	cases := []struct {
-		name  string
-		chunk bus.Chunk
-		flags byte
-	}{
-		{"audio and video", keyChunk(1, 1, 0), 5},
-		{"audio", testChunk(1, 1, 1, aacHeader(), audio(0)), 4},
-		{"video", testChunk(1, 1, 1, avcHeader(), keyframe(0)), 1},
-	}
-	for _, c := range cases {
-		h := testHub(t)
-		h.deliver(c.chunk)
-		header := newFLVPlayer(h).gather(nil, much)[0]
-		if want := append([]byte("FLV\x01"), c.flags, 0, 0, 0, 9, 0, 0, 0, 0); !bytes.Equal(header, want) {
-			t.Errorf("%s: % x, want % x", c.name, header, want)
-		}
-	}
-}
-
-func BenchmarkFLVPlayerGather(b *testing.B) {
-	h := testHub(b)
-	h.deliver(keyChunk(1, 1, 0))
-	p := newFLVPlayer(h)
-	var pieces [][]byte
-	b.ReportAllocs()
-	for b.Loop() {
-		p.next = h.view.Load().base
-		p.joined = true
-		pieces = p.gather(pieces[:0], much)
-	}
-}
-
-func BenchmarkRenderTags(b *testing.B) {
-	e, err := newEntry(testChunk(1, 1, 0, audio(0), media.NewFrame(media.Video, 0, make([]byte, 12<<10))), 0, time.Now())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	b.SetBytes(int64(len(e.wire)))
-	for b.Loop() {
-		e.renderTags()
-	}
 }

@@ -25,8 +25,6 @@ func expect(t *testing.T, conn *client.Conn, want ...media.Frame) {
 	}
 }
 
-func at(f media.Frame, dts uint32) media.Frame { return media.NewFrame(f.Kind, dts, f.Payload) }
-
 // A player gets exactly what was published, and one that joins in the middle begins with the
 // codec headers and the newest keyframe, on a warm edge and on a cold one.
 func TestPlayAcrossNodes(t *testing.T) {
@@ -101,7 +99,7 @@ func TestGrace(t *testing.T) {
 	expect(t, player, at(avcHeader(), 5000), keyframe(5000))
 	pub.Close()
 
-	eventually.True(t, "the end has come to the edge", func() bool { return !away.hub(t, media.Name(name)).view.Load().joinable })
+	eventually.True(t, "the end has come to the edge", func() bool { return !away.hub(t, media.Name(name)).Joinable() })
 	late := play(t, away.url(name))
 	pub = publish(t, second.url(name))
 	write(t, pub, avcHeader(), keyframe(0), interframe(40))
@@ -232,7 +230,7 @@ func testSlowPlayer(t *testing.T, n *node, name string, readSlow func() media.Fr
 	defer tick.Stop()
 	last := uint32(0)
 	// Until the log has let go of more than the sockets hold.
-	for i := uint32(0); h.view.Load().base < socketsHold/uint64(len(body)); i++ {
+	for i := uint32(0); h.Base() < socketsHold/uint64(len(body)); i++ {
 		<-tick.C
 		last = i*1000 + gop - 1
 		write(t, pub, big("\x17\x01\x00\x00\x00", i*1000))

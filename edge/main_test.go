@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"natscast/bus"
+	"natscast/edge/wiretest"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/client"
 	"natscast/kv"
@@ -162,20 +163,11 @@ func read(t testing.TB, conn *client.Conn) media.Frame {
 
 // Frames of a stream with video and audio; the payload tells them apart.
 
-func avcHeader() media.Frame {
-	return media.NewFrame(media.Video, 0, []byte("\x17\x00\x00\x00\x00config"))
-}
-
-func aacHeader() media.Frame { return media.NewFrame(media.Audio, 0, []byte("\xaf\x00\x11\x90")) }
-
-func keyframe(dts uint32) media.Frame {
-	return media.NewFrame(media.Video, dts, append([]byte("\x17\x01\x00\x00\x00key"), byte(dts>>8), byte(dts)))
-}
-
-func interframe(dts uint32) media.Frame {
-	return media.NewFrame(media.Video, dts, append([]byte("\x27\x01\x00\x00\x00inter"), byte(dts>>8), byte(dts)))
-}
-
-func audio(dts uint32) media.Frame {
-	return media.NewFrame(media.Audio, dts, append([]byte("\xaf\x01sound"), byte(dts>>8), byte(dts)))
-}
+// What tests publish.
+var (
+	avcHeader, aacHeader        = wiretest.AVCHeader, wiretest.AACHeader
+	keyframe, interframe, audio = wiretest.Keyframe, wiretest.Interframe, wiretest.Audio
+	at                          = wiretest.At
+	testChunk                   = wiretest.Chunk
+	keyChunk, deltaChunk        = wiretest.KeyChunk, wiretest.DeltaChunk
+)

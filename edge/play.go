@@ -1,20 +1,22 @@
 package edge
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"natscast/edge/guest"
+	"natscast/edge/live"
+	"natscast/edge/vod"
+	"natscast/edge/wire"
 	"natscast/internal/amf"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/message"
-	"natscast/kv"
 )
 
 // What a client may ask for in place of a time to start at (7.2.2.1). Some tell milliseconds, of both.
@@ -109,14 +111,14 @@ func (s *session) play(c message.Command) error {
 	if s.redirect(st) {
 		return nil
 	}
-	p, err := s.newPlayer(st, r)
+	p, err := s.newPlayer(st, r, nil)
 	if err != nil {
 		s.log().Info("play refused", "stream", st.name, "err", err)
 		s.send(onStatus(st.id, message.LevelError, "NetStream.Play.StreamNotFound", err.Error()), userControl(message.StreamEOF, st.id))
 		return nil
 	}
 	var announcement []chunk.Message
-	if p.title != nil {
+	if p.asset != nil {
 		announcement = append(announcement, userControl(message.StreamIsRecorded, st.id))
 	}
 	announcement = append(announcement, userControl(message.StreamBegin, st.id),
@@ -127,74 +129,67 @@ func (s *session) play(c message.Command) error {
 	return nil
 }
 
-// newPlayer finds what a player asks for: the past of a live stream, a file, or what is live or will be.
-func (s *session) newPlayer(st *stream, r playRequest) (*player, error) {
+// newPlayer finds what a player asks for: the past of a live stream, an asset, or what is live or
+// will be.
+func (s *session) newPlayer(st *stream, r playRequest, v guest.Voice) (*player, error) {
 	e := s.edge
+	p := makePlayer(st.name, st.id, v, e.log)
+	p.rewinds = r.dvr
 	if !r.at.IsZero() {
-		h, key, err := e.history(s.ctx, st.name, r.at)
+		past, key, err := e.library.Past(s.ctx, st.name, r.at)
 		if err != nil {
 			return nil, err
 		}
-		p := newPlayer(e.join(st.name), st.id)
-		p.past = h
-		p.timed = s.newTimed(st, h, nil, r)
-		p.timed.key = key
+		p.rewinds = true
+		p.follow(e.live.Join(st.name))
+		p.playhead = e.library.PlayPast(past, key, s.describe(st, p))
 		return p, nil
 	}
-	if r.start != startLive && (r.start >= 0 || !e.isLive(s.ctx, st.name)) {
-		if t, err := e.title(s.ctx, st.name); err == nil {
-			return s.titlePlayer(st, t, r), nil
+	if r.start != startLive && (r.start >= 0 || !e.live.IsLive(s.ctx, st.name)) {
+		if a, err := e.library.Asset(s.ctx, st.name); err == nil {
+			a.Enter()
+			s.playAsset(st, p, a, r)
+			return p, nil
 		}
 	}
-	p := newPlayer(e.join(st.name), st.id)
-	if r.dvr {
-		p.past = &history{edge: e, name: st.name}
-	}
+	p.follow(e.live.Join(st.name))
 	return p, nil
 }
 
-// isLive says that somebody publishes a stream, as far as can be told.
-func (e *Edge) isLive(ctx context.Context, name media.Name) bool {
-	e.mu.Lock()
-	h := e.hubs[name]
-	e.mu.Unlock()
-	if h != nil && h.view.Load().joinable {
-		return true
+// makePlayer returns a player that has nothing to play yet. Without a voice it speaks RTMP,
+// otherwise FLV.
+func makePlayer(name media.Name, streamID uint32, v guest.Voice, log *slog.Logger) *player {
+	p := &player{
+		name: name, voice: v, log: log, told: v == nil,
+		viewer: wire.Viewer{StreamID: streamID, FLV: v != nil},
 	}
-	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
-	defer cancel()
-	_, err := e.streams.Get(ctx, name)
-	return !errors.Is(err, kv.ErrNotFound)
+	if v == nil {
+		p.voice = rtmpVoice{p}
+	}
+	return p
 }
 
-func (s *session) titlePlayer(st *stream, t *title, r playRequest) *player {
-	s.edge.enter(t)
-	return &player{
-		edge: s.edge, name: st.name, streamID: st.id, told: true, skipped: map[string]uint64{}, title: t,
-		timed: s.newTimed(st, t, t, r),
-	}
+// follow has the player follow a live stream, which counts it already.
+func (p *player) follow(h *live.Hub) { p.hub, p.cursor = h, live.NewCursor(h, &p.viewer) }
+
+// playAsset has the player play an asset, which counts it already.
+func (s *session) playAsset(st *stream, p *player, a *vod.Asset, r playRequest) {
+	p.asset, p.playhead = a, s.newPlayhead(st, p, a, r)
 }
 
-// newTimed returns a player's way through a reel. For a live stream's past, the key is to be set.
-func (s *session) newTimed(st *stream, r reel, t *title, request playRequest) *timed {
-	way := &timed{cache: s.edge.segments, reel: r, title: t, buffer: bufferOf(st), fresh: true}
-	if t == nil {
-		return way
-	}
-	start := uint32(max(0, request.start))
-	way.key, _ = t.find(s.ctx, start) // of a title it is known
-	way.landing = &landing{ms: start}
-	if request.length >= 0 && request.length < math.MaxUint32 {
-		way.bounds, way.until = true, start+uint32(request.length)
-	}
-	return way
+func (s *session) newPlayhead(st *stream, p *player, a *vod.Asset, r playRequest) *vod.Playhead {
+	return s.edge.library.Play(a, uint32(max(0, r.start)), r.length, s.describe(st, p))
 }
 
-func bufferOf(st *stream) time.Duration {
-	if st.buffer == 0 {
-		return defaultBuffer
+// describe tells playheads of their player.
+func (s *session) describe(st *stream, p *player) vod.Player {
+	return vod.Player{
+		Viewer: &p.viewer, Due: &p.due, Live: &p.cursor, Buffer: st.buffer,
+		Wake: func() {
+			p.due.Now()
+			s.out.Flush()
+		},
 	}
-	return max(st.buffer, minBuffer)
 }
 
 // playNext adds to what a client plays (7.2.2.1, reset).
@@ -204,17 +199,17 @@ func (s *session) playNext(st *stream, c message.Command, r playRequest) {
 		s.refuseStream(st.id, "NetStream.Play.Failed", err.Error())
 		return
 	}
-	t, err := s.edge.title(s.ctx, name)
-	if err != nil || s.titleOf(st.player) == nil {
+	a, err := s.edge.library.Asset(s.ctx, name)
+	if err != nil || s.assetOf(st.player) == nil {
 		s.refuseStream(st.id, "NetStream.Play.StreamNotFound", "Only files can be played one after the other.")
 		return
 	}
-	next := s.newTimed(st, t, t, r)
+	p := st.player
+	next := s.newPlayhead(st, p, a, r)
 	s.out.With(func() {
-		p := st.player
-		p.timed.queue = append(p.timed.queue, next)
-		if p.timed.ended {
-			s.out.Queue(p.timed.goOn(p))
+		p.queue = append(p.queue, next)
+		if p.playhead.Ended() {
+			s.out.Queue(p.playNext())
 		}
 	})
 }
@@ -227,9 +222,8 @@ func (s *session) setBuffer(id uint32, buffer time.Duration) {
 	}
 	s.out.With(func() {
 		st.buffer = buffer
-		if p := st.player; p != nil && p.timed != nil {
-			p.timed.buffer = bufferOf(st)
-			p.due.Store(0)
+		if p := st.player; p != nil && p.playhead != nil {
+			p.playhead.SetBuffer(buffer)
 		}
 	})
 }
@@ -237,83 +231,111 @@ func (s *session) setBuffer(id uint32, buffer time.Duration) {
 // streamLength is in seconds, 0 for what is live. An _error would be the purer answer for that, but it ends ffmpeg.
 func (s *session) streamLength(c message.Command) float64 {
 	name, err := media.ParseName(s.app, withoutKind(argString(c, 1)))
-	if err != nil || s.edge.isLive(s.ctx, name) {
+	if err != nil || s.edge.live.IsLive(s.ctx, name) {
 		return 0
 	}
-	t, err := s.edge.title(s.ctx, name)
+	a, err := s.edge.library.Asset(s.ctx, name)
 	if err != nil {
 		return 0
 	}
-	return float64(t.Duration) / 1000
+	return float64(a.Duration) / 1000
 }
 
 // begin has a message stream play, which is announced first.
 func (s *session) begin(st *stream, p *player, r playRequest, announcement []byte) {
 	if s.worker < 0 {
-		s.worker = s.edge.worker()
+		s.worker = s.edge.live.Assign()
 	}
 	st.player = p
 	s.edge.count.players.Add(1)
 	s.log().Info("play began", "stream", st.name)
 	s.tell()
-
-	w := s.edge.workers[s.worker]
 	if p.hub != nil {
-		p.hub.audience[s.worker].join(s.out)
+		p.hub.Watch(s.worker, s.out)
 	}
-	if p.timed == nil {
-		p.due.Store(never)
+	if p.playhead == nil {
+		p.due.Never()
 	}
-	p.wake = func() {
-		p.due.Store(0)
-		s.out.Flush()
-	}
-	if p.timed != nil || p.past != nil {
-		w.addTimed(timedClient{s.out, p})
+	if p.playhead != nil || p.rewinds {
+		s.clock().Add(&p.due, s.out)
 	}
 	s.out.Add(p, announcement)
 	s.out.With(func() { s.await(st, p, r, s.edge.config.PlayWait) })
 }
 
-func (s *session) stopPlay(st *stream) {
-	p := st.player
-	s.out.Remove(p, func() {
-		if p.timed != nil {
-			p.timed.release()
+// clock is that of the session's playheads.
+func (s *session) clock() *vod.Clock { return s.edge.clocks[s.worker] }
+
+// await has a player play the asset that it wants, when that is there before anything was sent,
+// or tells it in the end that there is no such stream. The caller holds the outbox.
+func (s *session) await(st *stream, p *player, r playRequest, patience time.Duration) {
+	step := patience
+	if p.playhead == nil && r.start != startLive {
+		step = min(step, vod.LookInterval)
+	}
+	p.wait = s.edge.timers.After(step, func() {
+		asset := s.lookAgain(p)
+		s.out.With(func() {
+			switch {
+			case p.viewer.Sent > 0 || !s.out.Has(p):
+			case asset != nil && p.playhead == nil && !p.paused:
+				s.turn(st, p, asset, r)
+				asset = nil
+			case step < patience:
+				s.await(st, p, r, patience-step)
+			case !p.paused:
+				p.told = false
+				s.out.Queue(p.end(guest.Ending{Reason: guest.Absent}))
+			}
+		})
+		if asset != nil {
+			asset.Exit()
 		}
 	})
-	p.wait.Stop()
-	s.edge.workers[s.worker].removeTimed(p)
-	if p.hub != nil {
-		p.hub.audience[s.worker].leave(s.out)
-		s.edge.leave(p.hub)
+}
+
+// lookAgain returns the asset of the name of a stream that is not live, which counts the player,
+// or nil.
+func (s *session) lookAgain(p *player) *vod.Asset {
+	if p.hub == nil || p.hub.Joinable() {
+		return nil
 	}
-	if p.title != nil {
-		s.edge.exit(p.title)
+	a := s.edge.library.Again(s.ctx, p.name)
+	if a != nil {
+		a.Enter()
+	}
+	return a
+}
+
+// turn has a player that waits play an asset. The caller holds the outbox.
+func (s *session) turn(st *stream, p *player, a *vod.Asset, r playRequest) {
+	s.playAsset(st, p, a, r)
+	if !p.viewer.FLV {
+		s.out.Queue(frame(userControl(message.StreamIsRecorded, st.id)))
+	}
+	p.due.Now()
+	if !p.rewinds {
+		s.clock().Add(&p.due, s.out)
+	}
+}
+
+func (s *session) stopPlay(st *stream) {
+	p := st.player
+	s.out.Remove(p, p.release)
+	p.wait.Stop()
+	s.clock().Remove(&p.due)
+	if p.hub != nil {
+		p.hub.Unwatch(s.worker, s.out)
+		s.edge.live.Leave(p.hub)
+	}
+	if p.asset != nil {
+		p.asset.Exit()
 	}
 	s.edge.count.players.Add(-1)
-	s.log().Info("play ended", "stream", st.name, "chunks", p.sent, "skipped", p.skipped)
+	log := []any{"stream", st.name, "chunks", p.viewer.Sent}
+	for reason, n := range p.cursor.Skipped() {
+		log = append(log, "skipped_"+string(reason), n)
+	}
+	s.log().Info("play ended", log...)
 	st.player = nil
-}
-
-// playAbsent announces that there is no such stream.
-func playAbsent(streamID uint32, name media.Name) []byte {
-	return frame(
-		onStatus(streamID, message.LevelError, "NetStream.Play.StreamNotFound", "Nobody publishes "+string(name)+"."),
-		userControl(message.StreamEOF, streamID))
-}
-
-// playEnded announces that the publisher has gone. Which part of it ends a client
-// differs: ffmpeg and librtmp UnpublishNotify, GStreamer StreamEOF.
-func playEnded(streamID uint32) []byte {
-	return frame(
-		onStatus(streamID, message.LevelStatus, "NetStream.Play.UnpublishNotify", "The stream is no longer published."),
-		userControl(message.StreamEOF, streamID))
-}
-
-// playBegan announces to a player that has stayed that there is a publisher again.
-func playBegan(streamID uint32) []byte {
-	return frame(
-		userControl(message.StreamBegin, streamID),
-		onStatus(streamID, message.LevelStatus, "NetStream.Play.PublishNotify", "The stream is published again."))
 }

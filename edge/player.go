@@ -1,213 +1,159 @@
 package edge
 
 import (
-	"maps"
-	"sync/atomic"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
 
+	"natscast/edge/guest"
+	"natscast/edge/live"
+	"natscast/edge/vod"
+	"natscast/edge/wire"
 	"natscast/internal/media"
 	"natscast/internal/timers"
 )
 
-// Reasons for which a player misses media, as they are counted and logged.
-const (
-	lossLag = "lag" // its cursor fell out of the log
-	lossGap = "gap" // the bus could not give the chunks
-)
-
-// player is what one play command plays: a cursor on a hub's log, or for as long as it is timed a way of its own. Its client's outbox guards it.
+// player is what one play command plays. It is the [conn.Source] of its client, and passes on
+// what one of two sources has: a playhead, for an asset or the past of a live stream, or the
+// cursor on the live log. It tells the client what becomes of the stream. Its client's outbox
+// guards it.
 type player struct {
-	edge     *Edge
 	name     media.Name
-	hub      *hub // nil for a static stream
-	timed    *timed
-	title    *title // the static stream that it plays first; nil for what is or was live
-	past     reel   // of a live stream whose player may go back; nil otherwise
-	streamID uint32
-	due      atomic.Int64  // when a timed player has something to send, in Unix nanoseconds
-	wake     func()        // has a timed player send what there is
-	wait     *timers.Timer // ends its waiting for something to play
+	voice    guest.Voice
+	log      *slog.Logger
+	viewer   wire.Viewer
+	cursor   live.Cursor
+	playhead *vod.Playhead   // nil while the cursor is the source
+	queue    []*vod.Playhead // what the client wants to play next
+	due      vod.Due         // when the playhead has something to send
 
-	joined  bool   // the cursor has a place in the log; otherwise it waits for a random-access point
-	next    uint64 // the index of the entry to send next, or of the first one missed
-	from    uint64 // no random-access point before this index will do
-	reason  string // why the cursor lost its place, for the count of what it missed
-	told    bool   // the player knows that the stream is there: it was not told of its end
-	epoch   uint64 // of the entry sent last
-	paused  bool
-	noAudio bool
-	noVideo bool
-	over    bool // nothing more is sent, and then the connection is closed
-	// awaitsKey holds video back from receiveVideo(true) until the next keyframe.
-	awaitsKey bool
+	told   bool // the client knows that the stream is there: it was not told of its end
+	paused bool
+	over   bool // nothing more is sent, and then the connection is closed
 
-	sent    uint64            // entries
-	skipped map[string]uint64 // entries by reason
-	http    *httpAnswer       // which takes the stream, as FLV; nil over RTMP
-}
-
-func newPlayer(h *hub, streamID uint32) *player {
-	return &player{edge: h.edge, name: h.name, hub: h, streamID: streamID, told: true, skipped: map[string]uint64{}}
-}
-
-func (p *player) stats() PlayerStats {
-	s := PlayerStats{Stream: p.name, Sent: p.sent, Skipped: maps.Clone(p.skipped)}
-	if p.hub == nil || p.timed != nil {
-		return s
-	}
-	if head := p.hub.view.Load().head(); p.joined && head > p.next {
-		s.Behind = head - p.next
-	}
-	return s
+	hub     *live.Hub     // nil for an asset
+	asset   *vod.Asset    // what it plays first; nil for what is or was live
+	rewinds bool          // it may go back in a live stream
+	wait    *timers.Timer // ends its waiting for something to play
 }
 
 // Next implements [conn.Source].
 func (p *player) Next(dst [][]byte, limit int) (pieces [][]byte, over bool) {
-	from := len(dst)
-	dst = p.gather(dst, limit)
-	if p.http != nil {
-		dst = p.http.frame(dst, from, p.over)
-	}
-	return dst, p.over
-}
-
-// gather appends to dst what the player should get next, at most about limit
-// bytes, and moves its cursor behind that.
-func (p *player) gather(dst [][]byte, limit int) [][]byte {
-	if p.paused {
-		return dst
-	}
-	if p.timed != nil {
-		return p.timed.gather(p, dst, limit)
-	}
-	v := p.hub.view.Load()
-	if p.joined && p.next < v.base {
-		p.leave(v.base, lossLag)
-	}
-	for limit > 0 && !p.over {
-		fresh := !p.joined
-		if fresh && !p.join(v) {
-			return p.passEnd(dst, v)
-		}
-		if p.next == v.head() {
-			return dst
-		}
-		e := v.at(p.next)
-		if e.broken && !fresh && !e.key {
-			p.leave(p.next, lossGap)
-			continue
-		}
-		p.next++
+	begin := len(dst)
+	for more := !p.paused; more && limit > 0 && !p.over; {
 		from := len(dst)
-		dst = p.entry(dst, e, fresh || e.epoch != p.epoch)
+		dst, more = p.step(dst, limit)
 		for _, b := range dst[from:] {
 			limit -= len(b)
 		}
 	}
-	return dst
+	return p.voice.Frame(dst, begin, p.over), p.over
 }
 
-// join puts the cursor on the newest random-access point, if it has one to use.
-func (p *player) join(v *view) bool {
-	if !v.joinable || v.key < p.from {
-		return false
-	}
-	if p.reason != "" && v.key > p.next {
-		p.skipped[p.reason] += v.key - p.next
-		p.edge.count.skip(p.reason, v.key-p.next)
-	}
-	p.joined, p.next, p.reason = true, v.key, ""
-	return true
-}
-
-// leave takes the cursor off the log until there is a random-access point at from or
-// behind it. What lies between is counted by reason when the cursor joins again.
-func (p *player) leave(from uint64, reason string) {
-	p.joined, p.from, p.reason = false, from, reason
-}
-
-// entry appends what the player wants of e; fresh says that it needs the codec headers.
-func (p *player) entry(dst [][]byte, e *entry, fresh bool) [][]byte {
-	if e.end {
-		p.joined = false
-		return p.end(dst)
-	}
-	if !p.told {
+// step appends what the source has, and what is to be said about it. It reports whether there may
+// be more.
+func (p *player) step(dst [][]byte, limit int) (_ [][]byte, more bool) {
+	from := len(dst)
+	dst, err := p.next(dst, limit)
+	if len(dst) > from && !p.told {
 		p.told = true
-		dst = append(dst, p.began(e))
+		dst = insert(dst, from, p.voice.Begin(p.kinds()))
 	}
-	p.sent++
-	p.epoch = e.epoch
-	if e.key && p.awaitsKey {
-		p.awaitsKey, fresh = false, true
+	switch {
+	case err == nil:
+		return dst, false
+	case errors.Is(err, vod.ErrLive):
+		p.playhead = nil
+		return dst, true
+	case p.playhead == nil:
+		if !p.told {
+			return dst, false // it has been told of this end
+		}
+		p.told = false
+		return p.say(dst, guest.Ending{Reason: guest.Unpublished}), true
+	case errors.Is(err, context.Canceled):
+		return dst, false // the node ends
+	case !errors.Is(err, io.EOF):
+		p.log.Warn("a player's stream cannot be had", "stream", p.name, "err", err)
+		return p.say(dst, guest.Ending{Reason: guest.Failed, Err: err}), false
+	case len(p.queue) > 0 && !p.viewer.FLV:
+		return append(dst, p.playNext()), true
+	case p.playhead.Asset() == nil:
+		return p.say(dst, guest.Ending{Reason: guest.Unpublished}), false
 	}
-	from := e.heads
-	if fresh {
-		from = 0
-	}
-	return p.piece(dst, e, from, len(e.spans))
+	a := p.playhead.Asset()
+	return p.say(dst, guest.Ending{
+		Reason: guest.Complete, Name: a.Name, Duration: a.Duration, Sent: p.playhead.Sent(),
+	}), false
 }
 
-// piece appends what the player wants of an entry's messages, from one to before another.
-func (p *player) piece(dst [][]byte, e *entry, from, to int) [][]byte {
-	var b []byte
-	switch {
-	case p.http != nil:
-		b = e.tags().part(from, to)
-	case p.streamID == sharedStream && !p.noAudio && !p.noVideo && !p.awaitsKey:
-		b = e.wire[e.begin(from):e.begin(to)]
-	default:
-		b = e.only(from, to, p.streamID, p.wants)
+func (p *player) next(dst [][]byte, limit int) ([][]byte, error) {
+	if p.playhead != nil {
+		return p.playhead.Next(dst, limit)
 	}
-	if len(b) > 0 {
+	return p.cursor.Next(dst, limit)
+}
+
+func (p *player) kinds() (audio, video bool) {
+	if p.playhead != nil {
+		return p.playhead.Kinds()
+	}
+	return p.cursor.Kinds()
+}
+
+// say appends the announcement of an end.
+func (p *player) say(dst [][]byte, e guest.Ending) [][]byte {
+	if b := p.end(e); len(b) > 0 {
 		dst = append(dst, b)
 	}
 	return dst
 }
 
-func (p *player) wants(k media.Kind) bool {
-	switch k {
-	case media.Audio:
-		return !p.noAudio
-	case media.Video:
-		return !p.noVideo && !p.awaitsKey
-	}
-	return true
+// end returns the announcement of an end.
+func (p *player) end(e guest.Ending) []byte {
+	b, over := p.voice.End(e)
+	p.over = p.over || over
+	return b
 }
 
-// end appends the announcement that the stream has ended, once.
-func (p *player) end(dst [][]byte) [][]byte {
-	if !p.told {
-		return dst
-	}
-	p.told = false
-	if p.http != nil {
-		p.over = true
-		return dst
-	}
-	return append(dst, playEnded(p.streamID))
+// playNext goes on with what the client wants to play next, and returns the announcement of that.
+func (p *player) playNext() []byte {
+	p.playhead, p.queue = p.queue[0], p.queue[1:]
+	p.due.Now()
+	return playSwitched(p.viewer.StreamID, p.playhead.Asset().Name)
 }
 
-// began announces the stream to a player that does not know that it is there; e is sent next.
-func (p *player) began(e *entry) []byte {
-	if p.http != nil {
-		return p.startFLV(e)
+// release lets go of what the player holds in memory.
+func (p *player) release() {
+	if p.playhead != nil {
+		p.playhead.Release()
 	}
-	return playBegan(p.streamID)
 }
 
-// absent announces to a player that has got nothing that there is no such stream.
-func (p *player) absent() []byte {
-	p.told = false
-	if p.http != nil {
-		return p.refuseFLV()
-	}
-	return playAbsent(p.streamID, p.name)
+// PlayerStats count chunks of a stream.
+type PlayerStats struct {
+	Stream  media.Name           `json:"stream"`
+	Sent    uint64               `json:"sent"`
+	Skipped map[live.Loss]uint64 `json:"skipped,omitempty"` // by reason
+	Behind  uint64               `json:"behind"`            // chunks in the log that are still to be sent
 }
 
-// passEnd tells a player without a place in the log of an end that it has not seen.
-func (p *player) passEnd(dst [][]byte, v *view) [][]byte {
-	if n := len(v.entries); n > 0 && v.entries[n-1].end && p.sent > 0 {
-		return p.end(dst)
+func (p *player) stats() PlayerStats {
+	s := PlayerStats{Stream: p.name, Sent: p.viewer.Sent, Skipped: p.cursor.Skipped()}
+	if p.playhead == nil {
+		s.Behind = p.cursor.Behind()
 	}
-	return dst
+	return s
+}
+
+// insert puts a piece before another one.
+func insert(pieces [][]byte, at int, b []byte) [][]byte {
+	if len(b) == 0 {
+		return pieces
+	}
+	pieces = append(pieces, nil)
+	copy(pieces[at+1:], pieces[at:])
+	pieces[at] = b
+	return pieces
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"natscast/edge/conn"
-	"natscast/internal/media"
 	"natscast/kv"
 )
 
@@ -101,14 +100,6 @@ type ClientStats struct {
 	ID        string        `json:"id"`
 	SentBytes uint64        `json:"sent_bytes"`
 	Players   []PlayerStats `json:"players,omitempty"`
-}
-
-// PlayerStats count chunks of a stream.
-type PlayerStats struct {
-	Stream  media.Name        `json:"stream"`
-	Sent    uint64            `json:"sent"`
-	Skipped map[string]uint64 `json:"skipped,omitempty"` // by reason
-	Behind  uint64            `json:"behind"`            // chunks in the log that are still to be sent
 }
 
 // Clients returns the figures of all connections, in no order.

@@ -13,6 +13,7 @@ import (
 
 	"natscast/bus"
 	"natscast/edge/conn"
+	"natscast/edge/web"
 	"natscast/internal/flv"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/message"
@@ -56,7 +57,7 @@ func TestReadersAreNotStuck(t *testing.T) {
 	tlsNode := &tlsNode{node: n, tlsAddr: below.Addr().String(), pair: pair}
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*") // as playFLV wants it
-		if err := n.Play(w, r, media.Name(strings.Trim(r.URL.Path, "/"))); err != nil {
+		if err := web.PlayFLV(n, w, r, media.Name(strings.Trim(r.URL.Path, "/"))); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	}))

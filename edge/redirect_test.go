@@ -103,7 +103,7 @@ func TestDrain(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- n.Drain(t.Context()) }()
 	eventually.True(t, "the stream is free", func() bool {
-		_, err := n.streams.Get(t.Context(), media.Name("live/x"))
+		_, err := n.store.Streams.Get(t.Context(), media.Name("live/x"))
 		return err != nil
 	})
 	r.status(0, "NetConnection.Connect.ReconnectRequest")

@@ -118,7 +118,7 @@ func TestRewind(t *testing.T) {
 		b.until(b.next + 500)
 	}
 	r := playLive(t, two, "cam?start=-60s")
-	r.setBuffer(minBuffer)
+	r.setBuffer(shortBuffer)
 	first := r.picture()
 	if first.DTS != 0 {
 		t.Errorf("a time before the begin leads to %d", first.DTS)
@@ -148,7 +148,7 @@ func TestPauseLive(t *testing.T) {
 	r.status(1, "NetStream.Pause.Notify")
 	begun := time.Now()
 	eventually.True(t, "a second", func() bool { return time.Since(begun) > time.Second })
-	r.setBuffer(minBuffer)
+	r.setBuffer(shortBuffer)
 	r.command(1, "pause", 0, nil, false, float64(paused))
 	r.event(message.StreamEOF, 1)
 	r.status(1, "NetStream.Unpause.Notify")
@@ -194,3 +194,6 @@ func TestRewindToLive(t *testing.T) {
 		t.Errorf("%d ms behind what is live", behind)
 	}
 }
+
+// shortBuffer is the least that a client gets.
+const shortBuffer = 200 * time.Millisecond

@@ -13,6 +13,7 @@ import (
 
 	"natscast/edge/conn"
 	"natscast/edge/objects"
+	"natscast/edge/wire"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/handshake"
@@ -58,7 +59,7 @@ type session struct {
 	isSRS     bool   // the client is an SRS edge
 	routed    bool   // the client was placed here
 	streams   []*stream
-	worker    int             // index among the edge's workers; -1 before the first play
+	worker    int             // of the live streams; -1 before the first play
 	ackWindow uint64          // the client wants an Acknowledgement that often
 	acked     uint64          // bytes acknowledged
 	deadline  time.Time       // of reading
@@ -239,7 +240,7 @@ func (s *session) close(err error) error {
 	s.edge.forget(s)
 	err = s.out.Close(err)
 	if s.worker >= 0 {
-		s.edge.workers[s.worker].clients.Add(-1)
+		s.edge.live.Release(s.worker)
 	}
 	s.edge.count.sentBytes.Add(s.out.Sent())
 	return err
@@ -311,7 +312,7 @@ func (s *session) send(messages ...chunk.Message) { s.out.Send(frame(messages...
 func frame(messages ...chunk.Message) []byte {
 	var b []byte
 	for _, m := range messages {
-		b = chunk.Append(b, m, chunkSize)
+		b = chunk.Append(b, m, wire.ChunkSize)
 	}
 	return b
 }

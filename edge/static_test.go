@@ -364,19 +364,15 @@ func TestSegmentCache(t *testing.T) {
 	}
 	for i, r := range conns {
 		r.expectFilm(uint32(i)*2000, f.from(uint32(i)*2000, uint32(i)*2000+1500))
-		n.segments.mu.Lock()
-		if n.segments.used > limit+4000 { // sizes are known when segments have come
-			t.Errorf("%d bytes are held, %d of them queued", n.segments.used, len(n.segments.queue))
+		if s := n.cache.Stats(); s.Held > limit+4000 { // sizes are known when segments have come
+			t.Errorf("too much is held: %+v", s)
 		}
-		n.segments.mu.Unlock()
 	}
 	for _, r := range conns {
 		r.conn.Close()
 	}
 	eventually.True(t, "nothing is in use", func() bool {
-		n.segments.mu.Lock()
-		defer n.segments.mu.Unlock()
-		return n.segments.pinned == 0
+		return n.cache.Stats().Used == 0
 	})
 }
 
@@ -391,25 +387,21 @@ func TestSegmentsAreShared(t *testing.T) {
 		r.expectFilm(0, f.frames)
 		r.expectEnd()
 	}
-	before := n.segments.held()
+	before := n.cache.Held()
 	for range 2 {
 		b := playFLV(t, n.serveHTTP(t)+"vod/film?start=2s")
 		b.expect(t, at(avcHeader(), 2000), at(aacHeader(), 2000))
 		b.expect(t, f.from(2000, 5000)...)
 	}
-	n.segments.mu.Lock()
-	defer n.segments.mu.Unlock()
-	if n.segments.loads != 5 {
-		t.Errorf("%d segments were read for 5", n.segments.loads)
-	}
 	rendered := int64(0)
-	for _, s := range n.segments.slots {
-		if tags := s.segment.flv.Load(); tags != nil {
-			rendered += int64(len(tags.bytes))
-		}
+	for _, frame := range f.from(2000, 5000) {
+		rendered += int64(len(flv.AppendTag(nil, frame)))
 	}
-	if rendered == 0 || n.segments.used != before+rendered {
-		t.Errorf("%d bytes are held, %d before %d were rendered", n.segments.used, before, rendered)
+	for range 3 { // segments
+		rendered += int64(len(flv.AppendTag(flv.AppendTag(nil, avcHeader()), aacHeader())))
+	}
+	if s := n.cache.Stats(); s.Loads != 5 || s.Held != before+rendered {
+		t.Errorf("%d bytes were held before %d were rendered, and 5 segments; now %+v", before, rendered, s)
 	}
 }
 

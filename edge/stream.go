@@ -155,7 +155,7 @@ func (s *session) refuseStream(id uint32, code, description string) {
 
 func (s *session) receiveAudio(id uint32, want bool) {
 	if st := s.find(id); st != nil && st.player != nil {
-		s.out.With(func() { st.player.noAudio = !want })
+		s.out.With(func() { st.player.viewer.NoAudio = !want })
 	}
 }
 
@@ -163,8 +163,9 @@ func (s *session) receiveAudio(id uint32, want bool) {
 func (s *session) receiveVideo(id uint32, want bool) {
 	if st := s.find(id); st != nil && st.player != nil {
 		s.out.With(func() {
-			st.player.awaitsKey = want && (st.player.noVideo || st.player.awaitsKey)
-			st.player.noVideo = !want
+			v := &st.player.viewer
+			v.AwaitsKey = want && (v.NoVideo || v.AwaitsKey)
+			v.NoVideo = !want
 		})
 	}
 }

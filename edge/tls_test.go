@@ -183,12 +183,10 @@ func TestTLSSlowPlayer(t *testing.T) {
 	for range pieces {
 		next(func(dts uint32) media.Frame { return large(dts, 1<<20) })
 	}
-	n.mu.Lock()
-	h := n.hubs[name]
-	n.mu.Unlock()
+	h := n.hub(t, name)
 	eventually.True(t, "the log no longer has them", func() bool {
 		next(keyframe)
-		return h.view.Load().base > pieces
+		return h.Base() > pieces
 	})
 
 	slow.media(1, avcHeader())

@@ -14,7 +14,7 @@ import (
 	"natscast/bus"
 	"natscast/edge"
 	"natscast/edge/conn"
-	"natscast/edge/api"
+	"natscast/edge/web"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -141,7 +141,7 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 	if len(config.static) > 0 {
 		n.library = origin.NewLibrary(origin.LibraryConfig{Directories: config.static}, n.bus, n.cluster.Assets, log)
 	}
-	n.api = api.New(api.Config{
+	n.api = web.New(web.Config{
 		Store: n.store, Nodes: n.cluster.Nodes, Hotness: n.cluster.Hotness,
 		Self: n.cluster.Self, Stats: n.stats, Router: router, Player: n.edge,
 	}, log)

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"natscast/edge/api"
 	"natscast/edge/objects"
+	"natscast/edge/web"
 	"natscast/kv"
 )
 
@@ -70,8 +70,8 @@ func (n *node) awaitDrain(ctx context.Context, patience time.Duration, end func(
 
 // serveHTTP answers HTTP until stop is called.
 func (n *node) serveHTTP() (stop func()) {
-	web := objects.NewWeb(n.edge.Objects(), n.pages, slog.With("node", n.id))
-	server := api.Server(mount(n.api, web))
+	pages := objects.NewWeb(n.edge.Objects(), n.pages, slog.With("node", n.id))
+	server := web.Server(mount(n.api, pages))
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := server.Serve(n.http); !errors.Is(err, http.ErrServerClosed) {
@@ -79,7 +79,7 @@ func (n *node) serveHTTP() (stop func()) {
 		}
 	})
 	return func() {
-		web.Close()
+		pages.Close()
 		server.Close()
 		serving.Wait()
 	}

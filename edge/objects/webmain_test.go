@@ -20,8 +20,8 @@ import (
 
 	"natscast/bus"
 	"natscast/edge"
-	"natscast/edge/api"
 	"natscast/edge/objects"
+	"natscast/edge/web"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -79,7 +79,7 @@ func startNode(t testing.TB, server *bus.Server, config edge.Config, origins ...
 	return n
 }
 
-func (n *node) serve(t testing.TB, e *edge.Edge, cluster *kv.Cluster, web *objects.Web) {
+func (n *node) serve(t testing.TB, e *edge.Edge, cluster *kv.Cluster, pages *objects.Web) {
 	var listeners []net.Listener
 	for range 2 {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -91,7 +91,7 @@ func (n *node) serve(t testing.TB, e *edge.Edge, cluster *kv.Cluster, web *objec
 	n.rtmp, n.http = listeners[0].Addr().String(), listeners[1].Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	clusterCtx, leave := context.WithCancel(context.Background())
-	server := api.Server(web)
+	server := web.Server(pages)
 	var serving sync.WaitGroup
 	serving.Go(func() { cluster.Run(clusterCtx) })
 	serving.Go(func() { _ = server.Serve(listeners[1]) })
@@ -102,7 +102,7 @@ func (n *node) serve(t testing.TB, e *edge.Edge, cluster *kv.Cluster, web *objec
 		}
 	})
 	n.stop = sync.OnceFunc(func() {
-		web.Close()
+		pages.Close()
 		server.Close()
 		cancel()
 		serving.Wait()

@@ -1,0 +1,17 @@
+package web
+
+import (
+	_ "embed"
+	"net/http"
+	"strconv"
+)
+
+//go:embed openapi.json
+var description []byte
+
+// openAPI answers with the description of the API.
+func openAPI(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Length", strconv.Itoa(len(description)))
+	_, _ = w.Write(description) // the client may have gone
+	return nil
+}
