@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natscast/bus"
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
 	"natscast/internal/mediainfo"
@@ -336,7 +337,7 @@ func TestNoCluster(t *testing.T) {
 		} {
 			args := append([]string{words[0], "--nats", url}, words[1:]...)
 			stdout, stderr, err := runBoth(t.Context(), args...)
-			if err == nil || errors.Is(err, errUsage) || stdout != "" || stderr != "" {
+			if err == nil || errors.Is(err, cmdline.ErrUsage) || stdout != "" || stderr != "" {
 				t.Errorf("%v: %v, %q, %q", args, err, stdout, stderr)
 				continue
 			}
@@ -394,11 +395,11 @@ func TestStateUsage(t *testing.T) {
 	}
 	for _, test := range tests {
 		stdout, _, err := runBoth(t.Context(), strings.Fields(test.args)...)
-		if !errors.Is(err, errUsage) {
+		if !errors.Is(err, cmdline.ErrUsage) {
 			t.Errorf("%s: %v", test.args, err)
 			continue
 		}
-		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, errUsage.Error()) != 1 || stdout != "" {
+		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, cmdline.ErrUsage.Error()) != 1 || stdout != "" {
 			t.Errorf("%s: %q does not say %q in one line, or %q", test.args, s, test.says, stdout)
 		}
 	}

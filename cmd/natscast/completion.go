@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 
+	"natscast/internal/cli/cmdline"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -33,13 +35,13 @@ func completionCommand() *cli.Command {
 		Description: "bash:  natscast completion bash > /etc/bash_completion.d/natscast\n" +
 			"zsh:   natscast completion zsh > \"${fpath[1]}/_natscast\"",
 		Action: func(c *cli.Context) error {
-			args, err := arguments(c, 1, 1)
+			args, err := cmdline.Arguments(c, 1, 1)
 			if err != nil {
 				return err
 			}
 			script, ok := completions[args[0]]
 			if !ok {
-				return usageError("no completion for %q: want bash or zsh", args[0])
+				return cmdline.UsageError("no completion for %q: want bash or zsh", args[0])
 			}
 			_, err = fmt.Fprint(c.App.Writer, script)
 			return err

@@ -18,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/bus"
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/push"
 	"natscast/internal/testpattern"
 )
@@ -31,11 +32,11 @@ const (
 
 func devCommand() *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringSliceFlag{Name: "rtmp", Value: cli.NewStringSlice("127.0.0.1:1935", "127.0.0.1:1936"), Usage: "`ADDR` to take RTMP clients on; one node for each", EnvVars: env("rtmp")},
-		&cli.StringFlag{Name: "http", Value: "127.0.0.1:8080", Usage: "`ADDR` for the first node's API; the others take the next ports", EnvVars: env("http")},
-		&cli.IntFlag{Name: "nats-port", Value: 4222, Usage: "where NATS clients can connect, on 127.0.0.1; 0 for any free port", EnvVars: env("nats-port")},
-		&cli.StringFlag{Name: "data", Usage: "`DIR` for what JetStream keeps (default: natscast in the user's state directory)", EnvVars: env("data")},
-		&cli.BoolFlag{Name: "no-demo", Usage: "do not publish the test stream " + demoStream, EnvVars: env("no-demo")},
+		&cli.StringSliceFlag{Name: "rtmp", Value: cli.NewStringSlice("127.0.0.1:1935", "127.0.0.1:1936"), Usage: "`ADDR` to take RTMP clients on; one node for each", EnvVars: cmdline.Env("rtmp")},
+		&cli.StringFlag{Name: "http", Value: "127.0.0.1:8080", Usage: "`ADDR` for the first node's API; the others take the next ports", EnvVars: cmdline.Env("http")},
+		&cli.IntFlag{Name: "nats-port", Value: 4222, Usage: "where NATS clients can connect, on 127.0.0.1; 0 for any free port", EnvVars: cmdline.Env("nats-port")},
+		&cli.StringFlag{Name: "data", Usage: "`DIR` for what JetStream keeps (default: natscast in the user's state directory)", EnvVars: cmdline.Env("data")},
+		&cli.BoolFlag{Name: "no-demo", Usage: "do not publish the test stream " + demoStream, EnvVars: cmdline.Env("no-demo")},
 	}
 	return &cli.Command{
 		Name:  "dev",
@@ -48,7 +49,7 @@ func devCommand() *cli.Command {
 }
 
 func dev(c *cli.Context) error {
-	if _, err := arguments(c, 0, 0); err != nil {
+	if _, err := cmdline.Arguments(c, 0, 0); err != nil {
 		return err
 	}
 	rtmps, err := rtmpsFrom(c)
@@ -130,7 +131,7 @@ func devHTTP(c *cli.Context, i int) (string, error) {
 	host, port, err := net.SplitHostPort(c.String("http"))
 	number, badPort := strconv.Atoi(port)
 	if err != nil || badPort != nil {
-		return "", usageError("--http %s: want HOST:PORT", c.String("http"))
+		return "", cmdline.UsageError("--http %s: want HOST:PORT", c.String("http"))
 	}
 	if number != 0 {
 		number += i

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/probe"
 )
 
@@ -122,7 +123,7 @@ func TestAddressInUse(t *testing.T) {
 		{"dev", "--rtmp", "127.0.0.1:0", "--nats-port", port, "--data", t.TempDir()},
 	} {
 		_, err := run(t.Context(), args...)
-		if err == nil || errors.Is(err, errUsage) {
+		if err == nil || errors.Is(err, cmdline.ErrUsage) {
 			t.Errorf("%v: %v", args, err)
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/kv"
 )
 
@@ -22,21 +23,21 @@ func drainCommand() *cli.Command {
 			"The node takes no more clients, sends its publishers away, asks those players to move that can, waits for the\n" +
 			"others as long as its own --drain says, and ends. The command waits until it has left the cluster.",
 		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "wait", Value: true, Usage: "wait until the node has left", EnvVars: env("wait")},
-			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait at most", EnvVars: env("timeout")},
+			&cli.BoolFlag{Name: "wait", Value: true, Usage: "wait until the node has left", EnvVars: cmdline.Env("wait")},
+			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait at most", EnvVars: cmdline.Env("timeout")},
 		}, natsFlags()...),
 		Action: drain,
 	}
 }
 
 func drain(c *cli.Context) error {
-	args, err := arguments(c, 1, 1)
+	args, err := cmdline.Arguments(c, 1, 1)
 	if err != nil {
 		return err
 	}
 	timeout := c.Duration("timeout")
 	if timeout <= 0 {
-		return usageError("--timeout %v: want more than 0", timeout)
+		return cmdline.UsageError("--timeout %v: want more than 0", timeout)
 	}
 	store, nc, err := openCluster(c)
 	if err != nil {

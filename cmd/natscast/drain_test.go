@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/eventually"
 	"natscast/kv"
 )
@@ -32,7 +33,7 @@ func TestDrain(t *testing.T) {
 	}
 	<-asked
 	stdout, _, err := tc.try(t, "drain", "--timeout", "500ms", "a")
-	if err == nil || errors.Is(err, errUsage) || !strings.Contains(err.Error(), "connections left: 1") || stdout != "" {
+	if err == nil || errors.Is(err, cmdline.ErrUsage) || !strings.Contains(err.Error(), "connections left: 1") || stdout != "" {
 		t.Errorf("a stays: %v, %q", err, stdout)
 	}
 	<-asked

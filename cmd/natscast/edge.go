@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"natscast/internal/cli/cmdline"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -39,10 +41,10 @@ func originCommand() *cli.Command {
 
 func serveFlags() []cli.Flag {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "rtmp", Value: ":1935", Usage: "`ADDR` to take RTMP clients on", EnvVars: env("rtmp")},
-		&cli.StringFlag{Name: "http", Usage: "`ADDR` for the API and for placing players (default: none)", EnvVars: env("http")},
-		&cli.StringFlag{Name: "advertise", Usage: "RTMP `URL` at which clients and other nodes reach the node (default: of the address it listens on, or of the host)", EnvVars: env("advertise")},
-		&cli.StringFlag{Name: "id", Usage: "the node's name in the cluster (default: host and port)", EnvVars: env("id")},
+		&cli.StringFlag{Name: "rtmp", Value: ":1935", Usage: "`ADDR` to take RTMP clients on", EnvVars: cmdline.Env("rtmp")},
+		&cli.StringFlag{Name: "http", Usage: "`ADDR` for the API and for placing players (default: none)", EnvVars: cmdline.Env("http")},
+		&cli.StringFlag{Name: "advertise", Usage: "RTMP `URL` at which clients and other nodes reach the node (default: of the address it listens on, or of the host)", EnvVars: cmdline.Env("advertise")},
+		&cli.StringFlag{Name: "id", Usage: "the node's name in the cluster (default: host and port)", EnvVars: cmdline.Env("id")},
 	}
 	flags = append(flags, nodeFlags()...)
 	flags = append(flags, natsFlags()...)
@@ -51,7 +53,7 @@ func serveFlags() []cli.Flag {
 
 // serve runs one node until it is told to stop.
 func serve(c *cli.Context) error {
-	if _, err := arguments(c, 0, 0); err != nil {
+	if _, err := cmdline.Arguments(c, 0, 0); err != nil {
 		return err
 	}
 	config, err := nodeFrom(c)

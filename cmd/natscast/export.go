@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/bus"
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/console"
 )
 
@@ -28,15 +29,15 @@ func exportCommand() *cli.Command {
 			"It begins at the last keyframe before --from. How far back a stream goes is what --live-retention of the nodes says.\n" +
 			"FILE is as for natscast record. Times are those at which NATS stored the stream.",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "from", Usage: "`TIME`: RFC 3339, or before now, as -5m (default: as far back as there is something)", EnvVars: env("from")},
-			&cli.StringFlag{Name: "to", Usage: "`TIME` (default: now)", EnvVars: env("to")},
+			&cli.StringFlag{Name: "from", Usage: "`TIME`: RFC 3339, or before now, as -5m (default: as far back as there is something)", EnvVars: cmdline.Env("from")},
+			&cli.StringFlag{Name: "to", Usage: "`TIME` (default: now)", EnvVars: cmdline.Env("to")},
 		}, natsFlags()...),
 		Action: export,
 	}
 }
 
 func export(c *cli.Context) error {
-	args, err := arguments(c, 2, 2)
+	args, err := cmdline.Arguments(c, 2, 2)
 	if err != nil {
 		return err
 	}
@@ -74,11 +75,11 @@ func exportTimes(c *cli.Context, now time.Time) (from, to time.Time, err error) 
 			continue
 		}
 		if *t, err = parseTime(c.String(flag), now); err != nil {
-			return from, to, usageError("--%s %q: want RFC 3339, as 2026-11-22T10:00:00Z, or a time before now, as -5m", flag, c.String(flag))
+			return from, to, cmdline.UsageError("--%s %q: want RFC 3339, as 2026-11-22T10:00:00Z, or a time before now, as -5m", flag, c.String(flag))
 		}
 	}
 	if !to.After(from) {
-		return from, to, usageError("--to %s is not after --from %s", to.Format(time.RFC3339), from.Format(time.RFC3339))
+		return from, to, cmdline.UsageError("--to %s is not after --from %s", to.Format(time.RFC3339), from.Format(time.RFC3339))
 	}
 	return from, to, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,15 +12,11 @@ import (
 
 	"natscast/bus"
 	"natscast/edge"
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/recording"
 	"natscast/kv"
 	"natscast/origin"
 )
-
-// env names the variable of a flag.
-func env(flag string) []string {
-	return []string{"NATSCAST_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
-}
 
 const (
 	categoryNATS  = "NATS"
@@ -31,11 +26,11 @@ const (
 // natsFlags are how to reach NATS, named as the nats command line names them.
 func natsFlags() []cli.Flag {
 	str := func(name, usage string, aliases ...string) cli.Flag {
-		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, EnvVars: env(name), Category: categoryNATS}
+		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, EnvVars: cmdline.Env(name), Category: categoryNATS}
 	}
 	return []cli.Flag{
 		&cli.StringFlag{
-			Name: "nats", Aliases: []string{"server", "s"}, Value: nats.DefaultURL, EnvVars: env("nats"),
+			Name: "nats", Aliases: []string{"server", "s"}, Value: nats.DefaultURL, EnvVars: cmdline.Env("nats"),
 			Usage: "`URLS` of the servers, separated by commas", Category: categoryNATS,
 		},
 		str("creds", "`FILE` with a user's JWT and seed"),
@@ -45,7 +40,7 @@ func natsFlags() []cli.Flag {
 		str("tlscert", "`FILE` with the client's TLS certificate"),
 		str("tlskey", "`FILE` with the client's TLS key"),
 		str("tlsca", "`FILE` with the certificate authorities that the servers' certificates must come from"),
-		&cli.BoolFlag{Name: "tlsfirst", Usage: "do the TLS handshake before the server says anything", EnvVars: env("tlsfirst"), Category: categoryNATS},
+		&cli.BoolFlag{Name: "tlsfirst", Usage: "do the TLS handshake before the server says anything", EnvVars: cmdline.Env("tlsfirst"), Category: categoryNATS},
 	}
 }
 
@@ -68,13 +63,13 @@ func natsOptions(c *cli.Context) ([]nats.Option, error) {
 	case user != "":
 		options = append(options, nats.Token(user))
 	case password != "":
-		return nil, usageError("--password without --user")
+		return nil, cmdline.UsageError("--password without --user")
 	}
 	switch cert, key := c.String("tlscert"), c.String("tlskey"); {
 	case cert != "" && key != "":
 		options = append(options, nats.ClientCert(cert, key))
 	case cert != "" || key != "":
-		return nil, usageError("--tlscert and --tlskey go together")
+		return nil, cmdline.UsageError("--tlscert and --tlskey go together")
 	}
 	if f := c.String("tlsca"); f != "" {
 		options = append(options, nats.RootCAs(f))
@@ -106,19 +101,19 @@ func readable(file string) error {
 // storeFlags say how streams and buckets are provisioned.
 func storeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "shards", Value: 4, Usage: "JetStream streams over which the live streams are spread", EnvVars: env("shards"), Category: categoryStore},
-		&cli.IntFlag{Name: "live-replicas", Value: 1, Usage: "replicas of live media", EnvVars: env("live-replicas"), Category: categoryStore},
-		&cli.StringFlag{Name: "live-storage", Value: string(bus.Memory), Usage: "where live media is kept: memory or file", EnvVars: env("live-storage"), Category: categoryStore},
+		&cli.IntFlag{Name: "shards", Value: 4, Usage: "JetStream streams over which the live streams are spread", EnvVars: cmdline.Env("shards"), Category: categoryStore},
+		&cli.IntFlag{Name: "live-replicas", Value: 1, Usage: "replicas of live media", EnvVars: cmdline.Env("live-replicas"), Category: categoryStore},
+		&cli.StringFlag{Name: "live-storage", Value: string(bus.Memory), Usage: "where live media is kept: memory or file", EnvVars: cmdline.Env("live-storage"), Category: categoryStore},
 		&cli.StringSliceFlag{
-			Name: "live-retention", Value: cli.NewStringSlice("1m"), EnvVars: env("live-retention"), Category: categoryStore,
+			Name: "live-retention", Value: cli.NewStringSlice("1m"), EnvVars: cmdline.Env("live-retention"), Category: categoryStore,
 			Usage: "how long live media is kept; `AGE`, or PATTERN=AGE,BYTES[,memory] for some streams, as 'lectures/*=4h,20GiB': on file, in shards of their own",
 		},
-		&cli.Int64Flag{Name: "live-max-bytes", Value: 256 << 20, Usage: "how much of it each shard keeps at most, other than those of patterns", EnvVars: env("live-max-bytes"), Category: categoryStore},
-		&cli.StringFlag{Name: "static-cache", Value: "256MiB", Usage: "how much of files JetStream keeps at most for all nodes: a `SIZE`", EnvVars: env("static-cache"), Category: categoryStore},
-		&cli.DurationFlag{Name: "static-cache-age", Value: 10 * time.Minute, Usage: "how long it keeps a part of a file", EnvVars: env("static-cache-age"), Category: categoryStore},
-		&cli.IntFlag{Name: "kv-replicas", Value: 1, Usage: "replicas of the state of the cluster: 3 on three or more servers", EnvVars: env("kv-replicas"), Category: categoryStore},
-		&cli.StringFlag{Name: "kv-storage", Value: "file", Usage: "where the state is kept: memory or file", EnvVars: env("kv-storage"), Category: categoryStore},
-		&cli.DurationFlag{Name: "lease", Value: 5 * time.Second, Usage: "how long a stream stays taken when its publisher's node has died", EnvVars: env("lease"), Category: categoryStore},
+		&cli.Int64Flag{Name: "live-max-bytes", Value: 256 << 20, Usage: "how much of it each shard keeps at most, other than those of patterns", EnvVars: cmdline.Env("live-max-bytes"), Category: categoryStore},
+		&cli.StringFlag{Name: "static-cache", Value: "256MiB", Usage: "how much of files JetStream keeps at most for all nodes: a `SIZE`", EnvVars: cmdline.Env("static-cache"), Category: categoryStore},
+		&cli.DurationFlag{Name: "static-cache-age", Value: 10 * time.Minute, Usage: "how long it keeps a part of a file", EnvVars: cmdline.Env("static-cache-age"), Category: categoryStore},
+		&cli.IntFlag{Name: "kv-replicas", Value: 1, Usage: "replicas of the state of the cluster: 3 on three or more servers", EnvVars: cmdline.Env("kv-replicas"), Category: categoryStore},
+		&cli.StringFlag{Name: "kv-storage", Value: "file", Usage: "where the state is kept: memory or file", EnvVars: cmdline.Env("kv-storage"), Category: categoryStore},
+		&cli.DurationFlag{Name: "lease", Value: 5 * time.Second, Usage: "how long a stream stays taken when its publisher's node has died", EnvVars: cmdline.Env("lease"), Category: categoryStore},
 	}
 }
 
@@ -126,7 +121,7 @@ func storeFlags() []cli.Flag {
 func busOptions(c *cli.Context) (bus.Options, error) {
 	retention, classes, err := bus.ParseRetention(c.StringSlice("live-retention"))
 	if err != nil {
-		return bus.Options{}, usageError("--live-retention: %w", err)
+		return bus.Options{}, cmdline.UsageError("--live-retention: %w", err)
 	}
 	cache, err := sizeFrom(c, "static-cache")
 	return bus.Options{
@@ -152,28 +147,28 @@ func kvOptions(c *cli.Context) kv.Options {
 // nodeFlags are what every node has.
 func nodeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.DurationFlag{Name: "coalesce", Usage: "gather what players get for this `DURATION` before writing it: more costs latency and saves CPU; 0 writes each video frame", EnvVars: env("coalesce")},
-		&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long players wait for a publisher that has gone, before they are told that the stream has ended", EnvVars: env("grace")},
-		&cli.BoolFlag{Name: "takeover", Usage: "let a publisher take a stream from the one that publishes it, at once", EnvVars: env("takeover")},
-		&cli.StringFlag{Name: "rtmps", Usage: "`ADDR` to take RTMP clients with TLS on; natscast dev: at its first node", EnvVars: env("rtmps")},
-		&cli.StringFlag{Name: "rtmps-cert", Usage: "PEM `FILE` with the certificate for that, its chain behind it; read again when it changes", EnvVars: env("rtmps-cert")},
-		&cli.StringFlag{Name: "rtmps-key", Usage: "PEM `FILE` with the key of the certificate", EnvVars: env("rtmps-key")},
-		&cli.StringFlag{Name: "region", Usage: "where the node is: players of the same region are placed here first", EnvVars: env("region")},
-		&cli.Int64Flag{Name: "capacity", Value: 1000, Usage: "how much the node can send, in `MBIT/S`", EnvVars: env("capacity")},
-		&cli.StringFlag{Name: "redirect", Value: string(edge.RedirectAuto), Usage: "which players are sent to the best node for their stream: auto (those known to follow), always or off", EnvVars: env("redirect")},
-		&cli.DurationFlag{Name: "drain", Value: 30 * time.Second, Usage: "how long a node that is told to end, or to drain, waits for its clients to leave", EnvVars: env("drain")},
-		&cli.StringFlag{Name: "segment-cache", Value: "512MiB", Usage: "how much of files, and of the past of live streams, players hold in memory at most: a `SIZE`, as 2GiB", EnvVars: env("segment-cache")},
-		&cli.Float64Flag{Name: "object-rate", Value: 500, Usage: "how many attributes of shared objects a client may change a second: a faster one is slowed down, one ten times as fast is closed", EnvVars: env("object-rate")},
-		&cli.StringSliceFlag{Name: "http-origin", Usage: "let pages of this `ORIGIN` use shared objects, as https://example.com; * for all (default: pages of the node itself)", EnvVars: env("http-origin")},
-		&cli.StringFlag{Name: "ready-file", Usage: "write the chosen addresses to `FILE` as JSON once all is listening", EnvVars: env("ready-file")},
-		&cli.BoolFlag{Name: "verbose", Usage: "log more", EnvVars: env("verbose")},
+		&cli.DurationFlag{Name: "coalesce", Usage: "gather what players get for this `DURATION` before writing it: more costs latency and saves CPU; 0 writes each video frame", EnvVars: cmdline.Env("coalesce")},
+		&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long players wait for a publisher that has gone, before they are told that the stream has ended", EnvVars: cmdline.Env("grace")},
+		&cli.BoolFlag{Name: "takeover", Usage: "let a publisher take a stream from the one that publishes it, at once", EnvVars: cmdline.Env("takeover")},
+		&cli.StringFlag{Name: "rtmps", Usage: "`ADDR` to take RTMP clients with TLS on; natscast dev: at its first node", EnvVars: cmdline.Env("rtmps")},
+		&cli.StringFlag{Name: "rtmps-cert", Usage: "PEM `FILE` with the certificate for that, its chain behind it; read again when it changes", EnvVars: cmdline.Env("rtmps-cert")},
+		&cli.StringFlag{Name: "rtmps-key", Usage: "PEM `FILE` with the key of the certificate", EnvVars: cmdline.Env("rtmps-key")},
+		&cli.StringFlag{Name: "region", Usage: "where the node is: players of the same region are placed here first", EnvVars: cmdline.Env("region")},
+		&cli.Int64Flag{Name: "capacity", Value: 1000, Usage: "how much the node can send, in `MBIT/S`", EnvVars: cmdline.Env("capacity")},
+		&cli.StringFlag{Name: "redirect", Value: string(edge.RedirectAuto), Usage: "which players are sent to the best node for their stream: auto (those known to follow), always or off", EnvVars: cmdline.Env("redirect")},
+		&cli.DurationFlag{Name: "drain", Value: 30 * time.Second, Usage: "how long a node that is told to end, or to drain, waits for its clients to leave", EnvVars: cmdline.Env("drain")},
+		&cli.StringFlag{Name: "segment-cache", Value: "512MiB", Usage: "how much of files, and of the past of live streams, players hold in memory at most: a `SIZE`, as 2GiB", EnvVars: cmdline.Env("segment-cache")},
+		&cli.Float64Flag{Name: "object-rate", Value: 500, Usage: "how many attributes of shared objects a client may change a second: a faster one is slowed down, one ten times as fast is closed", EnvVars: cmdline.Env("object-rate")},
+		&cli.StringSliceFlag{Name: "http-origin", Usage: "let pages of this `ORIGIN` use shared objects, as https://example.com; * for all (default: pages of the node itself)", EnvVars: cmdline.Env("http-origin")},
+		&cli.StringFlag{Name: "ready-file", Usage: "write the chosen addresses to `FILE` as JSON once all is listening", EnvVars: cmdline.Env("ready-file")},
+		&cli.BoolFlag{Name: "verbose", Usage: "log more", EnvVars: cmdline.Env("verbose")},
 	}
 }
 
 // staticFlag says which files are static streams.
 func staticFlag() cli.Flag {
 	return &cli.StringSliceFlag{
-		Name: "static", EnvVars: env("static"),
+		Name: "static", EnvVars: cmdline.Env("static"),
 		Usage: "offer the media files below a directory as static streams; `DIR` for vod/PATH, APP=DIR for APP/PATH; natscast dev: at its first node",
 	}
 }
@@ -194,7 +189,7 @@ func rtmpsFrom(c *cli.Context) (rtmpsConfig, error) {
 	config := rtmpsConfig{c.String("rtmps"), c.String("rtmps-cert"), c.String("rtmps-key")}
 	all := config.addr != "" && config.certFile != "" && config.keyFile != ""
 	if !all && config != (rtmpsConfig{}) {
-		return rtmpsConfig{}, usageError("--rtmps, --rtmps-cert and --rtmps-key go together")
+		return rtmpsConfig{}, cmdline.UsageError("--rtmps, --rtmps-cert and --rtmps-key go together")
 	}
 	return config, nil
 }
@@ -204,7 +199,7 @@ func sizeFrom(c *cli.Context, flag string) (int64, error) {
 	size := c.String(flag)
 	_, bytes, err := recording.ParseSplit([]string{size})
 	if err != nil || bytes == 0 {
-		return 0, usageError("--%s %q: want a size, as 512MiB", flag, size)
+		return 0, cmdline.UsageError("--%s %q: want a size, as 512MiB", flag, size)
 	}
 	return bytes, nil
 }
@@ -232,9 +227,7 @@ func logger(c *cli.Context) *slog.Logger {
 	if c.Bool("verbose") {
 		level = slog.LevelDebug
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	slog.SetDefault(log)
-	return log
+	return cmdline.Logger(c, level)
 }
 
 // explain adds what to do to errors that a user can mend.

@@ -11,6 +11,7 @@ import (
 
 	"natscast/bus"
 	"natscast/edge"
+	"natscast/internal/cli/cmdline"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -77,13 +78,13 @@ func TestSizes(t *testing.T) {
 	} {
 		with(t, []string{"--segment-cache=" + size, "--static-cache=1GiB"}, func(c *cli.Context) {
 			config, err := nodeFrom(c)
-			if got := config.edge.SegmentCache; got != want || errors.Is(err, errUsage) != (want == 0) {
+			if got := config.edge.SegmentCache; got != want || errors.Is(err, cmdline.ErrUsage) != (want == 0) {
 				t.Errorf("segments, %q: %d bytes, %v, want %d", size, got, err, want)
 			}
 		})
 		with(t, []string{"--static-cache=" + size}, func(c *cli.Context) {
 			options, err := busOptions(c)
-			if got := options.StaticBytes; got != want || errors.Is(err, errUsage) != (want == 0) {
+			if got := options.StaticBytes; got != want || errors.Is(err, cmdline.ErrUsage) != (want == 0) {
 				t.Errorf("of JetStream, %q: %d bytes, %v, want %d", size, got, err, want)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/kv"
 )
 
@@ -22,14 +23,14 @@ func kickCommand() *cli.Command {
 }
 
 func kick(c *cli.Context) error {
-	args, err := arguments(c, 1, 1)
+	args, err := cmdline.Arguments(c, 1, 1)
 	if err != nil {
 		return err
 	}
 	id := args[0]
 	node, _, err := kv.ParseConnectionID(id)
 	if err != nil {
-		return usageError("%q is not the id of a connection, such as edge-1.42: 'natscast connections' lists them", id)
+		return cmdline.UsageError("%q is not the id of a connection, such as edge-1.42: 'natscast connections' lists them", id)
 	}
 	store, nc, err := openCluster(c)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/kv"
 )
 
@@ -38,8 +39,8 @@ type view[E any] interface {
 
 func (l listing[E, T]) command() *cli.Command {
 	flags := append(l.flags[:len(l.flags):len(l.flags)],
-		&cli.BoolFlag{Name: "json", Usage: "print a JSON array; with --watch, a JSON object for each change", EnvVars: env("json")},
-		&cli.BoolFlag{Name: "watch", Usage: "go on with what changes, until Ctrl-C", EnvVars: env("watch")},
+		&cli.BoolFlag{Name: "json", Usage: "print a JSON array; with --watch, a JSON object for each change", EnvVars: cmdline.Env("json")},
+		&cli.BoolFlag{Name: "watch", Usage: "go on with what changes, until Ctrl-C", EnvVars: cmdline.Env("watch")},
 	)
 	return &cli.Command{
 		Name: l.name, Usage: l.usage, Description: l.examples,
@@ -49,7 +50,7 @@ func (l listing[E, T]) command() *cli.Command {
 }
 
 func (l listing[E, T]) run(c *cli.Context) error {
-	if _, err := arguments(c, 0, 0); err != nil {
+	if _, err := cmdline.Arguments(c, 0, 0); err != nil {
 		return err
 	}
 	store, nc, err := openCluster(c)

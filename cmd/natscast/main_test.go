@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"natscast/internal/cli/cmdline"
+
 	"github.com/urfave/cli/v2"
 	"go.uber.org/goleak"
 )
@@ -73,11 +75,11 @@ func TestUsage(t *testing.T) {
 	}
 	for _, test := range tests {
 		stdout, err := run(t.Context(), strings.Fields(test.args)...)
-		if !errors.Is(err, errUsage) {
+		if !errors.Is(err, cmdline.ErrUsage) {
 			t.Errorf("%s: %v", test.args, err)
 			continue
 		}
-		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, errUsage.Error()) != 1 {
+		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, cmdline.ErrUsage.Error()) != 1 {
 			t.Errorf("%s: %q does not say %q in one line", test.args, s, test.says)
 		}
 		if stdout != "" {
@@ -107,7 +109,7 @@ func TestFailures(t *testing.T) {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
 			_, err := run(t.Context(), strings.Fields(test.args)...)
-			if err == nil || errors.Is(err, errUsage) {
+			if err == nil || errors.Is(err, cmdline.ErrUsage) {
 				t.Fatal(err)
 			}
 			for _, s := range test.says {
@@ -157,7 +159,7 @@ func TestVariables(t *testing.T) {
 		}
 		for _, flag := range command.VisibleFlags() {
 			name := flag.Names()[0]
-			if name != "help" && !strings.Contains(help, "[$"+env(name)[0]+"]") {
+			if name != "help" && !strings.Contains(help, "[$"+cmdline.Env(name)[0]+"]") {
 				t.Errorf("%s --%s has no variable", command.Name, name)
 			}
 		}

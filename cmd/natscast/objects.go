@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -35,52 +35,20 @@ func objectsCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usageError("objects: there is no command %q", c.Args().First())
+				return cmdline.UsageError("objects: there is no command %q", c.Args().First())
 			}
 			return cli.ShowSubcommandHelp(c)
 		},
 	}
 	for _, sub := range command.Subcommands {
 		sub.Flags = append(sub.Flags, natsFlags()...)
-		sub.OnUsageError = onUsageError
-		sub.HideHelpCommand = true
 	}
 	return command
 }
 
-func jsonFlag(usage string) cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: usage, EnvVars: env("json")}
-}
-
-// plainArguments checks that between least and most arguments were given, none of them a flag of the command. Anything
-// else may begin with a dash, such as a negative number.
-func plainArguments(c *cli.Context, least, most int) ([]string, error) {
-	args := c.Args().Slice()
-	command := "objects " + c.Command.Name
-	for _, a := range args {
-		if isFlag(c.Command, a) {
-			return nil, usageError("%s: %s: flags stand before arguments", command, a)
-		}
-	}
-	switch {
-	case len(args) < least:
-		return nil, usageError("%s: too few arguments, want %s", command, c.Command.ArgsUsage)
-	case len(args) > most:
-		return nil, usageError("%s: too many arguments: %q", command, args[most])
-	}
-	return args, nil
-}
-
-func isFlag(command *cli.Command, argument string) bool {
-	name, _, _ := strings.Cut(strings.TrimLeft(argument, "-"), "=")
-	return strings.HasPrefix(argument, "-") && slices.ContainsFunc(command.Flags, func(f cli.Flag) bool {
-		return slices.Contains(f.Names(), name)
-	})
-}
-
 // objectArguments returns the object that the first argument names, and the arguments behind it.
 func objectArguments(c *cli.Context, least, most int) (media.Name, []string, error) {
-	args, err := plainArguments(c, least, most)
+	args, err := cmdline.PlainArguments(c, "objects "+c.Command.Name, least, most)
 	if err != nil {
 		return "", nil, err
 	}
@@ -88,7 +56,7 @@ func objectArguments(c *cli.Context, least, most int) (media.Name, []string, err
 	i := strings.LastIndexByte(path, '/')
 	name, err := kv.ObjectName(path[:max(i, 0)], path[i+1:])
 	if err != nil {
-		return "", nil, usageError("%q is not an object, such as live/room: %w", args[0], err)
+		return "", nil, cmdline.UsageError("%q is not an object, such as live/room: %w", args[0], err)
 	}
 	return name, args[1:], nil
 }
@@ -96,7 +64,7 @@ func objectArguments(c *cli.Context, least, most int) (media.Name, []string, err
 // checkKey refuses what cannot be an attribute's key.
 func checkKey(key string) error {
 	if key == "" || len(key) > kv.MaxKey {
-		return usageError("KEY has %d bytes, want 1 to %d", len(key), kv.MaxKey)
+		return cmdline.UsageError("KEY has %d bytes, want 1 to %d", len(key), kv.MaxKey)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/bus"
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
 	"natscast/kv"
@@ -56,7 +57,7 @@ func (tc *testCluster) objects(t *testing.T, command string, args ...string) (st
 func (tc *testCluster) failObjects(t *testing.T, says []string, command string, args ...string) {
 	t.Helper()
 	stdout, _, err := tc.tryObjects(t, command, args...)
-	if err == nil || errors.Is(err, errUsage) || stdout != "" {
+	if err == nil || errors.Is(err, cmdline.ErrUsage) || stdout != "" {
 		t.Errorf("objects %s %q: %v, %q", command, args, err, stdout)
 		return
 	}
@@ -369,11 +370,11 @@ func TestObjectsUsage(t *testing.T) {
 	for _, test := range tests {
 		var out, errOut output
 		err := runObjects(t.Context(), &out, &errOut, test.args...)
-		if !errors.Is(err, errUsage) {
+		if !errors.Is(err, cmdline.ErrUsage) {
 			t.Errorf("%q: %v", test.args, err)
 			continue
 		}
-		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, errUsage.Error()) != 1 || out.String() != "" {
+		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, cmdline.ErrUsage.Error()) != 1 || out.String() != "" {
 			t.Errorf("%q: %q does not say %q in one line, or %q", test.args, s, test.says, out.String())
 		}
 	}
@@ -409,7 +410,7 @@ func TestObjectsHelp(t *testing.T) {
 			t.Errorf("%s is not explained:\n%s\n%s", command.Name, all.String(), out.String())
 		}
 		for _, flag := range command.Flags {
-			if name := flag.Names()[0]; !strings.Contains(out.String(), "[$"+env(name)[0]+"]") {
+			if name := flag.Names()[0]; !strings.Contains(out.String(), "[$"+cmdline.Env(name)[0]+"]") {
 				t.Errorf("%s --%s has no variable", command.Name, name)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -24,13 +25,13 @@ func objectsListCommand() *cli.Command {
 			"natscast objects list --json live/\n\n" +
 			"BYTES are those of all values, as JSON. NODES are those with users of a temporary object: it is deleted when\n" +
 			"the last one has gone.",
-		Flags:  []cli.Flag{jsonFlag("print a JSON array")},
+		Flags:  []cli.Flag{cmdline.JSONFlag("print a JSON array")},
 		Action: listObjects,
 	}
 }
 
 func listObjects(c *cli.Context) error {
-	args, err := plainArguments(c, 0, 1)
+	args, err := cmdline.PlainArguments(c, "objects "+c.Command.Name, 0, 1)
 	if err != nil {
 		return err
 	}
@@ -134,8 +135,8 @@ func objectsGetCommand() *cli.Command {
 			"natscast objects get --raw live/room title\n\n" +
 			"With KEY it prints nothing but the value, as JSON.",
 		Flags: []cli.Flag{
-			jsonFlag("print the object as JSON; with KEY, the attribute with its revision"),
-			&cli.BoolFlag{Name: "raw", Usage: "with KEY: print a string as it is, without quotes and escapes", EnvVars: env("raw")},
+			cmdline.JSONFlag("print the object as JSON; with KEY, the attribute with its revision"),
+			&cli.BoolFlag{Name: "raw", Usage: "with KEY: print a string as it is, without quotes and escapes", EnvVars: cmdline.Env("raw")},
 		},
 		Action: getObject,
 	}
@@ -147,9 +148,9 @@ func getObject(c *cli.Context) error {
 	case err != nil:
 		return err
 	case c.Bool("raw") && len(keys) == 0:
-		return usageError("--raw goes with KEY")
+		return cmdline.UsageError("--raw goes with KEY")
 	case c.Bool("raw") && c.Bool("json"):
-		return usageError("--raw and --json exclude each other")
+		return cmdline.UsageError("--raw and --json exclude each other")
 	}
 	store, nc, err := openCluster(c)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -48,7 +49,7 @@ func objectsWatchCommand() *cli.Command {
 			"First comes a line for each attribute, with --json one for all: the snapshot. Then comes a line for each change,\n" +
 			"remove, clear (of all attributes) and send (a call to all users: the method, and its arguments). Who watches an\n" +
 			"object does not use it: it may be one that is not there yet, and does not stay for that.",
-		Flags:  []cli.Flag{jsonFlag("print a JSON object for each event")},
+		Flags:  []cli.Flag{cmdline.JSONFlag("print a JSON object for each event")},
 		Action: watchObject,
 	}
 }

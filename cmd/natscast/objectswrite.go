@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -24,9 +25,9 @@ func objectsSetCommand() *cli.Command {
 			"It prints the object's revision, which is that of the last KEY too, unless nothing has changed. A new object\n" +
 			"becomes a persistent one.",
 		Flags: []cli.Flag{
-			&cli.Uint64Flag{Name: "if", DefaultText: "any", Usage: "only when the last KEY has this `REVISION`, 0 for one that is not there", EnvVars: env("if")},
-			&cli.BoolFlag{Name: "temporary", Usage: "let the first user of a new object say whether it is persistent", EnvVars: env("temporary")},
-			jsonFlag("print the object and its revision as JSON"),
+			&cli.Uint64Flag{Name: "if", DefaultText: "any", Usage: "only when the last KEY has this `REVISION`, 0 for one that is not there", EnvVars: cmdline.Env("if")},
+			&cli.BoolFlag{Name: "temporary", Usage: "let the first user of a new object say whether it is persistent", EnvVars: cmdline.Env("temporary")},
+			cmdline.JSONFlag("print the object and its revision as JSON"),
 		},
 		Action: setObject,
 	}
@@ -67,7 +68,7 @@ func setObject(c *cli.Context) error {
 // editsOf makes edits of keys and values.
 func editsOf(pairs []string) ([]kv.Edit, error) {
 	if len(pairs)%2 != 0 {
-		return nil, usageError("objects set: %q has no VALUE", pairs[len(pairs)-1])
+		return nil, cmdline.UsageError("objects set: %q has no VALUE", pairs[len(pairs)-1])
 	}
 	edits := make([]kv.Edit, 0, len(pairs)/2)
 	seen := map[string]bool{}
@@ -77,7 +78,7 @@ func editsOf(pairs []string) ([]kv.Edit, error) {
 			return nil, err
 		}
 		if seen[key] {
-			return nil, usageError("objects set: %q is there twice", key)
+			return nil, cmdline.UsageError("objects set: %q is there twice", key)
 		}
 		seen[key] = true
 		value, err := toJSON(pairs[i+1])
@@ -197,7 +198,7 @@ func sendToObject(c *cli.Context) error {
 	}
 	call := kv.Call{Method: args[0], Args: []json.RawMessage{}}
 	if call.Method == "" {
-		return usageError("objects send: METHOD is empty")
+		return cmdline.UsageError("objects send: METHOD is empty")
 	}
 	for _, a := range args[1:] {
 		value, err := toJSON(a)

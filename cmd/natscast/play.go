@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/console"
 	"natscast/internal/probe"
 )
@@ -22,16 +23,16 @@ func playCommand() *cli.Command {
 			"{n} is the number of the player, from 1. Latency and missing frames are those of the test pattern;\n" +
 			"for other streams, gaps are jumps of the timestamps. The exit status is 1 when a player failed.",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "players", Value: 1, Usage: "play with that many connections", EnvVars: env("players")},
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)", EnvVars: env("duration")},
-			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", EnvVars: env("json")},
+			&cli.IntFlag{Name: "players", Value: 1, Usage: "play with that many connections", EnvVars: cmdline.Env("players")},
+			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)", EnvVars: cmdline.Env("duration")},
+			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", EnvVars: cmdline.Env("json")},
 		},
 		Action: play,
 	}
 }
 
 func play(c *cli.Context) error {
-	args, err := arguments(c, 1, 1)
+	args, err := cmdline.Arguments(c, 1, 1)
 	if err != nil {
 		return err
 	}

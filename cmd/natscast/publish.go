@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/console"
 	"natscast/internal/push"
 	"natscast/internal/testpattern"
@@ -31,18 +32,18 @@ func publishCommand() *cli.Command {
 			"natscast publish --copies 100 --duration 1m rtmp://localhost/live/test-{n}\n\n" +
 			"{n} is the number of the copy, from 1; without it, the URLs of several copies end in -1, -2, ...",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "copies", Value: 1, Usage: "publish that many streams at once", EnvVars: env("copies")},
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: never)", EnvVars: env("duration")},
-			&cli.IntFlag{Name: "fps", Value: testpattern.DefaultFPS, Usage: "pictures a second of the test pattern", EnvVars: env("fps")},
-			&cli.DurationFlag{Name: "gop", Value: testpattern.DefaultKeyframeInterval, Usage: "time from keyframe to keyframe of the test pattern", EnvVars: env("gop")},
-			&cli.IntFlag{Name: "bitrate", Value: 1_000_000, Usage: "bits per second of the test pattern's video", EnvVars: env("bitrate")},
+			&cli.IntFlag{Name: "copies", Value: 1, Usage: "publish that many streams at once", EnvVars: cmdline.Env("copies")},
+			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: never)", EnvVars: cmdline.Env("duration")},
+			&cli.IntFlag{Name: "fps", Value: testpattern.DefaultFPS, Usage: "pictures a second of the test pattern", EnvVars: cmdline.Env("fps")},
+			&cli.DurationFlag{Name: "gop", Value: testpattern.DefaultKeyframeInterval, Usage: "time from keyframe to keyframe of the test pattern", EnvVars: cmdline.Env("gop")},
+			&cli.IntFlag{Name: "bitrate", Value: 1_000_000, Usage: "bits per second of the test pattern's video", EnvVars: cmdline.Env("bitrate")},
 		},
 		Action: publish,
 	}
 }
 
 func publish(c *cli.Context) error {
-	args, err := arguments(c, 1, 2)
+	args, err := cmdline.Arguments(c, 1, 2)
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,7 @@ func publishLine(p *push.Progress, begun time.Time) string {
 // numbered makes count URLs of one.
 func numbered(url, flag string, count int) ([]string, error) {
 	if count < 1 || count > maxCopies {
-		return nil, usageError("--%s %d: want 1 to %d", flag, count, maxCopies)
+		return nil, cmdline.UsageError("--%s %d: want 1 to %d", flag, count, maxCopies)
 	}
 	if count > 1 && flag == "copies" && !strings.Contains(url, numberMark) {
 		url += "-" + numberMark

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/bus"
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/console"
 	"natscast/internal/media"
 	"natscast/internal/recording"
@@ -41,15 +42,15 @@ func recordCommand() *cli.Command {
 			"- is FLV on the standard output. A file that exists is not overwritten. Where MP4 cannot go on, because the codecs\n" +
 			"have changed, FILE-2.mp4 begins. Origins record by themselves: see natscast origin --record.",
 		Flags: append([]cli.Flag{
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)", EnvVars: env("duration")},
-			&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long to wait for a publisher that has gone", EnvVars: env("grace")},
+			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)", EnvVars: cmdline.Env("duration")},
+			&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long to wait for a publisher that has gone", EnvVars: cmdline.Env("grace")},
 		}, natsFlags()...),
 		Action: record,
 	}
 }
 
 func record(c *cli.Context) error {
-	args, err := arguments(c, 2, 2)
+	args, err := cmdline.Arguments(c, 2, 2)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ type tape struct {
 }
 
 func newTape(c *cli.Context, stream, file string) (*tape, error) {
-	name, err := streamArgument(stream)
+	name, err := cmdline.Stream(stream)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +129,7 @@ func newTape(c *cli.Context, stream, file string) (*tape, error) {
 	if file == standardOutput {
 		config.Open = func(int, time.Time) (io.WriteCloser, error) { return unclosed{c.App.Writer}, nil }
 	} else if config.Format, err = recording.ParseFormat(strings.TrimPrefix(filepath.Ext(file), ".")); err != nil {
-		return nil, usageError("%s: want a name in .flv or .mp4", file)
+		return nil, cmdline.UsageError("%s: want a name in .flv or .mp4", file)
 	}
 	r := recording.New(config)
 	return &tape{Tape: origin.NewTape(r), stream: name, file: file, recording: r}, nil
@@ -139,19 +140,9 @@ type unclosed struct{ io.Writer }
 
 func (unclosed) Close() error { return nil }
 
-// streamArgument reads the name of a stream.
-func streamArgument(arg string) (media.Name, error) {
-	app, name, _ := strings.Cut(strings.TrimPrefix(arg, "/"), "/")
-	stream, err := media.ParseName(app, name)
-	if err != nil {
-		return "", usageError("%q is not a stream, such as live/cam: %w", arg, err)
-	}
-	return stream, nil
-}
-
 // openMedia connects to the cluster's state and media.
 func openMedia(c *cli.Context) (*kv.Store, *bus.Bus, func(), error) {
-	slog.SetDefault(slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	cmdline.Logger(c, slog.LevelWarn)
 	store, nc, err := openCluster(c)
 	if err != nil {
 		return nil, nil, nil, err

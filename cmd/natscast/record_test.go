@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/recording"
 	"natscast/origin"
 )
@@ -52,7 +53,7 @@ func TestRecorderFlags(t *testing.T) {
 		"--record-dir=d --record-split=1h,2h":         "--record-split",
 		"--record-dir=d --record-split=a-little-time": "--record-split",
 	} {
-		if _, err := recorderOf(t, "", strings.Fields(flags)...); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), says) {
+		if _, err := recorderOf(t, "", strings.Fields(flags)...); !errors.Is(err, cmdline.ErrUsage) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", flags, err)
 		}
 	}
@@ -76,7 +77,7 @@ func TestRecordUsage(t *testing.T) {
 		"export --from -1m --to=-2m live/x -": "not after",
 	} {
 		_, err := run(t.Context(), strings.Fields(args)...)
-		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), says) {
+		if !errors.Is(err, cmdline.ErrUsage) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/media"
 	"natscast/internal/recording"
 	"natscast/origin"
@@ -19,11 +20,11 @@ const categoryRecord = "Recording"
 // publishers ask for.
 func recordFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "record", Usage: "record live streams whose names match `PATTERN`, as live/* or **, beside those whose publishers ask for it", EnvVars: env("record"), Category: categoryRecord},
-		&cli.StringFlag{Name: "record-dir", Usage: "`DIR` for the files (default: the first --static directory; natscast dev: recordings below --data)", EnvVars: env("record-dir"), Category: categoryRecord},
-		&cli.StringFlag{Name: "record-format", Value: string(recording.FLV), Usage: "flv or mp4 (fragmented)", EnvVars: env("record-format"), Category: categoryRecord},
-		&cli.StringFlag{Name: "record-name", Value: recording.DefaultTemplate, Usage: "name files by a `TEMPLATE` of {app}, {name}, {stream}, {time} and {n}", EnvVars: env("record-name"), Category: categoryRecord},
-		&cli.StringSliceFlag{Name: "record-split", Usage: "begin another file at the first keyframe after this time or size, as 1h or 2GiB, or one of each", EnvVars: env("record-split"), Category: categoryRecord},
+		&cli.StringSliceFlag{Name: "record", Usage: "record live streams whose names match `PATTERN`, as live/* or **, beside those whose publishers ask for it", EnvVars: cmdline.Env("record"), Category: categoryRecord},
+		&cli.StringFlag{Name: "record-dir", Usage: "`DIR` for the files (default: the first --static directory; natscast dev: recordings below --data)", EnvVars: cmdline.Env("record-dir"), Category: categoryRecord},
+		&cli.StringFlag{Name: "record-format", Value: string(recording.FLV), Usage: "flv or mp4 (fragmented)", EnvVars: cmdline.Env("record-format"), Category: categoryRecord},
+		&cli.StringFlag{Name: "record-name", Value: recording.DefaultTemplate, Usage: "name files by a `TEMPLATE` of {app}, {name}, {stream}, {time} and {n}", EnvVars: cmdline.Env("record-name"), Category: categoryRecord},
+		&cli.StringSliceFlag{Name: "record-split", Usage: "begin another file at the first keyframe after this time or size, as 1h or 2GiB, or one of each", EnvVars: cmdline.Env("record-split"), Category: categoryRecord},
 	}
 }
 
@@ -35,24 +36,24 @@ func recorderFrom(c *cli.Context, home string) (*origin.RecorderConfig, error) {
 	}
 	config := &origin.RecorderConfig{Dir: recordDir(c, home), Grace: c.Duration("grace")}
 	if config.Dir == "" {
-		return nil, usageError("--record: where to? give --record-dir DIR")
+		return nil, cmdline.UsageError("--record: where to? give --record-dir DIR")
 	}
 	for _, text := range c.StringSlice("record") {
 		p, err := media.ParsePattern(text)
 		if err != nil {
-			return nil, usageError("--record: %w", err)
+			return nil, cmdline.UsageError("--record: %w", err)
 		}
 		config.Patterns = append(config.Patterns, p)
 	}
 	var err error
 	if config.Format, err = recording.ParseFormat(c.String("record-format")); err != nil {
-		return nil, usageError("--record-format: %w", err)
+		return nil, cmdline.UsageError("--record-format: %w", err)
 	}
 	if config.Template, err = recording.ParseTemplate(c.String("record-name"), config.Format); err != nil {
-		return nil, usageError("--record-name: %w", err)
+		return nil, cmdline.UsageError("--record-name: %w", err)
 	}
 	if config.MaxDuration, config.MaxBytes, err = recording.ParseSplit(c.StringSlice("record-split")); err != nil {
-		return nil, usageError("--record-split: %w", err)
+		return nil, cmdline.UsageError("--record-split: %w", err)
 	}
 	return config, nil
 }

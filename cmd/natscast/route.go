@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/edge"
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/console"
 	"natscast/internal/media"
 	"natscast/kv"
@@ -51,24 +52,23 @@ func routeCommand() *cli.Command {
 			"Any node can play any stream; this is the one where that costs the cluster least. Viewers of a hot stream\n" +
 			"are spread by what tells clients apart, such as their addresses: see --client.",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "region", Usage: "the client's `REGION`", EnvVars: env("region")},
-			&cli.StringFlag{Name: "client", Usage: "what tells the client from others: any `KEY`", EnvVars: env("client")},
-			&cli.BoolFlag{Name: "explain", Usage: "tell of each node why it is chosen or not", EnvVars: env("explain")},
-			&cli.BoolFlag{Name: "json", Usage: "print all that as JSON", EnvVars: env("json")},
+			&cli.StringFlag{Name: "region", Usage: "the client's `REGION`", EnvVars: cmdline.Env("region")},
+			&cli.StringFlag{Name: "client", Usage: "what tells the client from others: any `KEY`", EnvVars: cmdline.Env("client")},
+			&cli.BoolFlag{Name: "explain", Usage: "tell of each node why it is chosen or not", EnvVars: cmdline.Env("explain")},
+			&cli.BoolFlag{Name: "json", Usage: "print all that as JSON", EnvVars: cmdline.Env("json")},
 		}, natsFlags()...),
 		Action: route,
 	}
 }
 
 func route(c *cli.Context) error {
-	args, err := arguments(c, 1, 1)
+	args, err := cmdline.Arguments(c, 1, 1)
 	if err != nil {
 		return err
 	}
-	app, name, _ := strings.Cut(strings.TrimPrefix(args[0], "/"), "/")
-	stream, err := media.ParseName(app, name)
+	stream, err := cmdline.Stream(args[0])
 	if err != nil {
-		return usageError("%q is not a stream, such as live/cam: %w", args[0], err)
+		return err
 	}
 	store, nc, err := openCluster(c)
 	if err != nil {

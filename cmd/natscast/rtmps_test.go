@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/rtmp/client"
 )
 
@@ -25,9 +26,9 @@ func TestRTMPSFlags(t *testing.T) {
 	}{
 		"none":                {nil, rtmpsConfig{}, nil},
 		"all":                 {[]string{"--rtmps=:443", "--rtmps-cert=c", "--rtmps-key=k"}, rtmpsConfig{":443", "c", "k"}, nil},
-		"only the address":    {[]string{"--rtmps=:443"}, rtmpsConfig{}, errUsage},
-		"only the files":      {[]string{"--rtmps-cert=c", "--rtmps-key=k"}, rtmpsConfig{}, errUsage},
-		"all without the key": {[]string{"--rtmps=:443", "--rtmps-cert=c"}, rtmpsConfig{}, errUsage},
+		"only the address":    {[]string{"--rtmps=:443"}, rtmpsConfig{}, cmdline.ErrUsage},
+		"only the files":      {[]string{"--rtmps-cert=c", "--rtmps-key=k"}, rtmpsConfig{}, cmdline.ErrUsage},
+		"all without the key": {[]string{"--rtmps=:443", "--rtmps-cert=c"}, rtmpsConfig{}, cmdline.ErrUsage},
 	}
 	for name, test := range tests {
 		with(t, test.args, func(c *cli.Context) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/placement/sim"
 )
 
@@ -24,27 +25,27 @@ func simCommand() *cli.Command {
 			"each edge carries, summed up, and beside them how many times the least possible that is.\n" +
 			"Policies: " + strings.Join(sim.PolicyNames(), ", ") + ".",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "edges", Value: 100, Usage: fmt.Sprintf("number of edges, up to %d", sim.MaxEdges), EnvVars: env("edges")},
-			&cli.IntFlag{Name: "viewers", Usage: "viewers at once, without the crowd (default: 1000 for each edge)", EnvVars: env("viewers")},
-			&cli.IntFlag{Name: "streams", Usage: "number of streams (default: 10 for each edge)", EnvVars: env("streams")},
-			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of all that is random", EnvVars: env("seed")},
-			&cli.StringSliceFlag{Name: "policy", Usage: "simulate this `POLICY`, may be repeated (default: all)", EnvVars: env("policy")},
-			&cli.BoolFlag{Name: "crowd", Value: true, Usage: "one stream goes from nothing to 30 % of all viewers in a minute", EnvVars: env("crowd")},
-			&cli.BoolFlag{Name: "failures", Value: true, Usage: "one edge in a hundred dies", EnvVars: env("failures")},
-			&cli.BoolFlag{Name: "json", Usage: "print the results as JSON, with the samples of each second", EnvVars: env("json")},
-			&cli.BoolFlag{Name: "markdown", Usage: "print the tables as Markdown", EnvVars: env("markdown")},
-			&cli.StringFlag{Name: "svg", Usage: "write a chart to `FILE`", EnvVars: env("svg")},
+			&cli.IntFlag{Name: "edges", Value: 100, Usage: fmt.Sprintf("number of edges, up to %d", sim.MaxEdges), EnvVars: cmdline.Env("edges")},
+			&cli.IntFlag{Name: "viewers", Usage: "viewers at once, without the crowd (default: 1000 for each edge)", EnvVars: cmdline.Env("viewers")},
+			&cli.IntFlag{Name: "streams", Usage: "number of streams (default: 10 for each edge)", EnvVars: cmdline.Env("streams")},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of all that is random", EnvVars: cmdline.Env("seed")},
+			&cli.StringSliceFlag{Name: "policy", Usage: "simulate this `POLICY`, may be repeated (default: all)", EnvVars: cmdline.Env("policy")},
+			&cli.BoolFlag{Name: "crowd", Value: true, Usage: "one stream goes from nothing to 30 % of all viewers in a minute", EnvVars: cmdline.Env("crowd")},
+			&cli.BoolFlag{Name: "failures", Value: true, Usage: "one edge in a hundred dies", EnvVars: cmdline.Env("failures")},
+			&cli.BoolFlag{Name: "json", Usage: "print the results as JSON, with the samples of each second", EnvVars: cmdline.Env("json")},
+			&cli.BoolFlag{Name: "markdown", Usage: "print the tables as Markdown", EnvVars: cmdline.Env("markdown")},
+			&cli.StringFlag{Name: "svg", Usage: "write a chart to `FILE`", EnvVars: cmdline.Env("svg")},
 		},
 		Action: simulate,
 	}
 }
 
 func simulate(c *cli.Context) error {
-	if _, err := arguments(c, 0, 0); err != nil {
+	if _, err := cmdline.Arguments(c, 0, 0); err != nil {
 		return err
 	}
 	if c.Bool("json") && c.Bool("markdown") {
-		return usageError("--json and --markdown: one of them")
+		return cmdline.UsageError("--json and --markdown: one of them")
 	}
 	config := sim.Config{
 		Edges: c.Int("edges"), Viewers: c.Int("viewers"), Streams: c.Int("streams"), Seed: c.Uint64("seed"),
@@ -52,7 +53,7 @@ func simulate(c *cli.Context) error {
 	}
 	results, err := sim.Run(c.Context, config)
 	if errors.Is(err, sim.ErrConfig) {
-		return usageError("%w", err)
+		return cmdline.UsageError("%w", err)
 	}
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/placement/sim"
 )
 
@@ -33,7 +34,7 @@ func TestSim(t *testing.T) {
 	for _, args := range [][]string{
 		{"--edges", "0"}, {"--policy", "best"}, {"--json", "--markdown"}, {"file"},
 	} {
-		if _, err := run(t.Context(), append([]string{"sim"}, args...)...); !errors.Is(err, errUsage) {
+		if _, err := run(t.Context(), append([]string{"sim"}, args...)...); !errors.Is(err, cmdline.ErrUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"natscast/bus"
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/eventually"
 	"natscast/internal/flv"
 	"natscast/internal/testpattern"
@@ -68,7 +69,7 @@ func TestStaticErrors(t *testing.T) {
 			t.Errorf("%s: %v, %q; want %s", command, err, stderr, want)
 		}
 	}
-	if _, _, err := runBoth(t.Context(), "edge", "--static", missing); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), "static") {
+	if _, _, err := runBoth(t.Context(), "edge", "--static", missing); !errors.Is(err, cmdline.ErrUsage) || !strings.Contains(err.Error(), "static") {
 		t.Errorf("edge: %v", err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"natscast/internal/cli/cmdline"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -30,7 +32,7 @@ func versionCommand() *cli.Command {
 		Usage:       "print the version",
 		Description: "natscast version",
 		Action: func(c *cli.Context) error {
-			if _, err := arguments(c, 0, 0); err != nil {
+			if _, err := cmdline.Arguments(c, 0, 0); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(c.App.Writer, version())
