@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -34,14 +35,14 @@ func connectionsCommand() *cli.Command {
 			return chosenConnections(nodes, connections, c.String("node"), media.Name(c.String("stream")))
 		},
 		id: func(c kv.Connection) string { return c.ID },
-		columns: []column[kv.Connection]{
-			{title: "CONNECTION", cell: func(c kv.Connection) string { return c.ID }},
-			{title: "CLIENT", cell: func(c kv.Connection) string { return c.Client }},
-			{title: "SOFTWARE", cell: func(c kv.Connection) string { return c.Software }},
-			{title: "APP", cell: func(c kv.Connection) string { return c.App }},
-			{title: "STREAM", cell: func(c kv.Connection) string { return string(c.Stream) }},
-			{title: "ROLE", cell: func(c kv.Connection) string { return c.Role }},
-			{title: "AGE", right: true, cell: func(c kv.Connection) string { return age(c.Since) }},
+		columns: []term.Column[kv.Connection]{
+			{Title: "CONNECTION", Cell: func(c kv.Connection) string { return c.ID }},
+			{Title: "CLIENT", Cell: func(c kv.Connection) string { return c.Client }},
+			{Title: "SOFTWARE", Cell: func(c kv.Connection) string { return c.Software }},
+			{Title: "APP", Cell: func(c kv.Connection) string { return c.App }},
+			{Title: "STREAM", Cell: func(c kv.Connection) string { return string(c.Stream) }},
+			{Title: "ROLE", Cell: func(c kv.Connection) string { return c.Role }},
+			{Title: "AGE", Right: true, Cell: func(c kv.Connection) string { return term.Age(c.Since) }},
 		},
 	}.command()
 }

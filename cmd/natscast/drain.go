@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/term"
 	"natscast/kv"
 )
 
@@ -56,7 +57,7 @@ func drain(c *cli.Context) error {
 	ctx, cancel := context.WithTimeout(c.Context, timeout)
 	defer cancel()
 	d := followDrain(ctx, store, node, incarnation)
-	stopStatus := status(ctx, c, func() string { return fmt.Sprintf("%s drains, connections left: %d", node, d.connectionsLeft()) })
+	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string { return fmt.Sprintf("%s drains, connections left: %d", node, d.connectionsLeft()) })
 	err = d.wait(ctx)
 	stopStatus()
 	cancel()

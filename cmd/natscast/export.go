@@ -12,7 +12,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/cli/cmdline"
-	"natscast/internal/console"
+	"natscast/internal/cli/term"
 )
 
 // barWidth is that of the progress bar.
@@ -58,7 +58,7 @@ func export(c *cli.Context) error {
 	if err := e.findRange(c.Context); err != nil {
 		return err
 	}
-	stopStatus := status(c.Context, c, e.progress)
+	stopStatus := term.StartStatus(c.Context, c.App.ErrWriter, e.progress)
 	err = e.run(c.Context)
 	stopStatus()
 	if e.lost > 0 {
@@ -177,5 +177,5 @@ func (e *exporter) progress() string {
 	if whole > 0 {
 		done = float64(e.done.Load()) / float64(whole)
 	}
-	return fmt.Sprintf("%s  %v", console.Bar(done, barWidth), e.tape)
+	return fmt.Sprintf("%s  %v", term.Bar(done, barWidth), e.tape)
 }

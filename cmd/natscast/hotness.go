@@ -5,11 +5,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
-	"natscast/internal/console"
+	"natscast/internal/cli/term"
 	"natscast/kv"
 )
 
@@ -56,15 +57,15 @@ func hotnessCommand() *cli.Command {
 			return topStreams(heatEntries(nodes, heat), int(c.Uint("top")))
 		},
 		id: func(h heatEntry) string { return h.Node + " " + string(h.Stream) },
-		columns: []column[heatEntry]{
-			{title: "NODE", cell: func(h heatEntry) string { return h.Node }},
-			{title: "STREAM", cell: func(h heatEntry) string { return string(h.Stream) }},
-			{title: "VIEWERS", right: true, cell: func(h heatEntry) string { return count(h.Viewers) }},
-			{title: "JOINS/S", right: true, cell: func(h heatEntry) string { return perSecond(h.Joins) }},
-			{title: "EGRESS", right: true, cell: func(h heatEntry) string { return console.Bitrate(h.Egress) }},
-			{title: "LOAD", right: true, cell: func(h heatEntry) string { return percent(h.Egress, float64(h.Capacity)) }},
-			{title: "CPU", right: true, cell: func(h heatEntry) string { return h.ofNode(fmt.Sprintf("%.2f", h.CPU)) }},
-			{title: "MEMORY", right: true, cell: func(h heatEntry) string { return h.ofNode(megabytes(h.Memory)) }},
+		columns: []term.Column[heatEntry]{
+			{Title: "NODE", Cell: func(h heatEntry) string { return h.Node }},
+			{Title: "STREAM", Cell: func(h heatEntry) string { return string(h.Stream) }},
+			{Title: "VIEWERS", Right: true, Cell: func(h heatEntry) string { return strconv.Itoa(h.Viewers) }},
+			{Title: "JOINS/S", Right: true, Cell: func(h heatEntry) string { return term.PerSecond(h.Joins) }},
+			{Title: "EGRESS", Right: true, Cell: func(h heatEntry) string { return term.Bitrate(h.Egress) }},
+			{Title: "LOAD", Right: true, Cell: func(h heatEntry) string { return term.Percent(h.Egress, float64(h.Capacity)) }},
+			{Title: "CPU", Right: true, Cell: func(h heatEntry) string { return h.ofNode(fmt.Sprintf("%.2f", h.CPU)) }},
+			{Title: "MEMORY", Right: true, Cell: func(h heatEntry) string { return h.ofNode(megabytes(h.Memory)) }},
 		},
 	}.command()
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/term"
 	"natscast/kv"
 )
 
@@ -18,7 +18,7 @@ type listing[E, T any] struct {
 	examples    string     // and what more there is to say
 	flags       []cli.Flag // filters
 	empty       string     // said when there is nothing
-	columns     []column[T]
+	columns     []term.Column[T]
 
 	list func(context.Context, *kv.Store, []kv.Node) ([]E, error)
 	// view follows what list lists, and calls note when it changes.
@@ -73,10 +73,7 @@ func (l listing[E, T]) run(c *cli.Context) error {
 	if len(rows) == 0 {
 		fmt.Fprintln(c.App.ErrWriter, l.nothing(c))
 	}
-	if c.Bool("json") {
-		return json.NewEncoder(c.App.Writer).Encode(append([]T{}, rows...))
-	}
-	return writeTable(c.App.Writer, l.columns, rows)
+	return term.Print(c.App.Writer, c.Bool("json"), l.columns, rows)
 }
 
 // nothing says that there are no entries.

@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
-	"natscast/internal/console"
+	"natscast/internal/cli/term"
 	"natscast/kv"
 )
 
@@ -35,18 +36,18 @@ func nodesCommand() *cli.Command {
 		},
 		rows: func(_ *cli.Context, nodes []kv.Node, heat []kv.Heat) []nodeEntry { return nodeEntries(nodes, heat) },
 		id:   func(n nodeEntry) string { return n.ID },
-		columns: []column[nodeEntry]{
-			{title: "NODE", cell: func(n nodeEntry) string { return n.ID }},
-			{title: "ROLES", cell: func(n nodeEntry) string { return strings.Join(n.Roles, ",") }},
-			{title: "REGION", cell: func(n nodeEntry) string { return n.Region }},
-			{title: "RTMP", cell: func(n nodeEntry) string { return n.RTMP }},
-			{title: "HTTP", cell: func(n nodeEntry) string { return n.HTTP }},
-			{title: "LOAD", right: true, cell: func(n nodeEntry) string { return percent(n.Egress, float64(n.Capacity)) }},
-			{title: "CAPACITY", right: true, cell: func(n nodeEntry) string { return console.Bitrate(float64(n.Capacity)) }},
-			{title: "CONNECTIONS", right: true, cell: func(n nodeEntry) string { return count(n.Connections) }},
-			{title: "DRAINING", cell: func(n nodeEntry) string { return yes(n.Draining) }},
-			{title: "VERSION", cell: func(n nodeEntry) string { return n.Version }},
-			{title: "UP", right: true, cell: func(n nodeEntry) string { return age(n.Started) }},
+		columns: []term.Column[nodeEntry]{
+			{Title: "NODE", Cell: func(n nodeEntry) string { return n.ID }},
+			{Title: "ROLES", Cell: func(n nodeEntry) string { return strings.Join(n.Roles, ",") }},
+			{Title: "REGION", Cell: func(n nodeEntry) string { return n.Region }},
+			{Title: "RTMP", Cell: func(n nodeEntry) string { return n.RTMP }},
+			{Title: "HTTP", Cell: func(n nodeEntry) string { return n.HTTP }},
+			{Title: "LOAD", Right: true, Cell: func(n nodeEntry) string { return term.Percent(n.Egress, float64(n.Capacity)) }},
+			{Title: "CAPACITY", Right: true, Cell: func(n nodeEntry) string { return term.Bitrate(float64(n.Capacity)) }},
+			{Title: "CONNECTIONS", Right: true, Cell: func(n nodeEntry) string { return strconv.Itoa(n.Connections) }},
+			{Title: "DRAINING", Cell: func(n nodeEntry) string { return term.Yes(n.Draining) }},
+			{Title: "VERSION", Cell: func(n nodeEntry) string { return n.Version }},
+			{Title: "UP", Right: true, Cell: func(n nodeEntry) string { return term.Age(n.Started) }},
 		},
 	}.command()
 }

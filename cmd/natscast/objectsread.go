@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -62,15 +63,12 @@ func listObjects(c *cli.Context) error {
 	if len(objects) == 0 {
 		fmt.Fprintln(c.App.ErrWriter, nothing)
 	}
-	if c.Bool("json") {
-		return json.NewEncoder(c.App.Writer).Encode(append([]kv.ObjectInfo{}, objects...))
-	}
-	return writeTable(c.App.Writer, objectColumns, objects)
+	return term.Print(c.App.Writer, c.Bool("json"), objectColumns, objects)
 }
 
-var objectColumns = []column[kv.ObjectInfo]{
-	{title: "OBJECT", cell: func(o kv.ObjectInfo) string { return string(o.Name) }},
-	{title: "PERSISTENCE", cell: func(o kv.ObjectInfo) string {
+var objectColumns = []term.Column[kv.ObjectInfo]{
+	{Title: "OBJECT", Cell: func(o kv.ObjectInfo) string { return string(o.Name) }},
+	{Title: "PERSISTENCE", Cell: func(o kv.ObjectInfo) string {
 		switch {
 		case o.Undecided:
 			return "undecided"
@@ -79,9 +77,9 @@ var objectColumns = []column[kv.ObjectInfo]{
 		}
 		return "temporary"
 	}},
-	{title: "KEYS", right: true, cell: func(o kv.ObjectInfo) string { return count(o.Keys) }},
-	{title: "BYTES", right: true, cell: func(o kv.ObjectInfo) string { return count(o.Bytes) }},
-	{title: "NODES", cell: func(o kv.ObjectInfo) string { return strings.Join(o.Nodes, ",") }},
+	{Title: "KEYS", Right: true, Cell: func(o kv.ObjectInfo) string { return strconv.Itoa(o.Keys) }},
+	{Title: "BYTES", Right: true, Cell: func(o kv.ObjectInfo) string { return strconv.Itoa(o.Bytes) }},
+	{Title: "NODES", Cell: func(o kv.ObjectInfo) string { return strings.Join(o.Nodes, ",") }},
 }
 
 // livingNodes returns the ids of those users of an object, NODE.INCARNATION each, that live.
@@ -190,9 +188,9 @@ func printAttribute(c *cli.Context, state *kv.State, key string) error {
 
 // writeAttributes writes a table. Values are the last column: they may be long.
 func writeAttributes(w io.Writer, attributes []kv.Attribute) error {
-	return writeTable(w, []column[kv.Attribute]{
-		{title: "KEY", cell: func(a kv.Attribute) string { return a.Key }},
-		{title: "REVISION", right: true, cell: func(a kv.Attribute) string { return strconv.FormatUint(a.Revision, 10) }},
-		{title: "VALUE", cell: func(a kv.Attribute) string { return oneLine(a.Value) }},
+	return term.Print(w, false, []term.Column[kv.Attribute]{
+		{Title: "KEY", Cell: func(a kv.Attribute) string { return a.Key }},
+		{Title: "REVISION", Right: true, Cell: func(a kv.Attribute) string { return strconv.FormatUint(a.Revision, 10) }},
+		{Title: "VALUE", Cell: func(a kv.Attribute) string { return oneLine(a.Value) }},
 	}, attributes)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -187,8 +188,8 @@ func (w *objectWatcher) print(ctx context.Context, p *objectPrinter) error {
 // objectPrinter writes lines of JSON, or of a table.
 type objectPrinter struct {
 	w       io.Writer
-	encoder *json.Encoder       // nil for a table
-	table   *table[objectEvent] // values are the last column: they may be long
+	encoder *json.Encoder            // nil for a table
+	table   *term.Table[objectEvent] // values are the last column: they may be long
 }
 
 func newObjectPrinter(c *cli.Context) *objectPrinter {
@@ -197,11 +198,11 @@ func newObjectPrinter(c *cli.Context) *objectPrinter {
 		p.encoder = json.NewEncoder(p.w)
 		return p
 	}
-	p.table = newTable([]column[objectEvent]{
-		{title: "EVENT", cell: func(e objectEvent) string { return e.Type }},
-		{title: "KEY", cell: func(e objectEvent) string { return e.Key + e.Method }},
-		{title: "REVISION", right: true, cell: func(e objectEvent) string { return strconv.FormatUint(e.Revision, 10) }},
-		{title: "VALUE", cell: eventValue},
+	p.table = term.NewTable([]term.Column[objectEvent]{
+		{Title: "EVENT", Cell: func(e objectEvent) string { return e.Type }},
+		{Title: "KEY", Cell: func(e objectEvent) string { return e.Key + e.Method }},
+		{Title: "REVISION", Right: true, Cell: func(e objectEvent) string { return strconv.FormatUint(e.Revision, 10) }},
+		{Title: "VALUE", Cell: eventValue},
 	})
 	return p
 }
@@ -227,13 +228,13 @@ func (p *objectPrinter) snapshot(o opening) error {
 		}{eventSnapshot, o.state})
 	}
 	events := make([]objectEvent, len(o.attributes))
-	p.table.fit([]string{eventSnapshot, strings.Repeat(" ", keyWidth)})
+	p.table.Fit([]string{eventSnapshot, strings.Repeat(" ", keyWidth)})
 	for i, a := range o.attributes {
 		events[i] = attributeEvent(a)
 		events[i].Type = eventSnapshot
-		p.table.fit(p.table.cells(events[i]))
+		p.table.Fit(p.table.Cells(events[i]))
 	}
-	if _, err := fmt.Fprintln(p.w, p.table.line(p.table.titles())); err != nil {
+	if _, err := fmt.Fprintln(p.w, p.table.Line(p.table.Titles())); err != nil {
 		return err
 	}
 	for _, e := range events {
@@ -248,6 +249,6 @@ func (p *objectPrinter) event(e objectEvent) error {
 	if p.encoder != nil {
 		return p.encoder.Encode(e)
 	}
-	_, err := fmt.Fprintln(p.w, p.table.line(p.table.cells(e)))
+	_, err := fmt.Fprintln(p.w, p.table.Line(p.table.Cells(e)))
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -223,6 +224,6 @@ func sendToObject(c *cli.Context) error {
 	if err := nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("send to %s: %w", name, err)
 	}
-	fmt.Fprintf(c.App.Writer, "%s is called at the users of %s\n", printable(call.Method), name)
+	fmt.Fprintf(c.App.Writer, "%s is called at the users of %s\n", term.Printable(call.Method), name)
 	return nil
 }

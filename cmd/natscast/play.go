@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
-	"natscast/internal/console"
+	"natscast/internal/cli/term"
 	"natscast/internal/probe"
 )
 
@@ -43,7 +43,7 @@ func play(c *cli.Context) error {
 	ctx, cancel := limited(c.Context, c.Duration("duration"))
 	defer cancel()
 	p := probe.New()
-	stopStatus := status(ctx, c, func() string { return playLine(p.Report()) })
+	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string { return playLine(p.Report()) })
 	p.Run(ctx, urls)
 	stopStatus()
 
@@ -59,7 +59,7 @@ func play(c *cli.Context) error {
 
 func playLine(r probe.Report) string {
 	return fmt.Sprintf("%.0fs  players %d  %s  video %d  audio %d  gaps %d  latency p50 %.1f p99 %.1f ms",
-		r.Seconds, r.Playing, console.Bitrate(float64(r.Bitrate)), r.VideoFrames, r.AudioFrames, r.Gaps, r.LatencyP50, r.LatencyP99)
+		r.Seconds, r.Playing, term.Bitrate(float64(r.Bitrate)), r.VideoFrames, r.AudioFrames, r.Gaps, r.LatencyP50, r.LatencyP99)
 }
 
 func printReport(w io.Writer, r probe.Report, asJSON bool) error {
@@ -72,7 +72,7 @@ Gaps            %d, %d frames missing
 First frame     p50 %.1f ms, p99 %.1f ms
 Latency         p50 %.1f ms, p99 %.1f ms
 Players         %d ended by the server, %d failed
-`, r.Seconds, console.Bitrate(float64(r.Bitrate)), r.VideoFrames, r.AudioFrames, r.Gaps, r.Missing,
+`, r.Seconds, term.Bitrate(float64(r.Bitrate)), r.VideoFrames, r.AudioFrames, r.Gaps, r.Missing,
 		r.FirstFrameP50, r.FirstFrameP99, r.LatencyP50, r.LatencyP99, r.Ended, r.Failed)
 	return err
 }

@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
-	"natscast/internal/console"
+	"natscast/internal/cli/term"
 	"natscast/internal/push"
 	"natscast/internal/testpattern"
 )
@@ -61,7 +60,7 @@ func publish(c *cli.Context) error {
 	defer cancel()
 	var progress push.Progress
 	begun := time.Now()
-	stopStatus := status(ctx, c, func() string { return publishLine(&progress, begun) })
+	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string { return publishLine(&progress, begun) })
 	err = push.Run(ctx, source, urls, &progress)
 	stopStatus()
 	fmt.Fprintln(c.App.Writer, publishLine(&progress, begun))
@@ -81,7 +80,7 @@ func publishLine(p *push.Progress, begun time.Time) string {
 	elapsed := time.Since(begun)
 	bits := float64(p.Bytes.Load()) * 8 / elapsed.Seconds()
 	return fmt.Sprintf("%v  streams %d  packets %d  %s",
-		elapsed.Round(time.Second), p.Copies.Load(), p.Packets.Load(), console.Bitrate(bits))
+		elapsed.Round(time.Second), p.Copies.Load(), p.Packets.Load(), term.Bitrate(bits))
 }
 
 // numbered makes count URLs of one.
@@ -105,15 +104,4 @@ func limited(ctx context.Context, d time.Duration) (context.Context, context.Can
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, d)
-}
-
-// status keeps a status line going until the returned function is called.
-func status(ctx context.Context, c *cli.Context, line func() string) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	running.Go(func() { console.Status(ctx, c.App.ErrWriter, line) })
-	return func() {
-		cancel()
-		running.Wait()
-	}
 }

@@ -16,7 +16,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/cli/cmdline"
-	"natscast/internal/console"
+	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/internal/recording"
 	"natscast/kv"
@@ -78,7 +78,7 @@ func record(c *cli.Context) error {
 	})
 	running.Go(func() { origin.Follow(ctx, b, store.Streams, tape.stream, queue.Push) })
 	begun := time.Now()
-	stopStatus := status(ctx, c, func() string {
+	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string {
 		return fmt.Sprintf("%v  %v", time.Since(begun).Round(time.Second), tape)
 	})
 	err = tape.write(ctx, queue)
@@ -185,7 +185,7 @@ func (t *tape) put(c bus.Chunk, at time.Time) error {
 func (t *tape) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return fmt.Sprintf("%v  %s  frames %d", t.stats.Duration.Round(time.Millisecond), console.Bytes(t.stats.Bytes), t.stats.Frames)
+	return fmt.Sprintf("%v  %s  frames %d", t.stats.Duration.Round(time.Millisecond), term.Bytes(t.stats.Bytes), t.stats.Frames)
 }
 
 // end ends the file, and says what is in it, unless err says why that is not what it should be.

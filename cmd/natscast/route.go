@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"natscast/edge"
 	"natscast/internal/cli/cmdline"
-	"natscast/internal/console"
+	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -149,7 +150,7 @@ func printRoute(c *cli.Context, answer routeAnswer) error {
 		return json.NewEncoder(w).Encode(answer)
 	}
 	if answer.URL != "" {
-		if _, err := fmt.Fprintln(w, printable(answer.URL)); err != nil {
+		if _, err := fmt.Fprintln(w, term.Printable(answer.URL)); err != nil {
 			return err
 		}
 	}
@@ -163,14 +164,14 @@ func writeCandidates(w io.Writer, candidates []routeCandidate) error {
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	return writeTable(w, []column[routeCandidate]{
-		{title: "NODE", cell: func(c routeCandidate) string { return c.Edge }},
-		{title: "CHOSEN", cell: func(c routeCandidate) string { return yes(c.Chosen) }},
-		{title: "REGION", cell: func(c routeCandidate) string { return c.Region }},
-		{title: "LOAD", right: true, cell: func(c routeCandidate) string { return percent(c.Load, c.Capacity) }},
-		{title: "BOUND", right: true, cell: func(c routeCandidate) string { return percent(c.Bound, c.Capacity) }},
-		{title: "CAPACITY", right: true, cell: func(c routeCandidate) string { return console.Bitrate(c.Capacity) }},
-		{title: "VIEWERS", right: true, cell: func(c routeCandidate) string { return count(c.Viewers) }},
-		{title: "REASON", cell: func(c routeCandidate) string { return c.Reason }},
+	return term.Print(w, false, []term.Column[routeCandidate]{
+		{Title: "NODE", Cell: func(c routeCandidate) string { return c.Edge }},
+		{Title: "CHOSEN", Cell: func(c routeCandidate) string { return term.Yes(c.Chosen) }},
+		{Title: "REGION", Cell: func(c routeCandidate) string { return c.Region }},
+		{Title: "LOAD", Right: true, Cell: func(c routeCandidate) string { return term.Percent(c.Load, c.Capacity) }},
+		{Title: "BOUND", Right: true, Cell: func(c routeCandidate) string { return term.Percent(c.Bound, c.Capacity) }},
+		{Title: "CAPACITY", Right: true, Cell: func(c routeCandidate) string { return term.Bitrate(c.Capacity) }},
+		{Title: "VIEWERS", Right: true, Cell: func(c routeCandidate) string { return strconv.Itoa(c.Viewers) }},
+		{Title: "REASON", Cell: func(c routeCandidate) string { return c.Reason }},
 	}, candidates)
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"natscast/internal/console"
+	"natscast/internal/cli/term"
 	"natscast/kv"
 )
 
@@ -45,18 +45,18 @@ func streamsCommand() *cli.Command {
 		},
 		// A file that has changed is the same line.
 		id: func(s kv.Listed) string { return s.Kind + " " + string(s.Name) + " " + streamNode(s) },
-		columns: []column[kv.Listed]{
-			{title: "STREAM", cell: func(s kv.Listed) string { return string(s.Name) }},
-			{title: "KIND", cell: func(s kv.Listed) string { return s.Kind }},
-			{title: "NODE", cell: streamNode},
-			{title: "VIDEO", cell: func(s kv.Listed) string { return s.Video }},
-			{title: "SIZE", cell: pictureSize},
-			{title: "FPS", right: true, cell: frameRate},
-			{title: "AUDIO", cell: func(s kv.Listed) string { return s.Audio }},
-			{title: "BITRATE", right: true, cell: bitrate},
-			{title: "DURATION", right: true, cell: duration},
-			{title: "AGE", right: true, cell: func(s kv.Listed) string { return age(s.Since) }},
-			{title: "EPOCH", right: true, cell: epoch},
+		columns: []term.Column[kv.Listed]{
+			{Title: "STREAM", Cell: func(s kv.Listed) string { return string(s.Name) }},
+			{Title: "KIND", Cell: func(s kv.Listed) string { return s.Kind }},
+			{Title: "NODE", Cell: streamNode},
+			{Title: "VIDEO", Cell: func(s kv.Listed) string { return s.Video }},
+			{Title: "SIZE", Cell: pictureSize},
+			{Title: "FPS", Right: true, Cell: frameRate},
+			{Title: "AUDIO", Cell: func(s kv.Listed) string { return s.Audio }},
+			{Title: "BITRATE", Right: true, Cell: bitrate},
+			{Title: "DURATION", Right: true, Cell: duration},
+			{Title: "AGE", Right: true, Cell: func(s kv.Listed) string { return term.Age(s.Since) }},
+			{Title: "EPOCH", Right: true, Cell: epoch},
 		},
 	}.command()
 }
@@ -141,7 +141,7 @@ func bitrate(s kv.Listed) string {
 	if s.Bitrate == 0 {
 		return ""
 	}
-	return console.Bitrate(float64(s.Bitrate))
+	return term.Bitrate(float64(s.Bitrate))
 }
 
 func duration(s kv.Listed) string {

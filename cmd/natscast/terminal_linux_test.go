@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"natscast/internal/cli/term"
 	"natscast/internal/eventually"
 )
 
@@ -72,7 +73,7 @@ func TestWatchTerminal(t *testing.T) {
 	}
 	program.Close()
 	running.Wait()
-	if lines, ok := terminalHeight(program); ok {
+	if lines, ok := term.Height(program); ok {
 		t.Errorf("a closed file is a terminal of %d lines", lines)
 	}
 }

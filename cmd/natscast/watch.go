@@ -5,16 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/term"
 	"natscast/kv"
 )
 
@@ -25,12 +23,6 @@ const (
 	ageInterval    = time.Second
 	// changeInterval is for how long changes are gathered that go to anything else.
 	changeInterval = 100 * time.Millisecond
-)
-
-// What a line of --watch tells.
-const (
-	eventPut  = "put"
-	eventGone = "gone"
 )
 
 // watch shows the entries and what changes, until the context ends.
@@ -90,7 +82,7 @@ func pause(ctx context.Context, d time.Duration, changed <-chan struct{}, tick <
 // shower returns what shows the entries, how often it may be called, and what makes it called when nothing changes;
 // end is called when there is nothing more to show.
 func (l listing[E, T]) shower(c *cli.Context, nc *nats.Conn) (show func([]T) error, interval time.Duration, refresh <-chan time.Time, end func()) {
-	if _, ok := terminalHeight(c.App.Writer); ok && !c.Bool("json") {
+	if _, ok := term.Height(c.App.Writer); ok && !c.Bool("json") {
 		ticker := time.NewTicker(ageInterval)
 		return l.redraw(c, nc), redrawInterval, ticker.C, ticker.Stop
 	}
@@ -98,64 +90,32 @@ func (l listing[E, T]) shower(c *cli.Context, nc *nats.Conn) (show func([]T) err
 	if c.Bool("json") {
 		tell = tellJSON[T](c.App.Writer)
 	}
-	changes := changes[T]{id: l.id, tell: tell, shown: map[string]T{}}
+	changes := term.Changes[T]{ID: l.id, Tell: tell}
 	first := true
 	show = func(rows []T) error {
 		if first && len(rows) == 0 {
 			fmt.Fprintln(c.App.ErrWriter, l.nothing(c))
 		}
 		first = false
-		return changes.show(rows)
+		return changes.Show(rows)
 	}
 	return show, changeInterval, nil, func() {}
 }
 
 // redraw returns what draws the table on a terminal, in place of the one before.
 func (l listing[E, T]) redraw(c *cli.Context, nc *nats.Conn) func([]T) error {
-	s := screen{w: c.App.Writer}
+	s := term.Screen{W: c.App.Writer}
 	return func(rows []T) error {
-		lines := tableLines(l.columns, rows)
+		lines := term.TableLines(l.columns, rows)
 		if len(rows) == 0 {
 			lines = append(lines, l.nothing(c))
 		}
 		if !nc.IsConnected() {
 			lines = slices.Insert(lines, 0, "NATS is away: this is how it was")
 		}
-		height, _ := terminalHeight(c.App.Writer)
-		return s.draw(lines, height)
+		height, _ := term.Height(c.App.Writer)
+		return s.Draw(lines, height)
 	}
-}
-
-// changes tells how entries differ from those shown before.
-type changes[T any] struct {
-	id    func(T) string
-	tell  func(event string, entry T) error
-	shown map[string]T
-}
-
-func (s *changes[T]) show(rows []T) error {
-	now := make(map[string]T, len(rows))
-	for _, r := range rows {
-		now[s.id(r)] = r
-	}
-	for _, id := range slices.Sorted(maps.Keys(s.shown)) {
-		if _, ok := now[id]; ok {
-			continue
-		}
-		if err := s.tell(eventGone, s.shown[id]); err != nil {
-			return err
-		}
-	}
-	for _, r := range rows {
-		if old, ok := s.shown[s.id(r)]; ok && reflect.DeepEqual(old, r) {
-			continue
-		}
-		if err := s.tell(eventPut, r); err != nil {
-			return err
-		}
-	}
-	s.shown = now
-	return nil
 }
 
 func tellJSON[T any](w io.Writer) func(string, T) error {
@@ -170,50 +130,18 @@ func tellJSON[T any](w io.Writer) func(string, T) error {
 
 // tellLines writes lines of a table, with the event before. The titles come first.
 func (l listing[E, T]) tellLines(w io.Writer) func(string, T) error {
-	t := newTable(l.columns)
+	t := term.NewTable(l.columns)
 	titled := false
 	return func(event string, entry T) error {
-		cells := t.cells(entry)
+		cells := t.Cells(entry)
 		if !titled {
 			titled = true
-			t.fit(cells)
-			if _, err := fmt.Fprintf(w, "%-5s  %s\n", "EVENT", t.line(t.titles())); err != nil {
+			t.Fit(cells)
+			if _, err := fmt.Fprintf(w, "%-5s  %s\n", "EVENT", t.Line(t.Titles())); err != nil {
 				return err
 			}
 		}
-		_, err := fmt.Fprintf(w, "%-5s  %s\n", event, t.line(cells))
+		_, err := fmt.Fprintf(w, "%-5s  %s\n", event, t.Line(cells))
 		return err
 	}
-}
-
-// screen is a terminal that is drawn again and again.
-type screen struct {
-	w     io.Writer
-	begun bool
-}
-
-// draw shows lines from the top of the screen, as many as its height holds, unless that is 0. What is wider than the
-// screen is cut off.
-func (s *screen) draw(lines []string, height int) error {
-	const (
-		home, clear      = "\x1b[H", "\x1b[2J"
-		clearLine        = "\x1b[K"
-		clearBelow       = "\x1b[J"
-		cutOff, wrapOver = "\x1b[?7l", "\x1b[?7h"
-	)
-	if most := height - 1; height > 1 && len(lines) > most { // the cursor stands below
-		lines = append(lines[:most-1:most-1], fmt.Sprintf("... and %d more", len(lines)-most+1))
-	}
-	var b strings.Builder
-	if !s.begun {
-		s.begun = true
-		b.WriteString(clear)
-	}
-	b.WriteString(home + cutOff)
-	for _, line := range lines {
-		b.WriteString(line + clearLine + "\n")
-	}
-	b.WriteString(clearBelow + wrapOver)
-	_, err := io.WriteString(s.w, b.String())
-	return err
 }

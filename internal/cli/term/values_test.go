@@ -1,7 +1,6 @@
-package main
+package term
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +23,7 @@ func TestPrintable(t *testing.T) {
 		"zero\u200bwidth":  `zero\u200bwidth`,
 		"a \"quote\" \x07": `a \"quote\" \a`,
 	} {
-		if got := printable(s); got != want {
+		if got := Printable(s); got != want {
 			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
@@ -35,11 +34,11 @@ func FuzzPrintable(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := printable(s)
+		got := Printable(s)
 		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) {
 			t.Errorf("%q: %q", s, got)
 		}
-		if printable(got) != got {
+		if Printable(got) != got {
 			t.Errorf("%q: %q is escaped again", s, got)
 		}
 	})
@@ -54,29 +53,47 @@ func TestAge(t *testing.T) {
 		192*time.Second + fraction: "3m12s",
 		75 * time.Hour:             "3d3h",
 	} {
-		if got := age(time.Now().Add(-d)); got != want {
+		if got := Age(time.Now().Add(-d)); got != want {
 			t.Errorf("%v: got %q, want %q", d, got, want)
 		}
 	}
-	if got := age(time.Time{}); got != "" {
+	if got := Age(time.Time{}); got != "" {
 		t.Errorf("unknown: %q", got)
 	}
 }
 
-func TestTableLines(t *testing.T) {
+func TestBar(t *testing.T) {
 	t.Parallel()
-	columns := []column[[2]string]{
-		{title: "NAME", cell: func(e [2]string) string { return e[0] }},
-		{title: "N", right: true, cell: func(e [2]string) string { return e[1] }},
+	for done, want := range map[float64]string{
+		-1: "[    ]   0%", 0: "[    ]   0%", 0.3: "[=   ]  30%", 0.99: "[=== ]  99%", 1: "[====] 100%", 2: "[====] 100%",
+	} {
+		if got := Bar(done, 4); got != want {
+			t.Errorf("%v: %q, want %q", done, got, want)
+		}
 	}
-	got := tableLines(columns, [][2]string{{"żółw", "1"}, {"", "1000"}, {"a\nb-long", ""}})
-	want := []string{
-		"NAME          N",
-		"żółw          1",
-		"-          1000",
-		`a\nb-long     -`,
+}
+
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0 kB", 1500: "2 kB", 2_340_000: "2.3 MB", 7_000_000_000: "7.00 GB"} {
+		if got := Bytes(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+}
+
+func TestBitrate(t *testing.T) {
+	t.Parallel()
+	for bits, want := range map[float64]string{
+		0:             "0 kbit/s",
+		1_400:         "1 kbit/s",
+		999_000:       "999 kbit/s",
+		1_000_000:     "1.0 Mbit/s",
+		2_560_000:     "2.6 Mbit/s",
+		1_234_000_000: "1.23 Gbit/s",
+	} {
+		if got := Bitrate(bits); got != want {
+			t.Errorf("%v: got %q, want %q", bits, got, want)
+		}
 	}
 }
