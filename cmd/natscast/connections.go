@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
@@ -50,7 +51,7 @@ func connectionsCommand() *cli.Command {
 // chosenConnections are those of a node and of a stream, or of all where these are empty. What nodes that have died
 // have left is not among them.
 func chosenConnections(nodes []kv.Node, connections []kv.Connection, node string, stream media.Name) []kv.Connection {
-	live := incarnations(nodes)
+	live := connect.Incarnations(nodes)
 	chosen := slices.DeleteFunc(connections, func(c kv.Connection) bool {
 		return live[c.Node] != c.Incarnation || node != "" && c.Node != node || stream != "" && c.Stream != stream
 	})

@@ -19,6 +19,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/push"
 	"natscast/internal/testpattern"
 )
@@ -87,7 +88,7 @@ func dev(c *cli.Context) error {
 		config.rtmps = rtmps
 		n, err := startNode(c.Context, config, log)
 		if err != nil {
-			return explain(err)
+			return connect.Explain(err)
 		}
 		defer n.close()
 		nodes = append(nodes, n)

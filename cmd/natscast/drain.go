@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/kv"
 )
@@ -26,7 +27,7 @@ func drainCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "wait", Value: true, Usage: "wait until the node has left", EnvVars: cmdline.Env("wait")},
 			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait at most", EnvVars: cmdline.Env("timeout")},
-		}, natsFlags()...),
+		}, connect.NATSFlags()...),
 		Action: drain,
 	}
 }
@@ -40,33 +41,30 @@ func drain(c *cli.Context) error {
 	if timeout <= 0 {
 		return cmdline.UsageError("--timeout %v: want more than 0", timeout)
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	node := args[0]
-	incarnation, err := askToDrain(c.Context, store, node)
-	if err != nil {
-		return err
-	}
-	if !c.Bool("wait") {
-		fmt.Fprintf(c.App.Writer, "%s drains\n", node)
+	return connect.With(c, func(cluster *connect.Cluster) error {
+		node := args[0]
+		incarnation, err := askToDrain(c.Context, cluster.Store, node)
+		if err != nil {
+			return err
+		}
+		if !c.Bool("wait") {
+			fmt.Fprintf(c.App.Writer, "%s drains\n", node)
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(c.Context, timeout)
+		defer cancel()
+		d := followDrain(ctx, cluster.Store, node, incarnation)
+		stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string { return fmt.Sprintf("%s drains, connections left: %d", node, d.connectionsLeft()) })
+		err = d.wait(ctx)
+		stopStatus()
+		cancel()
+		d.running.Wait()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.App.Writer, "%s has left\n", node)
 		return nil
-	}
-	ctx, cancel := context.WithTimeout(c.Context, timeout)
-	defer cancel()
-	d := followDrain(ctx, store, node, incarnation)
-	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string { return fmt.Sprintf("%s drains, connections left: %d", node, d.connectionsLeft()) })
-	err = d.wait(ctx)
-	stopStatus()
-	cancel()
-	d.running.Wait()
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(c.App.Writer, "%s has left\n", node)
-	return nil
+	})
 }
 
 // askToDrain tells the node, and returns which of its incarnations that is.
@@ -78,7 +76,7 @@ func askToDrain(ctx context.Context, store *kv.Store, node string) (incarnation 
 	if _, err := store.Ask(ctx, node, "drain", nil); err != nil {
 		return 0, explainNode(err)
 	}
-	return incarnations(nodes)[node], nil
+	return connect.Incarnations(nodes)[node], nil
 }
 
 // draining is a node that drains, as the cluster sees it.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 
 	"github.com/urfave/cli/v2"
 )
@@ -47,7 +48,7 @@ func serveFlags() []cli.Flag {
 		&cli.StringFlag{Name: "id", Usage: "the node's name in the cluster (default: host and port)", EnvVars: cmdline.Env("id")},
 	}
 	flags = append(flags, nodeFlags()...)
-	flags = append(flags, natsFlags()...)
+	flags = append(flags, connect.NATSFlags()...)
 	return append(flags, storeFlags()...)
 }
 
@@ -67,7 +68,7 @@ func serve(c *cli.Context) error {
 	if config.rtmps, err = rtmpsFrom(c); err != nil {
 		return err
 	}
-	if config.bus.NATS, err = natsOptions(c); err != nil {
+	if config.bus.NATS, err = connect.NATSOptions(c); err != nil {
 		return err
 	}
 	if config.static, err = staticFrom(c); err != nil {
@@ -82,7 +83,7 @@ func serve(c *cli.Context) error {
 	log := logger(c)
 	n, err := startNode(c.Context, config, log)
 	if err != nil {
-		return explain(err)
+		return connect.Explain(err)
 	}
 	defer n.close()
 	fmt.Fprintf(c.App.Writer, "natscast %s: node %s takes RTMP on %s, NATS is %s\n", c.Command.Name, n.id, n.urls(), config.bus.URLs)

@@ -12,7 +12,9 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
+	"natscast/kv"
 )
 
 // barWidth is that of the progress bar.
@@ -31,7 +33,7 @@ func exportCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "from", Usage: "`TIME`: RFC 3339, or before now, as -5m (default: as far back as there is something)", EnvVars: cmdline.Env("from")},
 			&cli.StringFlag{Name: "to", Usage: "`TIME` (default: now)", EnvVars: cmdline.Env("to")},
-		}, natsFlags()...),
+		}, connect.NATSFlags()...),
 		Action: export,
 	}
 }
@@ -49,22 +51,19 @@ func export(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	_, b, closeAll, err := openMedia(c)
-	if err != nil {
-		return err
-	}
-	defer closeAll()
-	e := &exporter{tape: tape, bus: b, from: from, to: to}
-	if err := e.findRange(c.Context); err != nil {
-		return err
-	}
-	stopStatus := term.StartStatus(c.Context, c.App.ErrWriter, e.progress)
-	err = e.run(c.Context)
-	stopStatus()
-	if e.lost > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "%d chunks are missing\n", e.lost)
-	}
-	return tape.end(c, err)
+	return withMedia(c, func(_ *kv.Store, b *bus.Bus) error {
+		e := &exporter{tape: tape, bus: b, from: from, to: to}
+		if err := e.findRange(c.Context); err != nil {
+			return err
+		}
+		stopStatus := term.StartStatus(c.Context, c.App.ErrWriter, e.progress)
+		err := e.run(c.Context)
+		stopStatus()
+		if e.lost > 0 {
+			fmt.Fprintf(c.App.ErrWriter, "%d chunks are missing\n", e.lost)
+		}
+		return tape.end(c, err)
+	})
 }
 
 // exportTimes reads --from and --to; from is zero when all is wanted.

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/urfave/cli/v2"
 
 	"natscast/bus"
@@ -19,84 +16,8 @@ import (
 )
 
 const (
-	categoryNATS  = "NATS"
 	categoryStore = "What JetStream keeps (the same on every node)"
 )
-
-// natsFlags are how to reach NATS, named as the nats command line names them.
-func natsFlags() []cli.Flag {
-	str := func(name, usage string, aliases ...string) cli.Flag {
-		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, EnvVars: cmdline.Env(name), Category: categoryNATS}
-	}
-	return []cli.Flag{
-		&cli.StringFlag{
-			Name: "nats", Aliases: []string{"server", "s"}, Value: nats.DefaultURL, EnvVars: cmdline.Env("nats"),
-			Usage: "`URLS` of the servers, separated by commas", Category: categoryNATS,
-		},
-		str("creds", "`FILE` with a user's JWT and seed"),
-		str("nkey", "`FILE` with a user's NKey seed"),
-		str("user", "user name, or a token"),
-		str("password", "password of the user"),
-		str("tlscert", "`FILE` with the client's TLS certificate"),
-		str("tlskey", "`FILE` with the client's TLS key"),
-		str("tlsca", "`FILE` with the certificate authorities that the servers' certificates must come from"),
-		&cli.BoolFlag{Name: "tlsfirst", Usage: "do the TLS handshake before the server says anything", EnvVars: cmdline.Env("tlsfirst"), Category: categoryNATS},
-	}
-}
-
-// natsOptions turns the flags into options of the NATS client.
-func natsOptions(c *cli.Context) ([]nats.Option, error) {
-	var options []nats.Option
-	if f := c.String("creds"); f != "" {
-		options = append(options, nats.UserCredentials(f))
-	}
-	if f := c.String("nkey"); f != "" {
-		option, err := nats.NkeyOptionFromSeed(f)
-		if err != nil {
-			return nil, fmt.Errorf("--nkey %s: %w", f, err)
-		}
-		options = append(options, option)
-	}
-	switch user, password := c.String("user"), c.String("password"); {
-	case user != "" && password != "":
-		options = append(options, nats.UserInfo(user, password))
-	case user != "":
-		options = append(options, nats.Token(user))
-	case password != "":
-		return nil, cmdline.UsageError("--password without --user")
-	}
-	switch cert, key := c.String("tlscert"), c.String("tlskey"); {
-	case cert != "" && key != "":
-		options = append(options, nats.ClientCert(cert, key))
-	case cert != "" || key != "":
-		return nil, cmdline.UsageError("--tlscert and --tlskey go together")
-	}
-	if f := c.String("tlsca"); f != "" {
-		options = append(options, nats.RootCAs(f))
-	}
-	if c.Bool("tlsfirst") {
-		options = append(options, nats.TLSHandshakeFirst())
-	}
-	for _, flag := range []string{"creds", "tlscert", "tlskey", "tlsca"} {
-		if err := readable(c.String(flag)); err != nil {
-			return nil, fmt.Errorf("--%s: %w", flag, err)
-		}
-	}
-	return options, nil
-}
-
-// readable finds out whether the file can be read, before its failure would look like
-// that of a server.
-func readable(file string) error {
-	if file == "" {
-		return nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
 
 // storeFlags say how streams and buckets are provisioned.
 func storeFlags() []cli.Flag {
@@ -227,15 +148,5 @@ func logger(c *cli.Context) *slog.Logger {
 	if c.Bool("verbose") {
 		level = slog.LevelDebug
 	}
-	return cmdline.Logger(c, level)
-}
-
-// explain adds what to do to errors that a user can mend.
-func explain(err error) error {
-	switch {
-	case errors.Is(err, bus.ErrUnreachable):
-		return fmt.Errorf("%w: is a nats-server with JetStream running there? 'natscast dev' brings its own", err)
-	default:
-		return err
-	}
+	return cmdline.DefaultLogger(c, level)
 }

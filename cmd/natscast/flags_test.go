@@ -12,6 +12,7 @@ import (
 	"natscast/bus"
 	"natscast/edge"
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -133,7 +134,7 @@ func TestNATSOptions(t *testing.T) {
 	}
 	for name, test := range tests {
 		with(t, test.args, func(c *cli.Context) {
-			options, err := natsOptions(c)
+			options, err := connect.NATSOptions(c)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/kv"
 )
 
@@ -17,7 +18,7 @@ func kickCommand() *cli.Command {
 		ArgsUsage: "CONNECTION",
 		Description: "natscast kick edge-1.42\n\n" +
 			"'natscast connections' lists them. The client may come back.",
-		Flags:  natsFlags(),
+		Flags:  connect.NATSFlags(),
 		Action: kick,
 	}
 }
@@ -32,16 +33,13 @@ func kick(c *cli.Context) error {
 	if err != nil {
 		return cmdline.UsageError("%q is not the id of a connection, such as edge-1.42: 'natscast connections' lists them", id)
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	if _, err := store.Ask(c.Context, node, "kick", []byte(id)); err != nil {
-		return explainNode(err)
-	}
-	fmt.Fprintf(c.App.Writer, "%s is closed\n", id)
-	return nil
+	return connect.With(c, func(cluster *connect.Cluster) error {
+		if _, err := cluster.Store.Ask(c.Context, node, "kick", []byte(id)); err != nil {
+			return explainNode(err)
+		}
+		fmt.Fprintf(c.App.Writer, "%s is closed\n", id)
+		return nil
+	})
 }
 
 // explainNode adds what to do when a node does not answer.

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/kv"
 )
@@ -44,7 +45,7 @@ func (l listing[E, T]) command() *cli.Command {
 	)
 	return &cli.Command{
 		Name: l.name, Usage: l.usage, Description: l.examples,
-		Flags:  append(flags, natsFlags()...),
+		Flags:  append(flags, connect.NATSFlags()...),
 		Action: l.run,
 	}
 }
@@ -53,14 +54,16 @@ func (l listing[E, T]) run(c *cli.Context) error {
 	if _, err := cmdline.Arguments(c, 0, 0); err != nil {
 		return err
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	if c.Bool("watch") {
-		return l.watch(c, store, nc)
-	}
+	return connect.With(c, func(cluster *connect.Cluster) error {
+		if c.Bool("watch") {
+			return l.watch(c, cluster)
+		}
+		return l.print(c, cluster.Store)
+	})
+}
+
+// print lists what there is now.
+func (l listing[E, T]) print(c *cli.Context, store *kv.Store) error {
 	nodes, err := store.Nodes.List(c.Context)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/kv"
 )
@@ -55,9 +57,21 @@ func nodesCommand() *cli.Command {
 func nodeEntries(nodes []kv.Node, heat []kv.Heat) []nodeEntry {
 	loads := nodeLoads(nodes, heat)
 	var entries []nodeEntry
-	for _, n := range slices.SortedFunc(slices.Values(nodes), byNode) {
+	for _, n := range slices.SortedFunc(slices.Values(nodes), func(a, b kv.Node) int { return cmp.Compare(a.ID, b.ID) }) {
 		load := loads[n.ID]
 		entries = append(entries, nodeEntry{Node: n, Egress: load.Egress, Viewers: load.Viewers, Connections: load.Connections})
 	}
 	return entries
+}
+
+// nodeLoads is what nodes that live say of themselves, by id.
+func nodeLoads(nodes []kv.Node, heat []kv.Heat) map[string]kv.Heat {
+	live := connect.Incarnations(nodes)
+	loads := make(map[string]kv.Heat, len(nodes))
+	for _, h := range heat {
+		if h.Stream == "" && live[h.Node] == h.Incarnation {
+			loads[h.Node] = h
+		}
+	}
+	return loads
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/media"
 	"natscast/kv"
 )
@@ -41,7 +43,7 @@ func objectsCommand() *cli.Command {
 		},
 	}
 	for _, sub := range command.Subcommands {
-		sub.Flags = append(sub.Flags, natsFlags()...)
+		sub.Flags = append(sub.Flags, connect.NATSFlags()...)
 	}
 	return command
 }
@@ -93,4 +95,13 @@ func oneLine(value json.RawMessage) string {
 // errNoAttribute says that an object has no such attribute.
 func errNoAttribute(name media.Name, key string) error {
 	return fmt.Errorf("%s has no attribute %q", name, key)
+}
+
+// withCluster is [connect.With], with a context that bounds what is done with an object.
+func withCluster(c *cli.Context, do func(context.Context, *connect.Cluster) error) error {
+	return connect.With(c, func(cluster *connect.Cluster) error {
+		ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
+		defer cancel()
+		return do(ctx, cluster)
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
@@ -36,34 +37,29 @@ func listObjects(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
-	defer cancel()
-	objects, err := store.Objects.List(ctx)
-	if err != nil {
-		return err
-	}
-	nodes, err := store.Nodes.List(ctx)
-	if err != nil {
-		return err
-	}
-	nothing := "there are no shared objects"
-	if len(args) > 0 {
-		nothing = "nothing matches"
-		objects = slices.DeleteFunc(objects, func(o kv.ObjectInfo) bool { return !strings.HasPrefix(string(o.Name), args[0]) })
-	}
-	live := incarnations(nodes)
-	for i := range objects {
-		objects[i].Nodes = livingNodes(objects[i].Nodes, live)
-	}
-	if len(objects) == 0 {
-		fmt.Fprintln(c.App.ErrWriter, nothing)
-	}
-	return term.Print(c.App.Writer, c.Bool("json"), objectColumns, objects)
+	return withCluster(c, func(ctx context.Context, cluster *connect.Cluster) error {
+		objects, err := cluster.Store.Objects.List(ctx)
+		if err != nil {
+			return err
+		}
+		nodes, err := cluster.Store.Nodes.List(ctx)
+		if err != nil {
+			return err
+		}
+		nothing := "there are no shared objects"
+		if len(args) > 0 {
+			nothing = "nothing matches"
+			objects = slices.DeleteFunc(objects, func(o kv.ObjectInfo) bool { return !strings.HasPrefix(string(o.Name), args[0]) })
+		}
+		live := connect.Incarnations(nodes)
+		for i := range objects {
+			objects[i].Nodes = livingNodes(objects[i].Nodes, live)
+		}
+		if len(objects) == 0 {
+			fmt.Fprintln(c.App.ErrWriter, nothing)
+		}
+		return term.Print(c.App.Writer, c.Bool("json"), objectColumns, objects)
+	})
 }
 
 var objectColumns = []term.Column[kv.ObjectInfo]{
@@ -150,23 +146,18 @@ func getObject(c *cli.Context) error {
 	case c.Bool("raw") && c.Bool("json"):
 		return cmdline.UsageError("--raw and --json exclude each other")
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
-	defer cancel()
-	state, err := store.Objects.Read(ctx, name)
-	switch {
-	case err != nil:
-		return err
-	case len(keys) > 0:
-		return printAttribute(c, state, keys[0])
-	case c.Bool("json"):
-		return json.NewEncoder(c.App.Writer).Encode(newObjectState(state))
-	}
-	return writeAttributes(c.App.Writer, state.All())
+	return withCluster(c, func(ctx context.Context, cluster *connect.Cluster) error {
+		state, err := cluster.Store.Objects.Read(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case len(keys) > 0:
+			return printAttribute(c, state, keys[0])
+		case c.Bool("json"):
+			return json.NewEncoder(c.App.Writer).Encode(newObjectState(state))
+		}
+		return writeAttributes(c.App.Writer, state.All())
+	})
 }
 
 func printAttribute(c *cli.Context, state *kv.State, key string) error {

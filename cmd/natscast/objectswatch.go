@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
@@ -60,18 +61,15 @@ func watchObject(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	if err := noteMissing(c, store.Objects, name); err != nil {
-		return err
-	}
-	w := newObjectWatcher()
-	object := store.Objects.Follow(name, kv.AnyPersistence, w)
-	defer object.Close()
-	return w.print(c.Context, newObjectPrinter(c))
+	return connect.With(c, func(cluster *connect.Cluster) error {
+		if err := noteMissing(c, cluster.Store.Objects, name); err != nil {
+			return err
+		}
+		w := newObjectWatcher()
+		object := cluster.Store.Objects.Follow(name, kv.AnyPersistence, w)
+		defer object.Close()
+		return w.print(c.Context, newObjectPrinter(c))
+	})
 }
 
 // noteMissing says so when there is no such object.

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
@@ -47,23 +48,18 @@ func setObject(c *cli.Context) error {
 		revision := c.Uint64("if")
 		edits[len(edits)-1].If = &revision
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
-	defer cancel()
-	revision, err := store.Objects.Write(ctx, name, kv.Write{Edits: edits})
-	if err != nil {
-		return explainConflict(ctx, store.Objects, name, edits[len(edits)-1], err)
-	}
-	if !c.Bool("temporary") {
-		if err := store.Objects.Create(ctx, name); err != nil {
-			return err
+	return withCluster(c, func(ctx context.Context, cluster *connect.Cluster) error {
+		revision, err := cluster.Store.Objects.Write(ctx, name, kv.Write{Edits: edits})
+		if err != nil {
+			return explainConflict(ctx, cluster.Store.Objects, name, edits[len(edits)-1], err)
 		}
-	}
-	return printRevision(c, name, revision)
+		if !c.Bool("temporary") {
+			if err := cluster.Store.Objects.Create(ctx, name); err != nil {
+				return err
+			}
+		}
+		return printRevision(c, name, revision)
+	})
 }
 
 // editsOf makes edits of keys and values.
@@ -137,32 +133,27 @@ func removeObject(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
-	defer cancel()
-	state, err := store.Objects.Read(ctx, name)
-	if err != nil {
-		return err
-	}
-	if len(keys) == 0 {
-		return removeWhole(ctx, c, store.Objects, name)
-	}
-	w := kv.Write{}
-	for _, key := range keys {
-		if value, _ := state.Get(key); value == nil {
-			return errNoAttribute(name, key)
+	return withCluster(c, func(ctx context.Context, cluster *connect.Cluster) error {
+		state, err := cluster.Store.Objects.Read(ctx, name)
+		if err != nil {
+			return err
 		}
-		w.Edits = append(w.Edits, kv.Edit{Key: key})
-	}
-	revision, err := store.Objects.Write(ctx, name, w)
-	if err != nil {
-		return err
-	}
-	return printRevision(c, name, revision)
+		if len(keys) == 0 {
+			return removeWhole(ctx, c, cluster.Store.Objects, name)
+		}
+		w := kv.Write{}
+		for _, key := range keys {
+			if value, _ := state.Get(key); value == nil {
+				return errNoAttribute(name, key)
+			}
+			w.Edits = append(w.Edits, kv.Edit{Key: key})
+		}
+		revision, err := cluster.Store.Objects.Write(ctx, name, w)
+		if err != nil {
+			return err
+		}
+		return printRevision(c, name, revision)
+	})
 }
 
 // removeWhole removes an object, and says whether it has gone.
@@ -208,22 +199,17 @@ func sendToObject(c *cli.Context) error {
 		}
 		call.Args = append(call.Args, value)
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
-	defer cancel()
-	if _, err := store.Objects.Read(ctx, name); err != nil {
-		return err
-	}
-	if err := store.Objects.Send(name, call); err != nil {
-		return err
-	}
-	if err := nc.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("send to %s: %w", name, err)
-	}
-	fmt.Fprintf(c.App.Writer, "%s is called at the users of %s\n", term.Printable(call.Method), name)
-	return nil
+	return withCluster(c, func(ctx context.Context, cluster *connect.Cluster) error {
+		if _, err := cluster.Store.Objects.Read(ctx, name); err != nil {
+			return err
+		}
+		if err := cluster.Store.Objects.Send(name, call); err != nil {
+			return err
+		}
+		if err := cluster.Flush(ctx); err != nil {
+			return fmt.Errorf("send to %s: %w", name, err)
+		}
+		fmt.Fprintf(c.App.Writer, "%s is called at the users of %s\n", term.Printable(call.Method), name)
+		return nil
+	})
 }

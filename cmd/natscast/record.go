@@ -16,6 +16,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/internal/recording"
@@ -44,7 +45,7 @@ func recordCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)", EnvVars: cmdline.Env("duration")},
 			&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long to wait for a publisher that has gone", EnvVars: cmdline.Env("grace")},
-		}, natsFlags()...),
+		}, connect.NATSFlags()...),
 		Action: record,
 	}
 }
@@ -58,13 +59,13 @@ func record(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	store, b, closeAll, err := openMedia(c)
-	if err != nil {
-		return err
-	}
-	defer closeAll()
-	if _, err := store.Streams.Get(c.Context, tape.stream); errors.Is(err, kv.ErrNotFound) {
-		return fmt.Errorf("nobody publishes %s: see 'natscast streams'", tape.stream)
+	return withMedia(c, func(store *kv.Store, b *bus.Bus) error { return tape.follow(c, store, b) })
+}
+
+// follow records until the stream ends, the time is over or the user ends it.
+func (t *tape) follow(c *cli.Context, store *kv.Store, b *bus.Bus) error {
+	if _, err := store.Streams.Get(c.Context, t.stream); errors.Is(err, kv.ErrNotFound) {
+		return fmt.Errorf("nobody publishes %s: see 'natscast streams'", t.stream)
 	} else if err != nil {
 		return err
 	}
@@ -73,19 +74,19 @@ func record(c *cli.Context) error {
 	queue := origin.NewChunkQueue()
 	var running sync.WaitGroup
 	running.Go(func() {
-		awaitEnd(ctx, store.Streams, tape.stream, c.Duration("grace"))
+		awaitEnd(ctx, store.Streams, t.stream, c.Duration("grace"))
 		cancel()
 	})
-	running.Go(func() { origin.Follow(ctx, b, store.Streams, tape.stream, queue.Push) })
+	running.Go(func() { origin.Follow(ctx, b, store.Streams, t.stream, queue.Push) })
 	begun := time.Now()
 	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string {
-		return fmt.Sprintf("%v  %v", time.Since(begun).Round(time.Second), tape)
+		return fmt.Sprintf("%v  %v", time.Since(begun).Round(time.Second), t)
 	})
-	err = tape.write(ctx, queue)
+	err := t.write(ctx, queue)
 	cancel()
 	running.Wait()
 	stopStatus()
-	return tape.end(c, err)
+	return t.end(c, err)
 }
 
 // awaitEnd waits until the stream has had no publisher for the grace time.
@@ -140,22 +141,21 @@ type unclosed struct{ io.Writer }
 
 func (unclosed) Close() error { return nil }
 
-// openMedia connects to the cluster's state and media.
-func openMedia(c *cli.Context) (*kv.Store, *bus.Bus, func(), error) {
-	cmdline.Logger(c, slog.LevelWarn)
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	options, err := natsOptions(c)
-	if err == nil {
-		var b *bus.Bus
-		if b, err = bus.Connect(c.Context, bus.Options{URLs: c.String("nats"), NATS: options, Name: "cli"}); err == nil {
-			return store, b, func() { b.Close(); nc.Close() }, nil
+// withMedia connects to the cluster's state and to its media, and calls do.
+func withMedia(c *cli.Context, do func(*kv.Store, *bus.Bus) error) error {
+	cmdline.DefaultLogger(c, slog.LevelWarn)
+	return connect.With(c, func(cluster *connect.Cluster) error {
+		options, err := connect.NATSOptions(c)
+		if err != nil {
+			return err
 		}
-	}
-	nc.Close()
-	return nil, nil, nil, explain(err)
+		b, err := bus.Connect(c.Context, bus.Options{URLs: c.String("nats"), NATS: options, Name: "cli"})
+		if err != nil {
+			return connect.Explain(err)
+		}
+		defer b.Close()
+		return do(cluster.Store, b)
+	})
 }
 
 // write writes what comes until ctx ends.

@@ -12,6 +12,7 @@ import (
 
 	"natscast/edge"
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
@@ -57,7 +58,7 @@ func routeCommand() *cli.Command {
 			&cli.StringFlag{Name: "client", Usage: "what tells the client from others: any `KEY`", EnvVars: cmdline.Env("client")},
 			&cli.BoolFlag{Name: "explain", Usage: "tell of each node why it is chosen or not", EnvVars: cmdline.Env("explain")},
 			&cli.BoolFlag{Name: "json", Usage: "print all that as JSON", EnvVars: cmdline.Env("json")},
-		}, natsFlags()...),
+		}, connect.NATSFlags()...),
 		Action: route,
 	}
 }
@@ -71,25 +72,22 @@ func route(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	store, nc, err := openCluster(c)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	router, err := routerOf(c, store)
-	if err != nil {
-		return err
-	}
-	answer, routeErr := ask(router, stream, c.String("region"), c.String("client"))
-	switch _, err := store.Streams.Get(c.Context, stream); {
-	case errors.Is(err, kv.ErrNotFound):
-		fmt.Fprintf(c.App.ErrWriter, "nobody publishes %s now\n", stream)
-	case err != nil:
-		return err
-	default:
-		answer.Published = true
-	}
-	return errors.Join(printRoute(c, answer), routeErr)
+	return connect.With(c, func(cluster *connect.Cluster) error {
+		router, err := routerOf(c, cluster.Store)
+		if err != nil {
+			return err
+		}
+		answer, routeErr := ask(router, stream, c.String("region"), c.String("client"))
+		switch _, err := cluster.Store.Streams.Get(c.Context, stream); {
+		case errors.Is(err, kv.ErrNotFound):
+			fmt.Fprintf(c.App.ErrWriter, "nobody publishes %s now\n", stream)
+		case err != nil:
+			return err
+		default:
+			answer.Published = true
+		}
+		return errors.Join(printRoute(c, answer), routeErr)
+	})
 }
 
 // routerOf returns a router that knows what the cluster knows.

@@ -9,9 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/kv"
 )
@@ -26,7 +26,7 @@ const (
 )
 
 // watch shows the entries and what changes, until the context ends.
-func (l listing[E, T]) watch(c *cli.Context, store *kv.Store, nc *nats.Conn) error {
+func (l listing[E, T]) watch(c *cli.Context, cluster *connect.Cluster) error {
 	changed := make(chan struct{}, 1)
 	note := func() {
 		select {
@@ -34,8 +34,8 @@ func (l listing[E, T]) watch(c *cli.Context, store *kv.Store, nc *nats.Conn) err
 		default:
 		}
 	}
-	nodes := store.Nodes.View(func([]kv.Change[kv.Node]) { note() })
-	held := l.view(store, note)
+	nodes := cluster.Store.Nodes.View(func([]kv.Change[kv.Node]) { note() })
+	held := l.view(cluster.Store, note)
 	ctx, cancel := context.WithCancel(c.Context)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -50,7 +50,7 @@ func (l listing[E, T]) watch(c *cli.Context, store *kv.Store, nc *nats.Conn) err
 		}
 	}
 
-	show, interval, refresh, end := l.shower(c, nc)
+	show, interval, refresh, end := l.shower(c, cluster)
 	defer end()
 	for {
 		if err := show(l.rows(c, nodes.All(), held.All())); err != nil {
@@ -81,10 +81,10 @@ func pause(ctx context.Context, d time.Duration, changed <-chan struct{}, tick <
 
 // shower returns what shows the entries, how often it may be called, and what makes it called when nothing changes;
 // end is called when there is nothing more to show.
-func (l listing[E, T]) shower(c *cli.Context, nc *nats.Conn) (show func([]T) error, interval time.Duration, refresh <-chan time.Time, end func()) {
+func (l listing[E, T]) shower(c *cli.Context, cluster *connect.Cluster) (show func([]T) error, interval time.Duration, refresh <-chan time.Time, end func()) {
 	if _, ok := term.Height(c.App.Writer); ok && !c.Bool("json") {
 		ticker := time.NewTicker(ageInterval)
-		return l.redraw(c, nc), redrawInterval, ticker.C, ticker.Stop
+		return l.redraw(c, cluster), redrawInterval, ticker.C, ticker.Stop
 	}
 	tell := l.tellLines(c.App.Writer)
 	if c.Bool("json") {
@@ -103,14 +103,14 @@ func (l listing[E, T]) shower(c *cli.Context, nc *nats.Conn) (show func([]T) err
 }
 
 // redraw returns what draws the table on a terminal, in place of the one before.
-func (l listing[E, T]) redraw(c *cli.Context, nc *nats.Conn) func([]T) error {
+func (l listing[E, T]) redraw(c *cli.Context, cluster *connect.Cluster) func([]T) error {
 	s := term.Screen{W: c.App.Writer}
 	return func(rows []T) error {
 		lines := term.TableLines(l.columns, rows)
 		if len(rows) == 0 {
 			lines = append(lines, l.nothing(c))
 		}
-		if !nc.IsConnected() {
+		if !cluster.IsConnected() {
 			lines = slices.Insert(lines, 0, "NATS is away: this is how it was")
 		}
 		height, _ := term.Height(c.App.Writer)

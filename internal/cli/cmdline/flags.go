@@ -18,11 +18,14 @@ func JSONFlag(usage string) cli.Flag {
 }
 
 // Logger returns a logger to the standard error.
-//
-// It becomes the default logger too, because not every package that serves takes a logger
-// as yet. A process runs one command, so this happens once.
 func Logger(c *cli.Context, level slog.Level) *slog.Logger {
-	log := slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))
+}
+
+// DefaultLogger is [Logger] for commands that use packages which do not take a logger as
+// yet: it becomes the default logger of the process.
+func DefaultLogger(c *cli.Context, level slog.Level) *slog.Logger {
+	log := Logger(c, level)
 	slog.SetDefault(log)
 	return log
 }
