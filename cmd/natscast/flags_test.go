@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"reflect"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"natscast/bus"
 	"natscast/edge"
+	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/connect"
 	"natscast/kv"
@@ -25,7 +27,7 @@ func with(t *testing.T, args []string, check func(*cli.Context)) {
 		check(c)
 		return nil
 	}}}
-	if err := runApp(t.Context(), app, append([]string{"edge"}, args...)...); err != nil {
+	if err := clitest.RunApp(t.Context(), app, io.Discard, io.Discard, append([]string{"edge"}, args...)...); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/manage"
+	"natscast/internal/cli/objects"
+	"natscast/internal/cli/show"
 	"natscast/internal/gcpace"
 )
 
@@ -45,12 +48,14 @@ func main() {
 }
 
 func newApp() *cli.App {
-	app := cmdline.NewApp(
-		devCommand(), edgeCommand(), originCommand(), publishCommand(), playCommand(), recordCommand(), exportCommand(),
-		nodesCommand(), connectionsCommand(), streamsCommand(), hotnessCommand(),
-		routeCommand(), kickCommand(), drainCommand(), objectsCommand(), simCommand(),
-		completionCommand(), versionCommand(),
-	)
+	app := cmdline.NewApp(slices.Concat(
+		[]*cli.Command{
+			devCommand(), edgeCommand(), originCommand(),
+			publishCommand(), playCommand(), recordCommand(), exportCommand(),
+		},
+		show.Commands(), manage.Commands(),
+		[]*cli.Command{objects.Command(), simCommand(), completionCommand(), versionCommand()},
+	)...)
 	app.Usage = "a live-media edge whose only infrastructure is NATS: publish RTMP to any node, play from any node"
 	app.Description = "Start with:\n\n" +
 		"  natscast dev\n\n" +

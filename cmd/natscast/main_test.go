@@ -1,17 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
 
-	"github.com/urfave/cli/v2"
 	"go.uber.org/goleak"
 )
 
@@ -19,29 +17,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // run runs the program and returns its standard output.
 func run(ctx context.Context, args ...string) (stdout string, err error) {
-	app := newApp()
-	var out, errOut bytes.Buffer
-	app.Writer, app.ErrWriter = &out, &errOut
-	err = runApp(ctx, app, args...)
-	return out.String(), err
+	stdout, _, err = runBoth(ctx, args...)
+	return stdout, err
 }
 
-// parsing is held up to the action of a command: all apps of the library share
-// their --help flag, and parsing writes to it.
-var parsing sync.Mutex
-
-func runApp(ctx context.Context, app *cli.App, args ...string) error {
-	parsing.Lock()
-	parsed := sync.OnceFunc(parsing.Unlock)
-	defer parsed()
-	for _, command := range app.Commands {
-		action := command.Action
-		command.Action = func(c *cli.Context) error {
-			parsed()
-			return action(c)
-		}
-	}
-	return app.RunContext(ctx, append([]string{"natscast"}, args...))
+// runBoth runs the program and returns both its outputs.
+func runBoth(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+	var out, errOut clitest.Output
+	err = clitest.RunApp(ctx, newApp(), &out, &errOut, args...)
+	return out.String(), errOut.String(), err
 }
 
 func TestUsage(t *testing.T) {

@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/recording"
 	"natscast/origin"
@@ -21,7 +23,7 @@ func recorderOf(t *testing.T, home string, args ...string) (config *origin.Recor
 		config, err = recorderFrom(c, home)
 		return nil
 	}}}
-	if err := runApp(t.Context(), app, append([]string{"origin"}, args...)...); err != nil {
+	if err := clitest.RunApp(t.Context(), app, io.Discard, io.Discard, append([]string{"origin"}, args...)...); err != nil {
 		t.Fatal(err)
 	}
 	return config, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"natscast/bus"
+	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/eventually"
 	"natscast/internal/flv"
@@ -40,8 +41,8 @@ func TestStatic(t *testing.T) {
 		}
 		return stdout
 	}
-	eventually.True(t, "both are listed", func() bool { return len(fields(listed())) == 3 })
-	checkTable(t, "streams", listed(),
+	eventually.True(t, "both are listed", func() bool { return len(clitest.Fields(listed())) == 3 })
+	clitest.CheckTable(t, "streams", listed(),
 		"STREAM|KIND|NODE|VIDEO|SIZE|FPS|AUDIO|BITRATE|DURATION|AGE|EPOCH",
 		"more/film.flv|static|edge-1|avc1.42c01f|640x360|25|mp4a.40.2|*|3s|-|-",
 		"vod/film.flv|static|edge-1|avc1.42c01f|640x360|25|mp4a.40.2|*|3s|-|-")

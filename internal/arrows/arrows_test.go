@@ -63,7 +63,7 @@ var forbidden = []arrow{
 		breaking: "internal/rtmp/client/x_test.go imports natscast/bus",
 	},
 	{
-		from: []string{"..."}, except: []string{"bus/...", "kv/...", "internal/provision/...", "internal/cli/connect/...", "cmd/...", "integration/..."}, inTests: true,
+		from: []string{"..."}, except: []string{"bus/...", "kv/...", "internal/provision/...", "internal/cli/connect/...", "internal/cli/clitest/...", "cmd/...", "integration/..."}, inTests: true,
 		to:       []string{"github.com/nats-io/..."},
 		because:  "bus and kv alone speak NATS, and what makes the streams of both; cmd passes options to them",
 		breaking: "edge/x.go imports github.com/nats-io/nats.go/jetstream",

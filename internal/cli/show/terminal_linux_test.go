@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"natscast/internal/cli/clitest"
+	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/term"
 	"natscast/internal/eventually"
 )
@@ -45,24 +47,22 @@ func openTerminal(t *testing.T, lines uint16) (user, program *os.File) {
 // TestWatchTerminal draws the table in place, as many lines as there are.
 func TestWatchTerminal(t *testing.T) {
 	t.Parallel()
-	tc := startCluster(t)
+	tc := clitest.StartCluster(t)
 	user, program := openTerminal(t, 4)
-	var seen output
+	var seen clitest.Output
 	var running sync.WaitGroup
 	running.Go(func() { _, _ = io.Copy(&seen, user) }) // ends when nothing has the other end open
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	app := newApp()
-	app.Writer, app.ErrWriter = program, io.Discard
 	var err error
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		err = runApp(ctx, app, "connections", "--watch", "--nats", tc.url)
+		err = clitest.RunApp(ctx, cmdline.NewApp(Commands()...), program, io.Discard, "connections", "--watch", "--nats", tc.URL)
 	}()
 	eventually.True(t, "nothing is there", func() bool { return strings.Contains(seen.String(), "no client is connected\x1b[K") })
-	tc.fill(t)
+	tc.Fill(t)
 	eventually.True(t, "what fits is there", func() bool {
 		return strings.Contains(seen.String(), "a.2") && strings.Contains(seen.String(), "... and 2 more\x1b[K")
 	})

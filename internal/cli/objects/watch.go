@@ -1,4 +1,4 @@
-package main
+package objects
 
 import (
 	"context"
@@ -31,8 +31,8 @@ const (
 // keyWidth is how much room keys and methods have in a table, before one needs more.
 const keyWidth = 12
 
-// objectEvent is what happens to an object, in JSON.
-type objectEvent struct {
+// event is what happens to an object, in JSON.
+type event struct {
 	Type     string            `json:"type"`
 	Key      string            `json:"key,omitempty"`
 	Value    json.RawMessage   `json:"value,omitempty"`
@@ -41,7 +41,7 @@ type objectEvent struct {
 	Revision uint64            `json:"revision"` // of the attribute; else of the object
 }
 
-func objectsWatchCommand() *cli.Command {
+func watchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "watch",
 		Usage:     "print an object, and then what happens to it, until Ctrl-C",
@@ -65,10 +65,10 @@ func watchObject(c *cli.Context) error {
 		if err := noteMissing(c, cluster.Store.Objects, name); err != nil {
 			return err
 		}
-		w := newObjectWatcher()
+		w := newWatcher()
 		object := cluster.Store.Objects.Follow(name, kv.AnyPersistence, w)
 		defer object.Close()
-		return w.print(c.Context, newObjectPrinter(c))
+		return w.print(c.Context, newPrinter(c))
 	})
 }
 
@@ -87,13 +87,13 @@ func noteMissing(c *cli.Context, objects *kv.Objects, name media.Name) error {
 	return err
 }
 
-// objectWatcher keeps what it is told of an object until it is printed.
-type objectWatcher struct {
+// watcher keeps what it is told of an object until it is printed.
+type watcher struct {
 	opened  chan opening  // takes one
 	changed chan struct{} // holds a token when there are events
 
 	mu     sync.Mutex
-	events []objectEvent
+	events []event
 }
 
 // opening is how an object was at first.
@@ -103,19 +103,19 @@ type opening struct {
 	err        error
 }
 
-func newObjectWatcher() *objectWatcher {
-	return &objectWatcher{opened: make(chan opening, 1), changed: make(chan struct{}, 1)}
+func newWatcher() *watcher {
+	return &watcher{opened: make(chan opening, 1), changed: make(chan struct{}, 1)}
 }
 
 // Opened and what follows are what [kv.Audience] wants.
-func (w *objectWatcher) Opened(s *kv.State, err error) {
+func (w *watcher) Opened(s *kv.State, err error) {
 	w.opened <- opening{newObjectState(s), s.All(), err}
 }
 
 // Changed tells after a clear what is there all the same.
-func (w *objectWatcher) Changed(s *kv.State, u kv.Update) {
+func (w *watcher) Changed(s *kv.State, u kv.Update) {
 	if u.Cleared {
-		w.add(objectEvent{Type: eventClear, Revision: s.Revision})
+		w.add(event{Type: eventClear, Revision: s.Revision})
 		for _, a := range s.All() {
 			w.add(attributeEvent(a))
 		}
@@ -126,8 +126,8 @@ func (w *objectWatcher) Changed(s *kv.State, u kv.Update) {
 	}
 }
 
-func attributeEvent(a kv.Attribute) objectEvent {
-	e := objectEvent{Type: eventChange, Key: a.Key, Value: a.Value, Revision: a.Revision}
+func attributeEvent(a kv.Attribute) event {
+	e := event{Type: eventChange, Key: a.Key, Value: a.Value, Revision: a.Revision}
 	if a.Value == nil {
 		e.Type = eventRemove
 	}
@@ -135,14 +135,14 @@ func attributeEvent(a kv.Attribute) objectEvent {
 }
 
 // Sent tells of a call.
-func (w *objectWatcher) Sent(s *kv.State, call kv.Call) {
-	w.add(objectEvent{Type: eventSend, Method: call.Method, Args: append([]json.RawMessage{}, call.Args...), Revision: s.Revision})
+func (w *watcher) Sent(s *kv.State, call kv.Call) {
+	w.add(event{Type: eventSend, Method: call.Method, Args: append([]json.RawMessage{}, call.Args...), Revision: s.Revision})
 }
 
 // Settled is of no use to one who writes nothing.
-func (w *objectWatcher) Settled(*kv.State, *kv.Write, error) {}
+func (w *watcher) Settled(*kv.State, *kv.Write, error) {}
 
-func (w *objectWatcher) add(e objectEvent) {
+func (w *watcher) add(e event) {
 	w.mu.Lock()
 	w.events = append(w.events, e)
 	w.mu.Unlock()
@@ -152,7 +152,7 @@ func (w *objectWatcher) add(e objectEvent) {
 	}
 }
 
-func (w *objectWatcher) take() []objectEvent {
+func (w *watcher) take() []event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	events := w.events
@@ -161,7 +161,7 @@ func (w *objectWatcher) take() []objectEvent {
 }
 
 // print prints all until ctx ends.
-func (w *objectWatcher) print(ctx context.Context, p *objectPrinter) error {
+func (w *watcher) print(ctx context.Context, p *printer) error {
 	select {
 	case o := <-w.opened:
 		if o.err != nil {
@@ -173,40 +173,44 @@ func (w *objectWatcher) print(ctx context.Context, p *objectPrinter) error {
 	case <-ctx.Done():
 		return nil
 	}
-	for pause(ctx, 0, w.changed, nil) {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.changed:
+		}
 		for _, e := range w.take() {
-			if err := p.event(e); err != nil {
+			if err := p.print(e); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
 }
 
-// objectPrinter writes lines of JSON, or of a table.
-type objectPrinter struct {
+// printer writes lines of JSON, or of a table.
+type printer struct {
 	w       io.Writer
-	encoder *json.Encoder            // nil for a table
-	table   *term.Table[objectEvent] // values are the last column: they may be long
+	encoder *json.Encoder      // nil for a table
+	table   *term.Table[event] // values are the last column: they may be long
 }
 
-func newObjectPrinter(c *cli.Context) *objectPrinter {
-	p := &objectPrinter{w: c.App.Writer}
+func newPrinter(c *cli.Context) *printer {
+	p := &printer{w: c.App.Writer}
 	if c.Bool("json") {
 		p.encoder = json.NewEncoder(p.w)
 		return p
 	}
-	p.table = term.NewTable([]term.Column[objectEvent]{
-		{Title: "EVENT", Cell: func(e objectEvent) string { return e.Type }},
-		{Title: "KEY", Cell: func(e objectEvent) string { return e.Key + e.Method }},
-		{Title: "REVISION", Right: true, Cell: func(e objectEvent) string { return strconv.FormatUint(e.Revision, 10) }},
+	p.table = term.NewTable([]term.Column[event]{
+		{Title: "EVENT", Cell: func(e event) string { return e.Type }},
+		{Title: "KEY", Cell: func(e event) string { return e.Key + e.Method }},
+		{Title: "REVISION", Right: true, Cell: func(e event) string { return strconv.FormatUint(e.Revision, 10) }},
 		{Title: "VALUE", Cell: eventValue},
 	})
 	return p
 }
 
 // eventValue is an attribute's value, or a call's arguments.
-func eventValue(e objectEvent) string {
+func eventValue(e event) string {
 	if e.Type != eventSend {
 		return oneLine(e.Value)
 	}
@@ -218,14 +222,14 @@ func eventValue(e objectEvent) string {
 }
 
 // snapshot prints how the object was at first. The titles come first, and fit what follows them.
-func (p *objectPrinter) snapshot(o opening) error {
+func (p *printer) snapshot(o opening) error {
 	if p.encoder != nil {
 		return p.encoder.Encode(struct {
 			Type string `json:"type"`
 			objectState
 		}{eventSnapshot, o.state})
 	}
-	events := make([]objectEvent, len(o.attributes))
+	events := make([]event, len(o.attributes))
 	p.table.Fit([]string{eventSnapshot, strings.Repeat(" ", keyWidth)})
 	for i, a := range o.attributes {
 		events[i] = attributeEvent(a)
@@ -236,14 +240,14 @@ func (p *objectPrinter) snapshot(o opening) error {
 		return err
 	}
 	for _, e := range events {
-		if err := p.event(e); err != nil {
+		if err := p.print(e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *objectPrinter) event(e objectEvent) error {
+func (p *printer) print(e event) error {
 	if p.encoder != nil {
 		return p.encoder.Encode(e)
 	}

@@ -1,4 +1,4 @@
-package main
+package objects
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"natscast/kv"
 )
 
-func objectsSetCommand() *cli.Command {
+func setCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "set",
 		Usage:     "set attributes of an object, all together or none",
@@ -115,7 +115,7 @@ func printRevision(c *cli.Context, name media.Name, revision uint64) error {
 	return err
 }
 
-func objectsRemoveCommand() *cli.Command {
+func removeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "rm",
 		Usage:     "remove attributes of an object, all together or none, or the whole object",
@@ -172,7 +172,7 @@ func removeWhole(ctx context.Context, c *cli.Context, objects *kv.Objects, name 
 	return nil
 }
 
-func objectsSendCommand() *cli.Command {
+func sendCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "send",
 		Usage:     "call a method at all users of an object",

@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"encoding/json"
@@ -7,32 +7,33 @@ import (
 	"testing"
 
 	"natscast/edge"
+	"natscast/internal/cli/clitest"
 	"natscast/kv"
 )
 
 func TestRoute(t *testing.T) {
 	t.Parallel()
-	tc := startCluster(t)
-	tc.fill(t) // a in eu carries live/x; b in us drains
-	stdout, stderr := tc.run(t, "route", "live/x")
+	tc := clitest.StartCluster(t)
+	tc.Fill(t) // a in eu carries live/x; b in us drains
+	stdout, stderr := tc.Run(t, all, "route", "live/x")
 	if stdout != "rtmp://a:1935/live/x\n" || stderr != "" {
 		t.Errorf("%q, %q", stdout, stderr)
 	}
-	stdout, stderr = tc.run(t, "route", "/live/x/unknown?token=1")
+	stdout, stderr = tc.Run(t, all, "route", "/live/x/unknown?token=1")
 	if stdout != "rtmp://a:1935/live/x/unknown\n" || stderr != "nobody publishes live/x/unknown now\n" {
 		t.Errorf("%q, %q", stdout, stderr)
 	}
-	stdout, _ = tc.run(t, "route", "--explain", "live/x")
+	stdout, _ = tc.Run(t, all, "route", "--explain", "live/x")
 	url, candidates, _ := strings.Cut(stdout, "\n")
 	if url != "rtmp://a:1935/live/x" {
 		t.Errorf("explained %q", url)
 	}
-	checkTable(t, "candidates", candidates,
+	clitest.CheckTable(t, "candidates", candidates,
 		"NODE|CHOSEN|REGION|LOAD|BOUND|CAPACITY|VIEWERS|REASON",
 		"a|yes|eu|10.0 %|*|1.00 Gbit/s|1|carries the stream and has room",
 		"b|-|us|50.0 %|*|1.00 Gbit/s|0|draining",
 	)
-	stdout, _ = tc.run(t, "route", "--json", "--region", "eu", "--client", "192.0.2.9", "live/y")
+	stdout, _ = tc.Run(t, all, "route", "--json", "--region", "eu", "--client", "192.0.2.9", "live/y")
 	var got routeAnswer
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
@@ -46,19 +47,19 @@ func TestRoute(t *testing.T) {
 // TestNoRoute tells the reasons, and fails.
 func TestNoRoute(t *testing.T) {
 	t.Parallel()
-	tc := startCluster(t)
-	stdout, _, err := tc.try(t, "route", "live/x")
+	tc := clitest.StartCluster(t)
+	stdout, _, err := tc.Try(t, all, "route", "live/x")
 	if !errors.Is(err, edge.ErrNoEdge) || stdout != "" {
 		t.Errorf("no nodes: %v, %q", err, stdout)
 	}
-	n := edgeNode("a")
+	n := clitest.EdgeNode("a")
 	n.Draining = true
-	tc.join(t, n)
-	stdout, _, err = tc.try(t, "route", "--explain", "live/x")
+	tc.Join(t, n)
+	stdout, _, err = tc.Try(t, all, "route", "--explain", "live/x")
 	if !errors.Is(err, edge.ErrNoEdge) || !strings.Contains(stdout, "draining") || strings.Contains(stdout, "rtmp://") {
 		t.Errorf("draining: %v, %q", err, stdout)
 	}
-	stdout, _, err = tc.try(t, "route", "--json", "live/x")
+	stdout, _, err = tc.Try(t, all, "route", "--json", "live/x")
 	if !errors.Is(err, edge.ErrNoEdge) || !json.Valid([]byte(stdout)) {
 		t.Errorf("draining: %v, %q", err, stdout)
 	}

@@ -1,4 +1,4 @@
-package main
+package objects
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	"natscast/kv"
 )
 
-func objectsListCommand() *cli.Command {
+func listCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "list",
 		Usage:     "list the objects, all or those whose names begin with PREFIX",
@@ -119,7 +119,7 @@ type attributeState struct {
 	Revision uint64          `json:"revision"`
 }
 
-func objectsGetCommand() *cli.Command {
+func getCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "get",
 		Usage:     "print the attributes of an object, or the value of one of them",

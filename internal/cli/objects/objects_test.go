@@ -1,97 +1,75 @@
-package main
+package objects
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/urfave/cli/v2"
+	"go.uber.org/goleak"
 
 	"natscast/bus"
+	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
 	"natscast/kv"
 )
 
-// runObjects runs a command of objects. Parsing is held up to its action, as in runApp.
-func runObjects(ctx context.Context, out, errOut *output, args ...string) error {
-	app := newApp()
-	app.Writer, app.ErrWriter = out, errOut
-	parsing.Lock()
-	parsed := sync.OnceFunc(parsing.Unlock)
-	defer parsed()
-	for _, command := range app.Command("objects").Subcommands {
-		action := command.Action
-		command.Action = func(c *cli.Context) error {
-			parsed()
-			return action(c)
-		}
-	}
-	return app.RunContext(ctx, append([]string{"natscast", "objects"}, args...))
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var all = clitest.One(Command)
+
+// cluster is a cluster on whose NATS commands of objects are run.
+type cluster struct{ *clitest.Cluster }
+
+func startCluster(t *testing.T) cluster {
+	t.Helper()
+	return cluster{clitest.StartCluster(t)}
 }
 
-// tryObjects runs a command of objects on the cluster's NATS.
-func (tc *testCluster) tryObjects(t *testing.T, command string, args ...string) (stdout, stderr string, err error) {
-	t.Helper()
-	var out, errOut output
-	err = runObjects(t.Context(), &out, &errOut, append([]string{command, "--nats", tc.url}, args...)...)
-	return out.String(), errOut.String(), err
+func (tc cluster) args(command string, args []string) []string {
+	return append([]string{"objects", command, "--nats", tc.URL}, args...)
 }
 
-func (tc *testCluster) objects(t *testing.T, command string, args ...string) (stdout string) {
+// try runs a command.
+func (tc cluster) try(t *testing.T, command string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	stdout, _, err := tc.tryObjects(t, command, args...)
+	return all.Run(t.Context(), tc.args(command, args)...)
+}
+
+// run runs a command, and wants it to do well.
+func (tc cluster) run(t *testing.T, command string, args ...string) (stdout string) {
+	t.Helper()
+	stdout, _, err := tc.try(t, command, args...)
 	if err != nil {
 		t.Fatalf("objects %s %q: %v", command, args, err)
 	}
 	return stdout
 }
 
-// failObjects wants a command to fail, with an error that says all of what is wanted in one line.
-func (tc *testCluster) failObjects(t *testing.T, says []string, command string, args ...string) {
+// fail wants a command to fail, with an error that says all of what is wanted in one line.
+func (tc cluster) fail(t *testing.T, says []string, command string, args ...string) {
 	t.Helper()
-	stdout, _, err := tc.tryObjects(t, command, args...)
-	if err == nil || errors.Is(err, cmdline.ErrUsage) || stdout != "" {
-		t.Errorf("objects %s %q: %v, %q", command, args, err, stdout)
-		return
-	}
-	for _, s := range says {
-		if !strings.Contains(err.Error(), s) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("objects %s %q: %q does not say %q in one line", command, args, err, s)
-		}
+	stdout, _, err := tc.try(t, command, args...)
+	clitest.CheckFailure(t, append([]string{command}, args...), says, err)
+	if stdout != "" {
+		t.Errorf("objects %s %q: printed %q", command, args, stdout)
 	}
 }
 
-// watchObject watches an object until it is stopped.
-func (tc *testCluster) watchObject(t *testing.T, args ...string) *watching {
+// watch watches an object until it is stopped.
+func (tc cluster) watch(t *testing.T, args ...string) *clitest.Running {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	w := &watching{out: &output{}, errOut: &output{}}
-	var running sync.WaitGroup
-	var err error
-	running.Go(func() {
-		err = runObjects(ctx, w.out, w.errOut, append([]string{"watch", "--nats", tc.url}, args...)...)
-	})
-	w.stop = func() error {
-		cancel()
-		running.Wait()
-		return err
-	}
-	t.Cleanup(func() { _ = w.stop() })
-	return w
+	return all.Start(t, tc.args("watch", args)...)
 }
 
 // use makes the cluster's member a user of an object, and returns what that hears.
-func (tc *testCluster) use(t *testing.T, name media.Name) *objectWatcher {
+func (tc cluster) use(t *testing.T, name media.Name) *watcher {
 	t.Helper()
-	w := newObjectWatcher()
-	object := tc.store.Objects.Follow(name, kv.AnyPersistence, w)
+	w := newWatcher()
+	object := tc.Store.Objects.Follow(name, kv.AnyPersistence, w)
 	t.Cleanup(object.Close)
 	if o := <-w.opened; o.err != nil {
 		t.Fatal(o.err)
@@ -100,10 +78,10 @@ func (tc *testCluster) use(t *testing.T, name media.Name) *objectWatcher {
 }
 
 // names are those that 'objects list' lists.
-func (tc *testCluster) names(t *testing.T) []string {
+func (tc cluster) names(t *testing.T) []string {
 	t.Helper()
 	var list []kv.ObjectInfo
-	if err := json.Unmarshal([]byte(tc.objects(t, "list", "--json")), &list); err != nil {
+	if err := json.Unmarshal([]byte(tc.run(t, "list", "--json")), &list); err != nil {
 		t.Fatal(err)
 	}
 	names := []string{}
@@ -118,10 +96,10 @@ func TestObjects(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
 	const date = `{"$amf":"date","ms":1}`
-	if stdout := tc.objects(t, "set", "live/room", "title", "Hello", "seats", "[1, 2]", "low", "-5", "date", date); stdout != "4\n" {
+	if stdout := tc.run(t, "set", "live/room", "title", "Hello", "seats", "[1, 2]", "low", "-5", "date", date); stdout != "4\n" {
 		t.Errorf("set: %q", stdout)
 	}
-	checkTable(t, "get", tc.objects(t, "get", "/live//room/"),
+	clitest.CheckTable(t, "get", tc.run(t, "get", "/live//room/"),
 		"KEY|REVISION|VALUE", "date|4|"+date, "low|3|-5", "seats|2|[1,2]", `title|1|"Hello"`)
 	tests := []struct{ args, want string }{
 		{"get live/room title", `"Hello"`},
@@ -138,14 +116,14 @@ func TestObjects(t *testing.T) {
 	}
 	for _, test := range tests {
 		args := strings.Fields(test.args)
-		if got := tc.objects(t, args[0], args[1:]...); got != test.want+"\n" {
+		if got := tc.run(t, args[0], args[1:]...); got != test.want+"\n" {
 			t.Errorf("%s: %q, want %q", test.args, got, test.want)
 		}
 	}
-	checkTable(t, "list", tc.objects(t, "list"),
+	clitest.CheckTable(t, "list", tc.run(t, "list"),
 		"OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "app/instance/x|undecided|1|3|-", "live/room|persistent|3|"+strconv.Itoa(len(date)+len(`"Bye"`)+1)+"|-")
-	checkTable(t, "list live/", tc.objects(t, "list", "live/"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "live/room|persistent|3|*|-")
-	if got := tc.objects(t, "rm", "live/room"); got != "live/room is removed\n" {
+	clitest.CheckTable(t, "list live/", tc.run(t, "list", "live/"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "live/room|persistent|3|*|-")
+	if got := tc.run(t, "rm", "live/room"); got != "live/room is removed\n" {
 		t.Errorf("rm: %q", got)
 	}
 	if got := tc.names(t); !slices.Equal(got, []string{"app/instance/x"}) {
@@ -156,13 +134,13 @@ func TestObjects(t *testing.T) {
 func TestObjectsJSON(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
-	tc.objects(t, "set", "live/room", "b", "{}", "a", "<1>")
+	tc.run(t, "set", "live/room", "b", "{}", "a", "<1>")
 	var list []kv.ObjectInfo
 	var state objectState
 	var attribute attributeState
 	for args, into := range map[string]any{"list --json": &list, "get --json live/room": &state, "get --json live/room b": &attribute} {
 		words := strings.Fields(args)
-		if err := json.Unmarshal([]byte(tc.objects(t, words[0], words[1:]...)), into); err != nil {
+		if err := json.Unmarshal([]byte(tc.run(t, words[0], words[1:]...)), into); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
@@ -185,23 +163,23 @@ func TestObjectsNothing(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
 	for args, says := range map[string]string{"": "there are no shared objects\n", "live/": "nothing matches\n"} {
-		stdout, stderr, err := tc.tryObjects(t, "list", strings.Fields("--json "+args)...)
+		stdout, stderr, err := tc.try(t, "list", strings.Fields("--json "+args)...)
 		if err != nil || stdout != "[]\n" || stderr != says {
 			t.Errorf("%q: %v, %q, %q", args, err, stdout, stderr)
 		}
 	}
 	missing := []string{kv.ErrNoObject.Error(), "live/none"}
-	tc.failObjects(t, missing, "get", "live/none")
-	tc.failObjects(t, missing, "get", "live/none", "key")
-	tc.failObjects(t, missing, "rm", "live/none")
-	tc.failObjects(t, missing, "rm", "live/none", "key")
-	tc.failObjects(t, missing, "send", "live/none", "move")
+	tc.fail(t, missing, "get", "live/none")
+	tc.fail(t, missing, "get", "live/none", "key")
+	tc.fail(t, missing, "rm", "live/none")
+	tc.fail(t, missing, "rm", "live/none", "key")
+	tc.fail(t, missing, "send", "live/none", "move")
 
-	tc.objects(t, "set", "live/room", "k", "v")
+	tc.run(t, "set", "live/room", "k", "v")
 	missing = []string{"live/room", "none"}
-	tc.failObjects(t, missing, "get", "live/room", "none")
-	tc.failObjects(t, missing, "rm", "live/room", "k", "none")
-	if got := tc.objects(t, "get", "live/room", "k"); got != "\"v\"\n" {
+	tc.fail(t, missing, "get", "live/room", "none")
+	tc.fail(t, missing, "rm", "live/room", "k", "none")
+	if got := tc.run(t, "get", "live/room", "k"); got != "\"v\"\n" {
 		t.Errorf("k: %q", got)
 	}
 }
@@ -209,26 +187,26 @@ func TestObjectsNothing(t *testing.T) {
 func TestObjectsConflict(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
-	tc.failObjects(t, []string{kv.ErrConflict.Error(), `"k" of live/room is not there`, "revision 0, not 7"}, "set", "--if", "7", "live/room", "k", "v")
+	tc.fail(t, []string{kv.ErrConflict.Error(), `"k" of live/room is not there`, "revision 0, not 7"}, "set", "--if", "7", "live/room", "k", "v")
 	if got := tc.names(t); len(got) != 0 {
 		t.Errorf("a conflict made %q", got)
 	}
-	tc.objects(t, "set", "live/room", "k", "v", "other", "1")
-	tc.failObjects(t, []string{kv.ErrConflict.Error(), `"k" of live/room has revision 1 now, not 0`}, "set", "--if", "0", "live/room", "other", "2", "k", "w")
-	tc.failObjects(t, []string{kv.ErrLimit.Error(), "live/room"}, "set", "live/room", "k", strings.Repeat("x", kv.MaxValue))
-	checkTable(t, "unchanged", tc.objects(t, "get", "live/room"), "KEY|REVISION|VALUE", `k|1|"v"`, "other|2|1")
+	tc.run(t, "set", "live/room", "k", "v", "other", "1")
+	tc.fail(t, []string{kv.ErrConflict.Error(), `"k" of live/room has revision 1 now, not 0`}, "set", "--if", "0", "live/room", "other", "2", "k", "w")
+	tc.fail(t, []string{kv.ErrLimit.Error(), "live/room"}, "set", "live/room", "k", strings.Repeat("x", kv.MaxValue))
+	clitest.CheckTable(t, "unchanged", tc.run(t, "get", "live/room"), "KEY|REVISION|VALUE", `k|1|"v"`, "other|2|1")
 }
 
 // TestObjectsInUse has a node with users.
 func TestObjectsInUse(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
-	tc.join(t, edgeNode("edge-a"))
+	tc.Join(t, clitest.EdgeNode("edge-a"))
 	user := tc.use(t, "live/room")
-	tc.objects(t, "set", "live/room", "k", "v")
-	checkTable(t, "list", tc.objects(t, "list"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "live/room|temporary|1|3|edge-a")
-	tc.objects(t, "send", "live/room", "move", "-1", "left")
-	if got := tc.objects(t, "rm", "live/room"); got != "live/room is empty, and in use\n" {
+	tc.run(t, "set", "live/room", "k", "v")
+	clitest.CheckTable(t, "list", tc.run(t, "list"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "live/room|temporary|1|3|edge-a")
+	tc.run(t, "send", "live/room", "move", "-1", "left")
+	if got := tc.run(t, "rm", "live/room"); got != "live/room is empty, and in use\n" {
 		t.Errorf("rm: %q", got)
 	}
 	var heard []string
@@ -257,32 +235,32 @@ func TestLivingNodes(t *testing.T) {
 func TestObjectsWatch(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
-	w := tc.watchObject(t, "live/room")
-	w.sees(t, "EVENT|KEY|REVISION|VALUE")
-	if says := w.errOut.String(); says != "live/room is not there yet\n" {
+	w := tc.watch(t, "live/room")
+	w.Sees(t, "EVENT|KEY|REVISION|VALUE")
+	if says := w.Stderr.String(); says != "live/room is not there yet\n" {
 		t.Errorf("on the standard error: %q", says)
 	}
 	if got := tc.names(t); len(got) != 0 {
 		t.Errorf("watching made %q", got)
 	}
-	tc.objects(t, "set", "live/room", "title", "a\x1b[2J", "seats", "[1, 2]")
-	w.sees(t, `change|title|1|"a\u001b[2J"`)
-	w.sees(t, "change|seats|2|[1,2]")
-	tc.objects(t, "rm", "live/room", "title")
-	w.sees(t, "remove|title|4|-")
-	tc.objects(t, "send", "live/room", "move", "-1", "{\"a\": 1}")
-	w.sees(t, `send|move|4|[-1,{"a":1}]`)
-	second := tc.watchObject(t, "live/room")
-	second.sees(t, "snapshot|seats|2|[1,2]")
-	tc.objects(t, "rm", "live/room")
-	w.sees(t, "clear|-")
-	second.sees(t, "clear|-")
-	for _, w := range []*watching{w, second} {
-		if err := w.stop(); err != nil {
+	tc.run(t, "set", "live/room", "title", "a\x1b[2J", "seats", "[1, 2]")
+	w.Sees(t, `change|title|1|"a\u001b[2J"`)
+	w.Sees(t, "change|seats|2|[1,2]")
+	tc.run(t, "rm", "live/room", "title")
+	w.Sees(t, "remove|title|4|-")
+	tc.run(t, "send", "live/room", "move", "-1", "{\"a\": 1}")
+	w.Sees(t, `send|move|4|[-1,{"a":1}]`)
+	second := tc.watch(t, "live/room")
+	second.Sees(t, "snapshot|seats|2|[1,2]")
+	tc.run(t, "rm", "live/room")
+	w.Sees(t, "clear|-")
+	second.Sees(t, "clear|-")
+	for _, w := range []*clitest.Running{w, second} {
+		if err := w.Stop(); err != nil {
 			t.Error(err)
 		}
 	}
-	if says := second.errOut.String(); says != "" {
+	if says := second.Stderr.String(); says != "" {
 		t.Errorf("on the standard error: %q", says)
 	}
 }
@@ -290,23 +268,23 @@ func TestObjectsWatch(t *testing.T) {
 func TestObjectsWatchJSON(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
-	tc.objects(t, "set", "live/room", "k", "1")
-	w := tc.watchObject(t, "--json", "live/room")
+	tc.run(t, "set", "live/room", "k", "1")
+	w := tc.watch(t, "--json", "live/room")
 	after := func(n int) {
-		eventually.True(t, strconv.Itoa(n)+" lines", func() bool { return strings.Count(w.out.String(), "\n") == n })
+		eventually.True(t, strconv.Itoa(n)+" lines", func() bool { return strings.Count(w.Stdout.String(), "\n") == n })
 	}
 	after(1)
 	for i, args := range []string{"set live/room k {}", "rm live/room k", "send live/room move", "set live/room x null", "rm live/room"} {
 		words := strings.Fields(args)
-		tc.objects(t, words[0], words[1:]...)
+		tc.run(t, words[0], words[1:]...)
 		after(i + 2)
 	}
-	if err := w.stop(); err != nil {
+	if err := w.Stop(); err != nil {
 		t.Error(err)
 	}
-	lines := strings.Split(strings.TrimSpace(w.out.String()), "\n")
+	lines := strings.Split(strings.TrimSpace(w.Stdout.String()), "\n")
 	clear := lines[len(lines)-1]
-	var event objectEvent
+	var event event
 	if err := json.Unmarshal([]byte(clear), &event); err != nil || event.Type != eventClear || event.Revision <= 5 || len(lines) != 6 {
 		t.Fatalf("%v: %q", err, lines)
 	}
@@ -326,12 +304,12 @@ func TestObjectsWatchJSON(t *testing.T) {
 func TestObjectWatcherClear(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
-	tc.objects(t, "set", "live/room", "late", "1")
-	state, err := tc.store.Objects.Read(t.Context(), "live/room")
+	tc.run(t, "set", "live/room", "late", "1")
+	state, err := tc.Store.Objects.Read(t.Context(), "live/room")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newObjectWatcher()
+	w := newWatcher()
 	w.Changed(state, kv.Update{Cleared: true})
 	if got := w.take(); len(got) != 2 || got[0].Type != eventClear || got[1].Type != eventChange || got[1].Key != "late" {
 		t.Errorf("%+v", got)
@@ -368,15 +346,8 @@ func TestObjectsUsage(t *testing.T) {
 		{[]string{"send", "live/x", ""}, "METHOD"},
 	}
 	for _, test := range tests {
-		var out, errOut output
-		err := runObjects(t.Context(), &out, &errOut, test.args...)
-		if !errors.Is(err, cmdline.ErrUsage) {
-			t.Errorf("%q: %v", test.args, err)
-			continue
-		}
-		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, cmdline.ErrUsage.Error()) != 1 || out.String() != "" {
-			t.Errorf("%q: %q does not say %q in one line, or %q", test.args, s, test.says, out.String())
-		}
+		stdout, _, err := all.Run(t.Context(), append([]string{"objects"}, test.args...)...)
+		clitest.CheckUsage(t, test.args, test.says, stdout, err)
 	}
 }
 
@@ -387,30 +358,30 @@ func TestObjectsNoCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Shutdown)
-	tc := &testCluster{url: s.URL()}
+	tc := cluster{&clitest.Cluster{URL: s.URL()}}
 	for _, args := range []string{"list", "get live/x", "set live/x k v", "rm live/x", "watch live/x", "send live/x move"} {
 		words := strings.Fields(args)
-		tc.failObjects(t, []string{"no natscast cluster", s.URL()}, words[0], words[1:]...)
+		tc.fail(t, []string{"no natscast cluster", s.URL()}, words[0], words[1:]...)
 	}
 }
 
 // TestObjectsHelp looks for an example and the variables of the flags in the help of every command.
 func TestObjectsHelp(t *testing.T) {
 	t.Parallel()
-	var all, errOut output
-	if err := runObjects(t.Context(), &all, &errOut); err != nil {
+	list, _, err := all.Run(t.Context(), "objects")
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range objectsCommand().Subcommands {
-		var out output
-		if err := runObjects(t.Context(), &out, &errOut, command.Name, "--help"); err != nil {
+	for _, command := range Command().Subcommands {
+		help, _, err := all.Run(t.Context(), "objects", command.Name, "--help")
+		if err != nil {
 			t.Errorf("%s: %v", command.Name, err)
 		}
-		if !strings.Contains(all.String(), "  "+command.Name) || !strings.Contains(out.String(), "   natscast objects "+command.Name+" ") {
-			t.Errorf("%s is not explained:\n%s\n%s", command.Name, all.String(), out.String())
+		if !strings.Contains(list, "  "+command.Name) || !strings.Contains(help, "   natscast objects "+command.Name+" ") {
+			t.Errorf("%s is not explained:\n%s\n%s", command.Name, list, help)
 		}
 		for _, flag := range command.Flags {
-			if name := flag.Names()[0]; !strings.Contains(out.String(), "[$"+cmdline.Env(name)[0]+"]") {
+			if name := flag.Names()[0]; !strings.Contains(help, "[$"+cmdline.Env(name)[0]+"]") {
 				t.Errorf("%s --%s has no variable", command.Name, name)
 			}
 		}

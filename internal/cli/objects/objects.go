@@ -1,4 +1,4 @@
-package main
+package objects
 
 import (
 	"bytes"
@@ -19,7 +19,8 @@ import (
 // objectTimeout bounds what is done with an object, but for watching it. It is longer than a write is tried.
 const objectTimeout = 10 * time.Second
 
-func objectsCommand() *cli.Command {
+// Command is the command of shared objects, with its subcommands.
+func Command() *cli.Command {
 	command := &cli.Command{
 		Name:      "objects",
 		Usage:     "list, read, change and watch shared objects",
@@ -32,8 +33,8 @@ func objectsCommand() *cli.Command {
 			"The values of its attributes are JSON; what is no JSON counts as a string. A JSON object with \"$amf\" stands for\n" +
 			"what Flash has and JSON has not. A revision is a number that is higher for each later change of any object.",
 		Subcommands: []*cli.Command{
-			objectsListCommand(), objectsGetCommand(), objectsSetCommand(), objectsRemoveCommand(),
-			objectsWatchCommand(), objectsSendCommand(),
+			listCommand(), getCommand(), setCommand(), removeCommand(),
+			watchCommand(), sendCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
