@@ -22,7 +22,7 @@ type Result struct {
 // Phase sums up the samples of some time.
 type Phase struct {
 	Max     float64 `json:"max"`     // the worst sample
-	MeanMax float64 `json:"meanMax"` // the mean of the samples
+	MeanMax float64 `json:"mean_max"` // the mean of the samples
 	P99     float64 `json:"p99"`     // the mean of the samples
 	Highest float64 `json:"highest"` // the highest utilisation of an edge
 	Mean    float64 `json:"mean"`    // the highest utilisation of all
