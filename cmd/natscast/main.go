@@ -13,10 +13,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"natscast/internal/cli/about"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/manage"
+	"natscast/internal/cli/media"
 	"natscast/internal/cli/objects"
 	"natscast/internal/cli/show"
+	"natscast/internal/cli/simulate"
 	"natscast/internal/gcpace"
 )
 
@@ -49,12 +52,10 @@ func main() {
 
 func newApp() *cli.App {
 	app := cmdline.NewApp(slices.Concat(
-		[]*cli.Command{
-			devCommand(), edgeCommand(), originCommand(),
-			publishCommand(), playCommand(), recordCommand(), exportCommand(),
-		},
-		show.Commands(), manage.Commands(),
-		[]*cli.Command{objects.Command(), simCommand(), completionCommand(), versionCommand()},
+		[]*cli.Command{devCommand(), edgeCommand(), originCommand()},
+		media.Commands(), show.Commands(), manage.Commands(),
+		[]*cli.Command{objects.Command(), simulate.Command()},
+		about.Commands(),
 	)...)
 	app.Usage = "a live-media edge whose only infrastructure is NATS: publish RTMP to any node, play from any node"
 	app.Description = "Start with:\n\n" +
@@ -62,8 +63,7 @@ func newApp() *cli.App {
 		"Every flag has a variable: --coalesce is NATSCAST_COALESCE. Results go to the standard output,\n" +
 		"all else to the standard error. The exit status is 0, 1 (failed) or 2 (usage).\n\n" +
 		"Shell completion: natscast completion bash|zsh"
-	app.Version = version()
-	app.HideVersion = true
+	app.Version = about.Version().String()
 	app.EnableBashCompletion = true
 	return app
 }

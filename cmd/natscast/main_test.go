@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -146,44 +145,6 @@ func TestVariables(t *testing.T) {
 			if name != "help" && !strings.Contains(help, "[$"+cmdline.Env(name)[0]+"]") {
 				t.Errorf("%s --%s has no variable", command.Name, name)
 			}
-		}
-	}
-}
-
-func TestNumbered(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		url, flag string
-		count     int
-		want      []string
-	}{
-		{"u/x", "copies", 1, []string{"u/x"}},
-		{"u/x", "copies", 3, []string{"u/x-1", "u/x-2", "u/x-3"}},
-		{"u/{n}/x", "copies", 2, []string{"u/1/x", "u/2/x"}},
-		{"u/x", "players", 2, []string{"u/x", "u/x"}},
-		{"u/{n}-{n}", "players", 2, []string{"u/1-1", "u/2-2"}},
-		{"u/{n}", "players", 1, []string{"u/1"}},
-	}
-	for _, test := range tests {
-		got, err := numbered(test.url, test.flag, test.count)
-		if err != nil || !slices.Equal(got, test.want) {
-			t.Errorf("%s, %d %s: got %v, %v", test.url, test.count, test.flag, got, err)
-		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	t.Parallel()
-	if got, err := run(t.Context(), "version"); err != nil || strings.TrimSpace(got) == "" {
-		t.Errorf("%q, %v", got, err)
-	}
-}
-
-func TestCompletion(t *testing.T) {
-	t.Parallel()
-	for _, shell := range []string{"bash", "zsh"} {
-		if got, err := run(t.Context(), "completion", shell); err != nil || got != completions[shell] {
-			t.Errorf("%s: %q, %v", shell, got, err)
 		}
 	}
 }

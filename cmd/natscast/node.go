@@ -14,6 +14,7 @@ import (
 	"natscast/bus"
 	"natscast/edge"
 	"natscast/edge/api"
+	"natscast/internal/cli/about"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -151,7 +152,7 @@ func (n *node) connect(ctx context.Context, config nodeConfig, log *slog.Logger)
 func (n *node) entry(place placeConfig) kv.Node {
 	entry := kv.Node{
 		ID: n.id, Roles: place.roles, RTMP: place.advertise, Region: place.region, Capacity: place.capacity,
-		Version: version(), Started: time.Now().UTC(),
+		Version: about.Version().Name(), Started: time.Now().UTC(),
 	}
 	if entry.RTMP == "" {
 		entry.RTMP = "rtmp://" + reachable(n.rtmp.Addr())

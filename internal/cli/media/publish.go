@@ -1,10 +1,7 @@
-package main
+package media
 
 import (
-	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,12 +11,6 @@ import (
 	"natscast/internal/push"
 	"natscast/internal/testpattern"
 )
-
-// numberMark stands for the number of a copy, or of a player, in a URL.
-const numberMark = "{n}"
-
-// maxCopies keeps well within the open files that a process may have.
-const maxCopies = 10_000
 
 func publishCommand() *cli.Command {
 	return &cli.Command{
@@ -81,27 +72,4 @@ func publishLine(p *push.Progress, begun time.Time) string {
 	bits := float64(p.Bytes.Load()) * 8 / elapsed.Seconds()
 	return fmt.Sprintf("%v  streams %d  packets %d  %s",
 		elapsed.Round(time.Second), p.Copies.Load(), p.Packets.Load(), term.Bitrate(bits))
-}
-
-// numbered makes count URLs of one.
-func numbered(url, flag string, count int) ([]string, error) {
-	if count < 1 || count > maxCopies {
-		return nil, cmdline.UsageError("--%s %d: want 1 to %d", flag, count, maxCopies)
-	}
-	if count > 1 && flag == "copies" && !strings.Contains(url, numberMark) {
-		url += "-" + numberMark
-	}
-	urls := make([]string, count)
-	for i := range urls {
-		urls[i] = strings.ReplaceAll(url, numberMark, strconv.Itoa(i+1))
-	}
-	return urls, nil
-}
-
-// limited returns ctx, ending after d unless d is 0.
-func limited(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if d == 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, d)
 }

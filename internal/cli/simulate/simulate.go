@@ -1,4 +1,5 @@
-package main
+// Package simulate has the command sim, which simulates how clients are placed.
+package simulate
 
 import (
 	"encoding/json"
@@ -14,7 +15,8 @@ import (
 	"natscast/internal/placement/sim"
 )
 
-func simCommand() *cli.Command {
+// Command is the command sim.
+func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "sim",
 		Usage: "simulate how clients are placed on edges, with the real code and with other policies",

@@ -1,14 +1,10 @@
-package main
+package media
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,16 +15,8 @@ import (
 	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
-	"natscast/internal/recording"
 	"natscast/kv"
 	"natscast/origin"
-)
-
-const (
-	// standardOutput in place of a file.
-	standardOutput = "-"
-	// recordIdle is how long record waits for a chunk before it writes all that has come.
-	recordIdle = time.Second
 )
 
 func recordCommand() *cli.Command {
@@ -110,37 +98,6 @@ func awaitEnd(ctx context.Context, streams *kv.Streams, stream media.Name, grace
 	}
 }
 
-// tape records a stream into the file that the user has named.
-type tape struct {
-	*origin.Tape
-	stream    media.Name
-	file      string
-	recording *recording.Recording
-
-	mu    sync.Mutex // guards what follows
-	stats recording.Stats
-}
-
-func newTape(c *cli.Context, stream, file string) (*tape, error) {
-	name, err := cmdline.Stream(stream)
-	if err != nil {
-		return nil, err
-	}
-	config := recording.Config{Format: recording.FLV, Open: recording.NewFile(file).Open}
-	if file == standardOutput {
-		config.Open = func(int, time.Time) (io.WriteCloser, error) { return unclosed{c.App.Writer}, nil }
-	} else if config.Format, err = recording.ParseFormat(strings.TrimPrefix(filepath.Ext(file), ".")); err != nil {
-		return nil, cmdline.UsageError("%s: want a name in .flv or .mp4", file)
-	}
-	r := recording.New(config)
-	return &tape{Tape: origin.NewTape(r), stream: name, file: file, recording: r}, nil
-}
-
-// unclosed leaves the standard output open, and hides that it may be a file: nothing in it can be patched that others read.
-type unclosed struct{ io.Writer }
-
-func (unclosed) Close() error { return nil }
-
 // withMedia connects to the cluster's state and to its media, and calls do.
 func withMedia(c *cli.Context, do func(*kv.Store, *bus.Bus) error) error {
 	cmdline.DefaultLogger(c, slog.LevelWarn)
@@ -156,54 +113,4 @@ func withMedia(c *cli.Context, do func(*kv.Store, *bus.Bus) error) error {
 		defer b.Close()
 		return do(cluster.Store, b)
 	})
-}
-
-// write writes what comes until ctx ends.
-func (t *tape) write(ctx context.Context, queue *origin.ChunkQueue) (err error) {
-	for err == nil {
-		c, at, ok := queue.Pop(ctx, recordIdle)
-		switch {
-		case ok:
-			err = t.put(c, at)
-		case ctx.Err() != nil:
-			return err
-		default:
-			err = t.recording.Pause()
-		}
-	}
-	return err
-}
-
-func (t *tape) put(c bus.Chunk, at time.Time) error {
-	err := t.Put(c, at)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.stats = t.recording.Stats()
-	return err
-}
-
-func (t *tape) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return fmt.Sprintf("%v  %s  frames %d", t.stats.Duration.Round(time.Millisecond), term.Bytes(t.stats.Bytes), t.stats.Frames)
-}
-
-// end ends the file, and says what is in it, unless err says why that is not what it should be.
-func (t *tape) end(c *cli.Context, err error) error {
-	err = cmp.Or(err, t.recording.Close())
-	t.mu.Lock()
-	t.stats = t.recording.Stats()
-	t.mu.Unlock()
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %w", t.file, err)
-	case t.stats.Frames == 0:
-		return fmt.Errorf("nothing came of %s", t.stream)
-	}
-	out := c.App.Writer
-	if t.file == standardOutput {
-		out = c.App.ErrWriter
-	}
-	fmt.Fprintf(out, "%s: %v\n", t.file, t)
-	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package simulate
 
 import (
 	"bytes"
@@ -9,14 +9,21 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
+	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/placement/sim"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var all = clitest.One(Command)
+
 func TestSim(t *testing.T) {
 	t.Parallel()
 	chart := filepath.Join(t.TempDir(), "crowd.svg")
-	out, err := run(t.Context(), "sim", "--edges", "3", "--viewers", "300", "--json", "--svg", chart)
+	out, _, err := all.Run(t.Context(), "sim", "--edges", "3", "--viewers", "300", "--json", "--svg", chart)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,14 +34,14 @@ func TestSim(t *testing.T) {
 	if svg, err := os.ReadFile(chart); err != nil || !bytes.HasPrefix(svg, []byte("<svg")) {
 		t.Errorf("%.40s, %v", svg, err)
 	}
-	out, err = run(t.Context(), "sim", "--edges", "3", "--viewers", "300", "--policy", "hotness", "--crowd=false", "--failures=false", "--markdown")
+	out, _, err = all.Run(t.Context(), "sim", "--edges", "3", "--viewers", "300", "--policy", "hotness", "--crowd=false", "--failures=false", "--markdown")
 	if err != nil || !strings.Contains(out, "| hotness |") || strings.Contains(out, "crowd") {
 		t.Errorf("%s%v", out, err)
 	}
 	for _, args := range [][]string{
 		{"--edges", "0"}, {"--policy", "best"}, {"--json", "--markdown"}, {"file"},
 	} {
-		if _, err := run(t.Context(), append([]string{"sim"}, args...)...); !errors.Is(err, cmdline.ErrUsage) {
+		if _, _, err := all.Run(t.Context(), append([]string{"sim"}, args...)...); !errors.Is(err, cmdline.ErrUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
