@@ -7,6 +7,7 @@ import (
 
 	"natscast/internal/cli/clitest"
 	"natscast/internal/eventually"
+	"natscast/internal/node"
 	"natscast/kv"
 )
 
@@ -16,7 +17,7 @@ func TestKickPlayer(t *testing.T) {
 	r := startDev(t)
 	played := make(chan error, 1)
 	go func() {
-		_, err := run(t.Context(), "play", "rtmp://"+r.Nodes[1].RTMP+"/"+demoStream)
+		_, err := run(t.Context(), "play", "rtmp://"+r.Nodes[1].RTMP+"/live/test")
 		played <- err
 	}()
 	var players []kv.Connection
@@ -25,7 +26,7 @@ func TestKickPlayer(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &players); err != nil {
 			t.Fatal(err)
 		}
-		return len(players) == 1 && players[0].Role == kv.RolePlay && players[0].Stream == demoStream
+		return len(players) == 1 && players[0].Role == kv.RolePlay && players[0].Stream == "live/test"
 	})
 	runOn(t, r, "kick", players[0].ID)
 	if err := <-played; err == nil || !strings.Contains(err.Error(), "closed the connection") {
@@ -41,7 +42,7 @@ func TestKickPlayer(t *testing.T) {
 }
 
 // runOn runs a command on the NATS of a running natscast dev.
-func runOn(t *testing.T, r ready, command string, args ...string) (stdout string) {
+func runOn(t *testing.T, r node.Ready, command string, args ...string) (stdout string) {
 	t.Helper()
 	stdout, err := run(t.Context(), append([]string{command, "--nats", r.NATS}, args...)...)
 	if err != nil {

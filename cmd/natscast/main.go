@@ -18,9 +18,9 @@ import (
 	"natscast/internal/cli/manage"
 	"natscast/internal/cli/media"
 	"natscast/internal/cli/objects"
+	"natscast/internal/cli/serve"
 	"natscast/internal/cli/show"
 	"natscast/internal/cli/simulate"
-	"natscast/internal/gcpace"
 )
 
 // Exit statuses.
@@ -30,15 +30,8 @@ const (
 )
 
 func main() {
-	serves := len(os.Args) > 1 && slices.Contains([]string{"dev", "edge", "origin"}, os.Args[1])
-	if serves {
-		relaxTimers()
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	if serves {
-		go gcpace.Run(ctx)
-	}
-	err := newApp().RunContext(ctx, os.Args)
+	err := newApp(serve.Own()).RunContext(ctx, os.Args)
 	stop()
 	if err == nil {
 		return
@@ -50,9 +43,10 @@ func main() {
 	os.Exit(exitFailed)
 }
 
-func newApp() *cli.App {
+// newApp returns the root of the command line. A test gives the zero Process.
+func newApp(process serve.Process) *cli.App {
 	app := cmdline.NewApp(slices.Concat(
-		[]*cli.Command{devCommand(), edgeCommand(), originCommand()},
+		serve.Commands(process),
 		media.Commands(), show.Commands(), manage.Commands(),
 		[]*cli.Command{objects.Command(), simulate.Command()},
 		about.Commands(),

@@ -8,6 +8,7 @@ import (
 
 	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/serve"
 
 	"go.uber.org/goleak"
 )
@@ -23,7 +24,7 @@ func run(ctx context.Context, args ...string) (stdout string, err error) {
 // runBoth runs the program and returns both its outputs.
 func runBoth(ctx context.Context, args ...string) (stdout, stderr string, err error) {
 	var out, errOut clitest.Output
-	err = clitest.RunApp(ctx, newApp(), &out, &errOut, args...)
+	err = clitest.RunApp(ctx, newApp(serve.Process{}), &out, &errOut, args...)
 	return out.String(), errOut.String(), err
 }
 
@@ -114,7 +115,7 @@ func TestHelp(t *testing.T) {
 	if bare, err := run(t.Context()); err != nil || bare != help {
 		t.Errorf("without arguments: %v, %s", err, bare)
 	}
-	for _, command := range newApp().Commands {
+	for _, command := range newApp(serve.Process{}).Commands {
 		if command.Name == "help" {
 			continue
 		}
@@ -135,14 +136,14 @@ func TestHelp(t *testing.T) {
 // TestVariables checks that every flag has its variable.
 func TestVariables(t *testing.T) {
 	t.Parallel()
-	for _, command := range newApp().Commands {
+	for _, command := range newApp(serve.Process{}).Commands {
 		help, err := run(t.Context(), command.Name, "--help")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, flag := range command.VisibleFlags() {
 			name := flag.Names()[0]
-			if name != "help" && !strings.Contains(help, "[$"+cmdline.Env(name)[0]+"]") {
+			if name != "help" && !strings.Contains(help, "[$"+cmdline.Env(name)+"]") {
 				t.Errorf("%s --%s has no variable", command.Name, name)
 			}
 		}

@@ -15,11 +15,11 @@ const categoryNATS = "NATS"
 // NATSFlags are how to reach NATS, named as the nats command line names them.
 func NATSFlags() []cli.Flag {
 	str := func(name, usage string, aliases ...string) cli.Flag {
-		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, EnvVars: cmdline.Env(name), Category: categoryNATS}
+		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, Category: categoryNATS}
 	}
 	return []cli.Flag{
 		&cli.StringFlag{
-			Name: "nats", Aliases: []string{"server", "s"}, Value: nats.DefaultURL, EnvVars: cmdline.Env("nats"),
+			Name: "nats", Aliases: []string{"server", "s"}, Value: nats.DefaultURL,
 			Usage: "`URLS` of the servers, separated by commas", Category: categoryNATS,
 		},
 		str("creds", "`FILE` with a user's JWT and seed"),
@@ -29,7 +29,7 @@ func NATSFlags() []cli.Flag {
 		str("tlscert", "`FILE` with the client's TLS certificate"),
 		str("tlskey", "`FILE` with the client's TLS key"),
 		str("tlsca", "`FILE` with the certificate authorities that the servers' certificates must come from"),
-		&cli.BoolFlag{Name: "tlsfirst", Usage: "do the TLS handshake before the server says anything", EnvVars: cmdline.Env("tlsfirst"), Category: categoryNATS},
+		&cli.BoolFlag{Name: "tlsfirst", Usage: "do the TLS handshake before the server says anything", Category: categoryNATS},
 	}
 }
 

@@ -25,8 +25,8 @@ func drainCommand() *cli.Command {
 			"The node takes no more clients, sends its publishers away, asks those players to move that can, waits for the\n" +
 			"others as long as its own --drain says, and ends. The command waits until it has left the cluster.",
 		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "wait", Value: true, Usage: "wait until the node has left", EnvVars: cmdline.Env("wait")},
-			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait at most", EnvVars: cmdline.Env("timeout")},
+			&cli.BoolFlag{Name: "wait", Value: true, Usage: "wait until the node has left"},
+			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait at most"},
 		}, connect.NATSFlags()...),
 		Action: drain,
 	}

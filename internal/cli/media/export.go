@@ -31,8 +31,8 @@ func exportCommand() *cli.Command {
 			"It begins at the last keyframe before --from. How far back a stream goes is what --live-retention of the nodes says.\n" +
 			"FILE is as for natscast record. Times are those at which NATS stored the stream.",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "from", Usage: "`TIME`: RFC 3339, or before now, as -5m (default: as far back as there is something)", EnvVars: cmdline.Env("from")},
-			&cli.StringFlag{Name: "to", Usage: "`TIME` (default: now)", EnvVars: cmdline.Env("to")},
+			&cli.StringFlag{Name: "from", Usage: "`TIME`: RFC 3339, or before now, as -5m (default: as far back as there is something)"},
+			&cli.StringFlag{Name: "to", Usage: "`TIME` (default: now)"},
 		}, connect.NATSFlags()...),
 		Action: export,
 	}

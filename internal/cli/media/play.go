@@ -23,9 +23,9 @@ func playCommand() *cli.Command {
 			"{n} is the number of the player, from 1. Latency and missing frames are those of the test pattern;\n" +
 			"for other streams, gaps are jumps of the timestamps. The exit status is 1 when a player failed.",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "players", Value: 1, Usage: "play with that many connections", EnvVars: cmdline.Env("players")},
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)", EnvVars: cmdline.Env("duration")},
-			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", EnvVars: cmdline.Env("json")},
+			&cli.IntFlag{Name: "players", Value: 1, Usage: "play with that many connections"},
+			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)"},
+			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
 		},
 		Action: play,
 	}

@@ -22,11 +22,11 @@ func publishCommand() *cli.Command {
 			"natscast publish --copies 100 --duration 1m rtmp://localhost/live/test-{n}\n\n" +
 			"{n} is the number of the copy, from 1; without it, the URLs of several copies end in -1, -2, ...",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "copies", Value: 1, Usage: "publish that many streams at once", EnvVars: cmdline.Env("copies")},
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: never)", EnvVars: cmdline.Env("duration")},
-			&cli.IntFlag{Name: "fps", Value: testpattern.DefaultFPS, Usage: "pictures a second of the test pattern", EnvVars: cmdline.Env("fps")},
-			&cli.DurationFlag{Name: "gop", Value: testpattern.DefaultKeyframeInterval, Usage: "time from keyframe to keyframe of the test pattern", EnvVars: cmdline.Env("gop")},
-			&cli.IntFlag{Name: "bitrate", Value: 1_000_000, Usage: "bits per second of the test pattern's video", EnvVars: cmdline.Env("bitrate")},
+			&cli.IntFlag{Name: "copies", Value: 1, Usage: "publish that many streams at once"},
+			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: never)"},
+			&cli.IntFlag{Name: "fps", Value: testpattern.DefaultFPS, Usage: "pictures a second of the test pattern"},
+			&cli.DurationFlag{Name: "gop", Value: testpattern.DefaultKeyframeInterval, Usage: "time from keyframe to keyframe of the test pattern"},
+			&cli.IntFlag{Name: "bitrate", Value: 1_000_000, Usage: "bits per second of the test pattern's video"},
 		},
 		Action: publish,
 	}

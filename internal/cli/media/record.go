@@ -31,8 +31,8 @@ func recordCommand() *cli.Command {
 			"- is FLV on the standard output. A file that exists is not overwritten. Where MP4 cannot go on, because the codecs\n" +
 			"have changed, FILE-2.mp4 begins. Origins record by themselves: see natscast origin --record.",
 		Flags: append([]cli.Flag{
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)", EnvVars: cmdline.Env("duration")},
-			&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long to wait for a publisher that has gone", EnvVars: cmdline.Env("grace")},
+			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)"},
+			&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long to wait for a publisher that has gone"},
 		}, connect.NATSFlags()...),
 		Action: record,
 	}

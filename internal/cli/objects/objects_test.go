@@ -381,7 +381,7 @@ func TestObjectsHelp(t *testing.T) {
 			t.Errorf("%s is not explained:\n%s\n%s", command.Name, list, help)
 		}
 		for _, flag := range command.Flags {
-			if name := flag.Names()[0]; !strings.Contains(help, "[$"+cmdline.Env(name)[0]+"]") {
+			if name := flag.Names()[0]; !strings.Contains(help, "[$"+cmdline.Env(name)+"]") {
 				t.Errorf("%s --%s has no variable", command.Name, name)
 			}
 		}

@@ -130,7 +130,7 @@ func getCommand() *cli.Command {
 			"With KEY it prints nothing but the value, as JSON.",
 		Flags: []cli.Flag{
 			cmdline.JSONFlag("print the object as JSON; with KEY, the attribute with its revision"),
-			&cli.BoolFlag{Name: "raw", Usage: "with KEY: print a string as it is, without quotes and escapes", EnvVars: cmdline.Env("raw")},
+			&cli.BoolFlag{Name: "raw", Usage: "with KEY: print a string as it is, without quotes and escapes"},
 		},
 		Action: getObject,
 	}

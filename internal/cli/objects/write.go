@@ -27,8 +27,8 @@ func setCommand() *cli.Command {
 			"It prints the object's revision, which is that of the last KEY too, unless nothing has changed. A new object\n" +
 			"becomes a persistent one.",
 		Flags: []cli.Flag{
-			&cli.Uint64Flag{Name: "if", DefaultText: "any", Usage: "only when the last KEY has this `REVISION`, 0 for one that is not there", EnvVars: cmdline.Env("if")},
-			&cli.BoolFlag{Name: "temporary", Usage: "let the first user of a new object say whether it is persistent", EnvVars: cmdline.Env("temporary")},
+			&cli.Uint64Flag{Name: "if", DefaultText: "any", Usage: "only when the last KEY has this `REVISION`, 0 for one that is not there"},
+			&cli.BoolFlag{Name: "temporary", Usage: "let the first user of a new object say whether it is persistent"},
 			cmdline.JSONFlag("print the object and its revision as JSON"),
 		},
 		Action: setObject,

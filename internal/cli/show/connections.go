@@ -7,7 +7,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
@@ -22,8 +21,8 @@ func connectionsCommand() *cli.Command {
 			"natscast connections --node edge-1 --json\n\n" +
 			"'natscast kick CONNECTION' closes one.",
 		flags: []cli.Flag{
-			&cli.StringFlag{Name: "stream", Usage: "only clients of this `STREAM`", EnvVars: cmdline.Env("stream")},
-			&cli.StringFlag{Name: "node", Usage: "only clients of this `NODE`", EnvVars: cmdline.Env("node")},
+			&cli.StringFlag{Name: "stream", Usage: "only clients of this `STREAM`"},
+			&cli.StringFlag{Name: "node", Usage: "only clients of this `NODE`"},
 		},
 		empty: "no client is connected",
 		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Connection, error) {

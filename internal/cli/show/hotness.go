@@ -9,7 +9,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/term"
 	"natscast/kv"
 )
@@ -44,7 +43,7 @@ func hotnessCommand() *cli.Command {
 			"natscast hotness --json\n\n" +
 			"Below each node are the streams that it sends to players; the hottest come first. CPU is in cores.",
 		flags: []cli.Flag{
-			&cli.UintFlag{Name: "top", Usage: "only the `N` hottest streams of each node (default: all)", EnvVars: cmdline.Env("top")},
+			&cli.UintFlag{Name: "top", Usage: "only the `N` hottest streams of each node (default: all)"},
 		},
 		empty: "no node has told how busy it is",
 		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Heat, error) {

@@ -40,8 +40,8 @@ type view[E any] interface {
 
 func (l listing[E, T]) command() *cli.Command {
 	flags := append(l.flags[:len(l.flags):len(l.flags)],
-		&cli.BoolFlag{Name: "json", Usage: "print a JSON array; with --watch, a JSON object for each change", EnvVars: cmdline.Env("json")},
-		&cli.BoolFlag{Name: "watch", Usage: "go on with what changes, until Ctrl-C", EnvVars: cmdline.Env("watch")},
+		&cli.BoolFlag{Name: "json", Usage: "print a JSON array; with --watch, a JSON object for each change"},
+		&cli.BoolFlag{Name: "watch", Usage: "go on with what changes, until Ctrl-C"},
 	)
 	return &cli.Command{
 		Name: l.name, Usage: l.usage, Description: l.examples,

@@ -54,10 +54,10 @@ func routeCommand() *cli.Command {
 			"Any node can play any stream; this is the one where that costs the cluster least. Viewers of a hot stream\n" +
 			"are spread by what tells clients apart, such as their addresses: see --client.",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "region", Usage: "the client's `REGION`", EnvVars: cmdline.Env("region")},
-			&cli.StringFlag{Name: "client", Usage: "what tells the client from others: any `KEY`", EnvVars: cmdline.Env("client")},
-			&cli.BoolFlag{Name: "explain", Usage: "tell of each node why it is chosen or not", EnvVars: cmdline.Env("explain")},
-			&cli.BoolFlag{Name: "json", Usage: "print all that as JSON", EnvVars: cmdline.Env("json")},
+			&cli.StringFlag{Name: "region", Usage: "the client's `REGION`"},
+			&cli.StringFlag{Name: "client", Usage: "what tells the client from others: any `KEY`"},
+			&cli.BoolFlag{Name: "explain", Usage: "tell of each node why it is chosen or not"},
+			&cli.BoolFlag{Name: "json", Usage: "print all that as JSON"},
 		}, connect.NATSFlags()...),
 		Action: route,
 	}

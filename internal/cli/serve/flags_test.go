@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"errors"
@@ -7,14 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/urfave/cli/v2"
 
 	"natscast/bus"
 	"natscast/edge"
 	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
-	"natscast/internal/cli/connect"
+	"natscast/internal/node"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -22,12 +21,19 @@ import (
 // with runs check with the context of a command line of edge's flags.
 func with(t *testing.T, args []string, check func(*cli.Context)) {
 	t.Helper()
-	app := newApp()
-	app.Commands = []*cli.Command{{Name: "edge", Flags: serveFlags(), Action: func(c *cli.Context) error {
+	command := &cli.Command{Name: "edge", Flags: serveFlags(), Action: func(c *cli.Context) error {
 		check(c)
 		return nil
-	}}}
-	if err := clitest.RunApp(t.Context(), app, io.Discard, io.Discard, append([]string{"edge"}, args...)...); err != nil {
+	}}
+	runCommand(t, command, args...)
+}
+
+// runCommand runs a command, which is used once.
+func runCommand(t *testing.T, command *cli.Command, args ...string) {
+	t.Helper()
+	app := cmdline.NewApp(command)
+	args = append([]string{command.Name}, args...)
+	if err := clitest.RunApp(t.Context(), app, io.Discard, io.Discard, args...); err != nil {
 		t.Error(err)
 	}
 }
@@ -36,37 +42,37 @@ func TestOptions(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		args []string
-		want nodeConfig
+		want node.Config
 	}{
 		"defaults": {
 			nil,
-			nodeConfig{
-				bus:   bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20, StaticBytes: 256 << 20, StaticAge: 10 * time.Minute},
-				kv:    kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
-				place: placeConfig{capacity: 1e9},
-				edge:  edge.Config{Grace: 10 * time.Second, Redirect: edge.RedirectAuto, ObjectRate: 500, SegmentCache: 512 << 20},
+			node.Config{
+				Bus:     bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20, StaticBytes: 256 << 20, StaticAge: 10 * time.Minute},
+				KV:      kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
+				Version: version(), Capacity: 1e9, Drain: 30 * time.Second,
+				Edge: edge.Config{Grace: 10 * time.Second, Redirect: edge.RedirectAuto, ObjectRate: 500, SegmentCache: 512 << 20},
 			},
 		},
 		"all": {
 			[]string{
 				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-retention=lectures/*=4h,20GiB", "--live-max-bytes=5000", "--static-cache=1GiB", "--static-cache-age=1h",
 				"--kv-replicas=5", "--kv-storage=memory", "--lease=9s", "--coalesce=50ms", "--grace=0", "--takeover",
-				"--region=eu", "--capacity=20", "--redirect=off", "--object-rate=50", "--segment-cache=2GiB",
+				"--region=eu", "--capacity=20", "--redirect=off", "--object-rate=50", "--segment-cache=2GiB", "--drain=1m",
 			},
-			nodeConfig{
-				bus: bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000, StaticBytes: 1 << 30, StaticAge: time.Hour, Classes: []bus.Class{
+			node.Config{
+				Bus: bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000, StaticBytes: 1 << 30, StaticAge: time.Hour, Classes: []bus.Class{
 					{Pattern: "lectures/*", Retention: 4 * time.Hour, MaxBytes: 20 << 30, Storage: bus.File},
 				}},
-				kv:     kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
-				origin: origin.Config{TakeOver: true},
-				place:  placeConfig{region: "eu", capacity: 20e6},
-				edge:   edge.Config{Coalesce: 50 * time.Millisecond, Redirect: edge.RedirectOff, ObjectRate: 50, SegmentCache: 2 << 30},
+				KV:      kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
+				Origin:  origin.Config{TakeOver: true},
+				Version: version(), Region: "eu", Capacity: 20e6, Drain: time.Minute,
+				Edge: edge.Config{Coalesce: 50 * time.Millisecond, Redirect: edge.RedirectOff, ObjectRate: 50, SegmentCache: 2 << 30},
 			},
 		},
 	}
 	for name, test := range tests {
 		with(t, test.args, func(c *cli.Context) {
-			if got, err := nodeFrom(c); err != nil || !reflect.DeepEqual(got, test.want) {
+			if got, err := nodeConfig(c); err != nil || !reflect.DeepEqual(got, test.want) {
 				t.Errorf("%s: got %+v, %v, want %+v", name, got, err, test.want)
 			}
 		})
@@ -80,8 +86,8 @@ func TestSizes(t *testing.T) {
 		"": 0, "0": 0, "-1": 0, "1h": 0, "512 MiB": 0, "much": 0, "9999999999GiB": 0,
 	} {
 		with(t, []string{"--segment-cache=" + size, "--static-cache=1GiB"}, func(c *cli.Context) {
-			config, err := nodeFrom(c)
-			if got := config.edge.SegmentCache; got != want || errors.Is(err, cmdline.ErrUsage) != (want == 0) {
+			config, err := nodeConfig(c)
+			if got := config.Edge.SegmentCache; got != want || errors.Is(err, cmdline.ErrUsage) != (want == 0) {
 				t.Errorf("segments, %q: %d bytes, %v, want %d", size, got, err, want)
 			}
 		})
@@ -107,8 +113,8 @@ func TestEnvironment(t *testing.T) {
 		if bo, err := busOptions(c); err != nil || bo.Replicas != 3 || len(bo.Classes) != 1 || bo.Retention != time.Minute {
 			t.Errorf("got %+v, %v", bo, err)
 		}
-		if config, err := nodeFrom(c); err != nil || config.edge.SegmentCache != 3<<20 {
-			t.Errorf("got %+v, %v", config.edge, err)
+		if config, err := nodeConfig(c); err != nil || config.Edge.SegmentCache != 3<<20 {
+			t.Errorf("got %+v, %v", config.Edge, err)
 		}
 		if ko := kvOptions(c); ko.LeaseTTL != 7*time.Second {
 			t.Errorf("got %+v", ko)
@@ -121,32 +127,23 @@ func TestEnvironment(t *testing.T) {
 	})
 }
 
-func TestNATSOptions(t *testing.T) {
+func TestRTMPSFlags(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		args []string
-		ok   func(nats.Options) bool
+		want node.TLS
+		err  error
 	}{
-		"none":     {nil, func(o nats.Options) bool { return o.User == "" && o.Token == "" && !o.Secure }},
-		"user":     {[]string{"--user=u", "--password=p"}, func(o nats.Options) bool { return o.User == "u" && o.Password == "p" }},
-		"token":    {[]string{"--user=t"}, func(o nats.Options) bool { return o.User == "" && o.Token == "t" }},
-		"creds":    {[]string{"--creds=/dev/null"}, func(o nats.Options) bool { return o.UserJWT != nil && o.SignatureCB != nil }},
-		"TLS":      {[]string{"--tlscert=/dev/null", "--tlskey=/dev/null", "--tlsca=/dev/null"}, func(o nats.Options) bool { return o.TLSConfig != nil }},
-		"TLSFirst": {[]string{"--tlsfirst"}, func(o nats.Options) bool { return o.TLSHandshakeFirst }},
+		"none":                {nil, node.TLS{}, nil},
+		"all":                 {[]string{"--rtmps=:443", "--rtmps-cert=c", "--rtmps-key=k"}, node.TLS{Addr: ":443", CertFile: "c", KeyFile: "k"}, nil},
+		"only the address":    {[]string{"--rtmps=:443"}, node.TLS{}, cmdline.ErrUsage},
+		"only the files":      {[]string{"--rtmps-cert=c", "--rtmps-key=k"}, node.TLS{}, cmdline.ErrUsage},
+		"all without the key": {[]string{"--rtmps=:443", "--rtmps-cert=c"}, node.TLS{}, cmdline.ErrUsage},
 	}
 	for name, test := range tests {
 		with(t, test.args, func(c *cli.Context) {
-			options, err := connect.NATSOptions(c)
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			got := nats.GetDefaultOptions()
-			for _, option := range options {
-				// The files are empty; what counts is that they are asked for.
-				_ = option(&got)
-			}
-			if !test.ok(got) {
-				t.Errorf("%s: the options do not say so", name)
+			if got, err := rtmpsFrom(c); got != test.want || !errors.Is(err, test.err) {
+				t.Errorf("%s: got %+v, %v", name, got, err)
 			}
 		})
 	}

@@ -1,15 +1,13 @@
-package main
+package serve
 
 import (
 	"errors"
-	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/recording"
 	"natscast/origin"
@@ -18,14 +16,11 @@ import (
 // recorderOf returns what a node with these flags records.
 func recorderOf(t *testing.T, home string, args ...string) (config *origin.RecorderConfig, err error) {
 	t.Helper()
-	app := newApp()
-	app.Commands = []*cli.Command{{Name: "origin", Flags: append(serveFlags(), recordFlags()...), Action: func(c *cli.Context) error {
+	flags := append(serveFlags(), recordFlags()...)
+	runCommand(t, &cli.Command{Name: "origin", Flags: flags, Action: func(c *cli.Context) error {
 		config, err = recorderFrom(c, home)
 		return nil
-	}}}
-	if err := clitest.RunApp(t.Context(), app, io.Discard, io.Discard, append([]string{"origin"}, args...)...); err != nil {
-		t.Fatal(err)
-	}
+	}}, args...)
 	return config, err
 }
 

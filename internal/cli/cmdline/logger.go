@@ -2,19 +2,13 @@ package cmdline
 
 import (
 	"log/slog"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 )
 
-// Env names the variable of a flag: --live-storage has NATSCAST_LIVE_STORAGE.
-func Env(flag string) []string {
-	return []string{"NATSCAST_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
-}
-
 // JSONFlag is --json.
 func JSONFlag(usage string) cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: usage, EnvVars: Env("json")}
+	return &cli.BoolFlag{Name: "json", Usage: usage}
 }
 
 // Logger returns a logger to the standard error.

@@ -1,0 +1,51 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"natscast/bus"
+)
+
+// devServer starts the embedded NATS server. When its port is taken and the user has not
+// chosen it, any free one will do: it is likely their own NATS that runs there.
+func devServer(c *cli.Context) (*bus.Server, string, error) {
+	dir := c.String("data")
+	if dir == "" {
+		var err error
+		if dir, err = stateDir(); err != nil {
+			return nil, "", err
+		}
+	}
+	port := c.Int("nats-port")
+	if port == 0 {
+		port = -1
+	}
+	options := bus.ServerOptions{Dir: dir, Port: port, Name: "natscast-dev"}
+	server, err := bus.StartServer(options)
+	if errors.Is(err, syscall.EADDRINUSE) && !c.IsSet("nats-port") {
+		options.Port = -1
+		server, err = bus.StartServer(options)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: see --nats-port and --data", err)
+	}
+	return server, dir, nil
+}
+
+// stateDir follows the XDG base directory specification.
+func stateDir() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "natscast"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no place for the data: %w: give --data DIR", err)
+	}
+	return filepath.Join(home, ".local", "state", "natscast"), nil
+}
