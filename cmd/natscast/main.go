@@ -31,7 +31,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newApp(serve.Own()).RunContext(ctx, os.Args)
+	err := newApp(serve.Own(about.Version().Name())).RunContext(ctx, os.Args)
 	stop()
 	if err == nil {
 		return

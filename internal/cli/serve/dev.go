@@ -36,7 +36,7 @@ func devCommand(p Process) *cli.Command {
 }
 
 // dev runs a cluster: NATS, a node for each --rtmp, and the test stream.
-func dev(c *cli.Context) error {
+func dev(c *cli.Context, version string) error {
 	if _, err := cmdline.Arguments(c, 0, 0); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func dev(c *cli.Context) error {
 	if _, err := staticFrom(c); err != nil {
 		return err
 	}
-	config.Log = logger(c)
+	config.Version, config.Log = version, logger(c)
 	server, dir, err := devServer(c)
 	if err != nil {
 		return err

@@ -47,9 +47,9 @@ func TestOptions(t *testing.T) {
 		"defaults": {
 			nil,
 			node.Config{
-				Bus:     bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20, StaticBytes: 256 << 20, StaticAge: 10 * time.Minute},
-				KV:      kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
-				Version: version(), Capacity: 1e9, Drain: 30 * time.Second,
+				Bus:      bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20, StaticBytes: 256 << 20, StaticAge: 10 * time.Minute},
+				KV:       kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
+				Capacity: 1e9, Drain: 30 * time.Second,
 				Edge: edge.Config{Grace: 10 * time.Second, Redirect: edge.RedirectAuto, ObjectRate: 500, SegmentCache: 512 << 20},
 			},
 		},
@@ -63,9 +63,9 @@ func TestOptions(t *testing.T) {
 				Bus: bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000, StaticBytes: 1 << 30, StaticAge: time.Hour, Classes: []bus.Class{
 					{Pattern: "lectures/*", Retention: 4 * time.Hour, MaxBytes: 20 << 30, Storage: bus.File},
 				}},
-				KV:      kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
-				Origin:  origin.Config{TakeOver: true},
-				Version: version(), Region: "eu", Capacity: 20e6, Drain: time.Minute,
+				KV:     kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
+				Origin: origin.Config{TakeOver: true},
+				Region: "eu", Capacity: 20e6, Drain: time.Minute,
 				Edge: edge.Config{Coalesce: 50 * time.Millisecond, Redirect: edge.RedirectOff, ObjectRate: 50, SegmentCache: 2 << 30},
 			},
 		},

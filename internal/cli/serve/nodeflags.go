@@ -59,7 +59,6 @@ func nodeConfig(c *cli.Context) (node.Config, error) {
 	}
 	rtmps, err := rtmpsFrom(c)
 	return node.Config{
-		Version:  version(),
 		RTMPS:    rtmps,
 		Region:   c.String("region"),
 		Capacity: c.Int64("capacity") * 1_000_000,

@@ -9,15 +9,18 @@ import (
 	"natscast/internal/gcpace"
 )
 
-// Process is what a node changes of the process that it runs in. The zero value, as in
-// tests, changes nothing.
+// Process is the process that nodes run in. The zero value, as in tests, is one that they
+// leave as it is.
 type Process struct {
+	version     string // told to the cluster
 	relaxTimers func()
 	paceGC      func(context.Context)
 }
 
-// Own returns what is right for a process that does nothing else.
-func Own() Process { return Process{relaxTimers: relaxTimers, paceGC: gcpace.Run} }
+// Own returns a process that does nothing but run nodes, from a program of this version.
+func Own(version string) Process {
+	return Process{version: version, relaxTimers: relaxTimers, paceGC: gcpace.Run}
+}
 
 const categoryProcess = "The process"
 
@@ -39,20 +42,21 @@ func processFlags() []cli.Flag {
 	}
 }
 
-// action returns serve as the action of a command, in a process that is as the flags say.
-func (p Process) action(serve cli.ActionFunc) cli.ActionFunc {
+// action returns the action of a command that runs nodes: it makes the process as the flags
+// say, and calls serve with the program's version.
+func (p Process) action(serve func(c *cli.Context, version string) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if p.relaxTimers != nil && c.Bool("timer-slack") {
 			p.relaxTimers()
 		}
 		if p.paceGC == nil || !c.Bool("gc-pacing") {
-			return serve(c)
+			return serve(c, p.version)
 		}
 		ctx, cancel := context.WithCancel(c.Context)
 		var pacing sync.WaitGroup
 		defer pacing.Wait()
 		defer cancel()
 		pacing.Go(func() { p.paceGC(ctx) })
-		return serve(c)
+		return serve(c, p.version)
 	}
 }

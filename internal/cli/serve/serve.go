@@ -13,7 +13,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"natscast/internal/cli/about"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/connect"
 	"natscast/internal/node"
@@ -51,7 +50,7 @@ func originCommand(p Process) *cli.Command {
 }
 
 // serve runs one node until it is told to stop.
-func serve(c *cli.Context) error {
+func serve(c *cli.Context, version string) error {
 	if _, err := cmdline.Arguments(c, 0, 0); err != nil {
 		return err
 	}
@@ -59,7 +58,7 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	config.Log = logger(c)
+	config.Version, config.Log = version, logger(c)
 	n, err := node.New(c.Context, config)
 	if err != nil {
 		return explain(err)
@@ -148,6 +147,3 @@ func explain(err error) error {
 	}
 	return connect.Explain(err)
 }
-
-// version is what the cluster is told of the program.
-func version() string { return about.Version().Name() }

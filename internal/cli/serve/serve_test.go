@@ -85,7 +85,7 @@ func TestProcess(t *testing.T) {
 		}
 		runCommand(t, &cli.Command{
 			Name: "edge", Flags: serveFlags(),
-			Action: p.action(func(c *cli.Context) error {
+			Action: p.action(func(c *cli.Context, _ string) error {
 				if c.Bool("gc-pacing") {
 					<-pacing
 				}
