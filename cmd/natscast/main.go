@@ -1,5 +1,6 @@
 // Command natscast is a live-media edge whose only infrastructure is NATS. Every node is
-// this one binary; its commands only join the packages that do the work.
+// this one binary. The work of its commands is in internal/cli, and a node put together is
+// internal/node.
 package main
 
 import (
@@ -51,11 +52,12 @@ func newApp(process serve.Process) *cli.App {
 		[]*cli.Command{objects.Command(), simulate.Command()},
 		about.Commands(),
 	)...)
-	app.Usage = "a live-media edge whose only infrastructure is NATS: publish RTMP to any node, play from any node"
+	app.Usage = "a live-media edge whose only infrastructure is NATS: " +
+		"publish RTMP to any node, play from any node"
 	app.Description = "Start with:\n\n" +
 		"  natscast dev\n\n" +
-		"Every flag has a variable: --coalesce is NATSCAST_COALESCE. Results go to the standard output,\n" +
-		"all else to the standard error. The exit status is 0, 1 (failed) or 2 (usage).\n\n" +
+		"Every flag has a variable: --coalesce is NATSCAST_COALESCE. Results go to the standard\n" +
+		"output, all else to the standard error. The exit status is 0, 1 (failed) or 2 (usage).\n\n" +
 		"Shell completion: natscast completion bash|zsh"
 	app.Version = about.Version().String()
 	app.EnableBashCompletion = true

@@ -46,7 +46,8 @@ func dialTest(t *testing.T, url string) *nats.Conn {
 	return nc
 }
 
-// Member is a node of which there is nothing but the state. It leaves when it is stopped, or when the test ends.
+// Member is a node of which there is only the state. It leaves when it is stopped, or when
+// the test ends.
 type Member struct {
 	*kv.Cluster
 	Stop func()
@@ -55,7 +56,8 @@ type Member struct {
 // Join makes a node a member.
 func (tc *Cluster) Join(t *testing.T, n kv.Node) *Member {
 	t.Helper()
-	cluster, err := tc.Store.Join(t.Context(), n, func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Heat]) {})
+	cluster, err := tc.Store.Join(t.Context(), n,
+		func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Heat]) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,9 @@ func (tc *Cluster) Args(command string, args ...string) []string {
 }
 
 // Run runs a command on the cluster's NATS, and wants it to do well.
-func (tc *Cluster) Run(t *testing.T, commands Commands, command string, args ...string) (stdout, stderr string) {
+func (tc *Cluster) Run(
+	t *testing.T, commands Commands, command string, args ...string,
+) (stdout, stderr string) {
 	t.Helper()
 	stdout, stderr, err := tc.Try(t, commands, command, args...)
 	if err != nil {
@@ -124,7 +128,9 @@ func (tc *Cluster) Run(t *testing.T, commands Commands, command string, args ...
 }
 
 // Try runs a command on the cluster's NATS.
-func (tc *Cluster) Try(t *testing.T, commands Commands, command string, args ...string) (stdout, stderr string, err error) {
+func (tc *Cluster) Try(
+	t *testing.T, commands Commands, command string, args ...string,
+) (stdout, stderr string, err error) {
 	t.Helper()
 	return commands.Run(t.Context(), tc.Args(command, args...)...)
 }

@@ -43,7 +43,9 @@ func One(command func() *cli.Command) Commands {
 }
 
 // Run runs a command line of these commands, and returns both its outputs.
-func (commands Commands) Run(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+func (commands Commands) Run(
+	ctx context.Context, args ...string,
+) (stdout, stderr string, err error) {
 	var out, errOut Output
 	err = RunApp(ctx, cmdline.NewApp(commands()...), &out, &errOut, args...)
 	return out.String(), errOut.String(), err

@@ -66,8 +66,8 @@ func open(c *cli.Context) (*Cluster, error) {
 func explainAttach(err error, where string) error {
 	switch {
 	case errors.Is(err, kv.ErrNoCluster):
-		return fmt.Errorf("%w on NATS at %s: begin one with 'natscast edge', or say with --nats where it is",
-			kv.ErrNoCluster, where)
+		return fmt.Errorf("%w on NATS at %s: "+
+			"begin one with 'natscast edge', or say with --nats where it is", kv.ErrNoCluster, where)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled),
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		errors.Is(err, nats.ErrNoResponders):
@@ -116,7 +116,8 @@ func dial(c *cli.Context) (*nats.Conn, error) {
 // Explain adds what to do to the errors of connecting that a user can mend.
 func Explain(err error) error {
 	if errors.Is(err, bus.ErrUnreachable) {
-		return fmt.Errorf("%w: is a nats-server with JetStream running there? 'natscast dev' brings its own", err)
+		return fmt.Errorf("%w: is a nats-server with JetStream running there? "+
+			"'natscast dev' brings its own", err)
 	}
 	return err
 }

@@ -12,10 +12,10 @@ import (
 
 const categoryNATS = "NATS"
 
-// NATSFlags are how to reach NATS, named as the nats command line names them.
+// NATSFlags say how to reach NATS. They have the names that the nats command line gives them.
 func NATSFlags() []cli.Flag {
-	str := func(name, usage string, aliases ...string) cli.Flag {
-		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, Category: categoryNATS}
+	str := func(name, usage string) cli.Flag {
+		return &cli.StringFlag{Name: name, Usage: usage, Category: categoryNATS}
 	}
 	return []cli.Flag{
 		&cli.StringFlag{
@@ -28,8 +28,11 @@ func NATSFlags() []cli.Flag {
 		str("password", "password of the user"),
 		str("tlscert", "`FILE` with the client's TLS certificate"),
 		str("tlskey", "`FILE` with the client's TLS key"),
-		str("tlsca", "`FILE` with the certificate authorities that the servers' certificates must come from"),
-		&cli.BoolFlag{Name: "tlsfirst", Usage: "do the TLS handshake before the server says anything", Category: categoryNATS},
+		str("tlsca", "`FILE` with the certificate authorities of the servers' certificates"),
+		&cli.BoolFlag{
+			Name: "tlsfirst", Category: categoryNATS,
+			Usage: "do the TLS handshake before the server says anything",
+		},
 	}
 }
 
@@ -74,8 +77,8 @@ func NATSOptions(c *cli.Context) ([]nats.Option, error) {
 	return options, nil
 }
 
-// readable finds out whether the file can be read, before its failure would look like
-// that of a server.
+// readable says why a file cannot be read; "" is no file. The NATS client would say it as if
+// a server had failed.
 func readable(file string) error {
 	if file == "" {
 		return nil

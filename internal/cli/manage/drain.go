@@ -22,8 +22,9 @@ func drainCommand() *cli.Command {
 		ArgsUsage: "NODE",
 		Description: "natscast drain edge-1\n" +
 			"natscast drain --wait=false edge-1\n\n" +
-			"The node takes no more clients, sends its publishers away, asks those players to move that can, waits for the\n" +
-			"others as long as its own --drain says, and ends. The command waits until it has left the cluster.",
+			"The node takes no more clients and sends its publishers away. It asks players to move, if\n" +
+			"they can, and waits for the others as long as its own --drain says. Then it ends. The\n" +
+			"command waits until the node has left the cluster.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "wait", Value: true, Usage: "wait until the node has left"},
 			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait at most"},
@@ -53,13 +54,7 @@ func drain(c *cli.Context) error {
 		}
 		ctx, cancel := context.WithTimeout(c.Context, timeout)
 		defer cancel()
-		d := followDrain(ctx, cluster.Store, node, incarnation)
-		stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string { return fmt.Sprintf("%s drains, connections left: %d", node, d.connectionsLeft()) })
-		err = d.wait(ctx)
-		stopStatus()
-		cancel()
-		d.running.Wait()
-		if err != nil {
+		if err := awaitDrain(ctx, c, cluster.Store, node, incarnation); err != nil {
 			return err
 		}
 		fmt.Fprintf(c.App.Writer, "%s has left\n", node)
@@ -67,7 +62,7 @@ func drain(c *cli.Context) error {
 	})
 }
 
-// askToDrain tells the node, and returns which of its incarnations that is.
+// askToDrain asks the node, and returns its incarnation.
 func askToDrain(ctx context.Context, store *kv.Store, node string) (incarnation uint64, err error) {
 	nodes, err := store.Nodes.List(ctx)
 	if err != nil {
@@ -77,6 +72,21 @@ func askToDrain(ctx context.Context, store *kv.Store, node string) (incarnation 
 		return 0, explainNode(err)
 	}
 	return connect.Incarnations(nodes)[node], nil
+}
+
+// awaitDrain waits until the node has left the cluster, and shows a status meanwhile.
+func awaitDrain(
+	ctx context.Context, c *cli.Context, store *kv.Store, node string, incarnation uint64,
+) error {
+	ctx, cancel := context.WithCancel(ctx)
+	d := followDrain(ctx, store, node, incarnation)
+	defer d.running.Wait()
+	defer cancel()
+	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string {
+		return fmt.Sprintf("%s drains, connections left: %d", node, d.connectionsLeft())
+	})
+	defer stopStatus()
+	return d.wait(ctx)
 }
 
 // draining is a node that drains, as the cluster sees it.
@@ -114,7 +124,7 @@ func (d *draining) connectionsLeft() int {
 	return n
 }
 
-// wait waits until the node has left, whether or not it has come back.
+// wait waits until this incarnation of the node has left. The node may be back by then.
 func (d *draining) wait(ctx context.Context) error {
 	select {
 	case <-d.nodes.Ready():
@@ -135,7 +145,8 @@ func (d *draining) wait(ctx context.Context) error {
 
 func (d *draining) unfinished(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%s has not left in time, connections left: %d; it goes on draining: see --timeout", d.node, d.connectionsLeft())
+		return fmt.Errorf("%s has not left in time, connections left: %d; "+
+			"it goes on draining: see --timeout", d.node, d.connectionsLeft())
 	}
-	return fmt.Errorf("not waited for: %s goes on draining", d.node)
+	return fmt.Errorf("the wait has ended: %s goes on draining", d.node)
 }

@@ -17,7 +17,7 @@ func kickCommand() *cli.Command {
 		Usage:     "close a client's connection",
 		ArgsUsage: "CONNECTION",
 		Description: "natscast kick edge-1.42\n\n" +
-			"'natscast connections' lists them. The client may come back.",
+			"'natscast connections' lists the connections. A client may come back.",
 		Flags:  connect.NATSFlags(),
 		Action: kick,
 	}
@@ -31,7 +31,8 @@ func kick(c *cli.Context) error {
 	id := args[0]
 	node, _, err := kv.ParseConnectionID(id)
 	if err != nil {
-		return cmdline.UsageError("%q is not the id of a connection, such as edge-1.42: 'natscast connections' lists them", id)
+		return cmdline.UsageError("%q is not the id of a connection, such as edge-1.42: "+
+			"'natscast connections' lists them", id)
 	}
 	return connect.With(c, func(cluster *connect.Cluster) error {
 		if _, err := cluster.Store.Ask(c.Context, node, "kick", []byte(id)); err != nil {
@@ -42,7 +43,7 @@ func kick(c *cli.Context) error {
 	})
 }
 
-// explainNode adds what to do when a node does not answer.
+// explainNode adds what to do when there is no such node.
 func explainNode(err error) error {
 	if errors.Is(err, kv.ErrNoNode) {
 		return fmt.Errorf("%w: 'natscast nodes' lists those that are up", err)

@@ -28,10 +28,14 @@ func exportCommand() *cli.Command {
 		Description: "natscast export live/cam cam.flv\n" +
 			"natscast export --from -5m --to -1m live/cam cam.mp4\n" +
 			"natscast export --from 2026-11-22T10:00:00Z --to 2026-11-22T10:05:00Z live/cam cam.mp4\n\n" +
-			"It begins at the last keyframe before --from. How far back a stream goes is what --live-retention of the nodes says.\n" +
-			"FILE is as for natscast record. Times are those at which NATS stored the stream.",
+			"The file begins at the last keyframe before --from. --live-retention of the nodes says how\n" +
+			"far back a stream goes. FILE is as for natscast record. Times are those at which NATS\n" +
+			"stored the stream.",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "from", Usage: "`TIME`: RFC 3339, or before now, as -5m (default: as far back as there is something)"},
+			&cli.StringFlag{
+				Name:  "from",
+				Usage: "`TIME`: RFC 3339, or before now, as -5m (default: as far back as there is something)",
+			},
 			&cli.StringFlag{Name: "to", Usage: "`TIME` (default: now)"},
 		}, connect.NATSFlags()...),
 		Action: export,
@@ -74,11 +78,13 @@ func exportTimes(c *cli.Context, now time.Time) (from, to time.Time, err error) 
 			continue
 		}
 		if *t, err = parseTime(c.String(flag), now); err != nil {
-			return from, to, cmdline.UsageError("--%s %q: want RFC 3339, as 2026-11-22T10:00:00Z, or a time before now, as -5m", flag, c.String(flag))
+			return from, to, cmdline.UsageError("--%s %q: want RFC 3339, as 2026-11-22T10:00:00Z, "+
+				"or a time before now, as -5m", flag, c.String(flag))
 		}
 	}
 	if !to.After(from) {
-		return from, to, cmdline.UsageError("--to %s is not after --from %s", to.Format(time.RFC3339), from.Format(time.RFC3339))
+		return from, to, cmdline.UsageError("--to %s is not after --from %s",
+			to.Format(time.RFC3339), from.Format(time.RFC3339))
 	}
 	return from, to, nil
 }
@@ -101,7 +107,7 @@ type exporter struct {
 	lost uint64       // chunks
 }
 
-// findRange bounds the times by what is stored.
+// findRange narrows the range to what is stored.
 func (e *exporter) findRange(ctx context.Context) error {
 	first, last, err := e.bus.Range(ctx, e.stream)
 	if err != nil {
@@ -120,7 +126,7 @@ func (e *exporter) findRange(ctx context.Context) error {
 	return nil
 }
 
-// run puts GOP by GOP onto the tape.
+// run puts one GOP after the other onto the tape.
 func (e *exporter) run(ctx context.Context) error {
 	mark, err := e.bus.FindTime(ctx, e.stream, e.from)
 	for mark != (bus.Mark{}) && err == nil {
@@ -142,9 +148,9 @@ func (e *exporter) run(ctx context.Context) error {
 	return err
 }
 
-// behind finds the first GOP that is still stored behind one that has expired meanwhile.
+// behind finds the first GOP that is still stored. The one that was to be read has expired.
 func (e *exporter) behind(ctx context.Context, expired bus.Mark) (bus.Mark, error) {
-	e.lost++ // one at least
+	e.lost++ // at least one chunk
 	mark, err := e.bus.FindTime(ctx, e.stream, e.from)
 	if err == nil && !expired.Position.Less(mark.Position) {
 		err = fmt.Errorf("export: %w", bus.ErrExpired)
@@ -152,7 +158,8 @@ func (e *exporter) behind(ctx context.Context, expired bus.Mark) (bus.Mark, erro
 	return mark, err
 }
 
-// putGOP puts the chunks onto the tape that were stored up to the end. When each was stored, its time tells.
+// putGOP puts the chunks of a GOP onto the tape, up to the end of the range. Only the first
+// chunk's time of storing is known; that of another is by its time in the stream.
 func (e *exporter) putGOP(gop bus.GOP) error {
 	for i, c := range gop.Chunks {
 		at := gop.Stored

@@ -20,12 +20,16 @@ func playCommand() *cli.Command {
 		ArgsUsage: "RTMP-URL",
 		Description: "natscast play rtmp://localhost:1936/live/test\n" +
 			"natscast play --players 100 --duration 1m --json rtmp://localhost:1936/live/test-{n}\n\n" +
-			"{n} is the number of the player, from 1. Latency and missing frames are those of the test pattern;\n" +
-			"for other streams, gaps are jumps of the timestamps. The exit status is 1 when a player failed.",
+			"{n} is the number of the player, from 1. Latency and missing frames can be measured with\n" +
+			"the test pattern only. Gaps of other streams are jumps of the timestamps. The exit status\n" +
+			"is 1 when a player has failed.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "players", Value: 1, Usage: "play with that many connections"},
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)"},
-			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
+			&cli.DurationFlag{
+				Name:  "duration",
+				Usage: "end after this `DURATION` (default: when the stream ends)",
+			},
+			cmdline.JSONFlag("print the result as JSON"),
 		},
 		Action: play,
 	}
@@ -59,7 +63,8 @@ func play(c *cli.Context) error {
 
 func playLine(r probe.Report) string {
 	return fmt.Sprintf("%.0fs  players %d  %s  video %d  audio %d  gaps %d  latency p50 %.1f p99 %.1f ms",
-		r.Seconds, r.Playing, term.Bitrate(float64(r.Bitrate)), r.VideoFrames, r.AudioFrames, r.Gaps, r.LatencyP50, r.LatencyP99)
+		r.Seconds, r.Playing, term.Bitrate(float64(r.Bitrate)), r.VideoFrames, r.AudioFrames,
+		r.Gaps, r.LatencyP50, r.LatencyP99)
 }
 
 func printReport(w io.Writer, r probe.Report, asJSON bool) error {

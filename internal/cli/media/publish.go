@@ -20,13 +20,23 @@ func publishCommand() *cli.Command {
 		Description: "natscast publish rtmp://localhost/live/cam\n" +
 			"natscast publish film.mp4 rtmp://localhost/live/film\n" +
 			"natscast publish --copies 100 --duration 1m rtmp://localhost/live/test-{n}\n\n" +
-			"{n} is the number of the copy, from 1; without it, the URLs of several copies end in -1, -2, ...",
+			"{n} is the number of the copy, from 1. Without {n}, the URLs of several copies end in\n" +
+			"-1, -2, ...",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "copies", Value: 1, Usage: "publish that many streams at once"},
 			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: never)"},
-			&cli.IntFlag{Name: "fps", Value: testpattern.DefaultFPS, Usage: "pictures a second of the test pattern"},
-			&cli.DurationFlag{Name: "gop", Value: testpattern.DefaultKeyframeInterval, Usage: "time from keyframe to keyframe of the test pattern"},
-			&cli.IntFlag{Name: "bitrate", Value: 1_000_000, Usage: "bits per second of the test pattern's video"},
+			&cli.IntFlag{
+				Name: "fps", Value: testpattern.DefaultFPS,
+				Usage: "pictures a second of the test pattern",
+			},
+			&cli.DurationFlag{
+				Name: "gop", Value: testpattern.DefaultKeyframeInterval,
+				Usage: "time from keyframe to keyframe of the test pattern",
+			},
+			&cli.IntFlag{
+				Name: "bitrate", Value: 1_000_000,
+				Usage: "bits per second of the test pattern's video",
+			},
 		},
 		Action: publish,
 	}
@@ -51,10 +61,11 @@ func publish(c *cli.Context) error {
 	defer cancel()
 	var progress push.Progress
 	begun := time.Now()
-	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string { return publishLine(&progress, begun) })
+	line := func() string { return publishLine(&progress, begun) }
+	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, line)
 	err = push.Run(ctx, source, urls, &progress)
 	stopStatus()
-	fmt.Fprintln(c.App.Writer, publishLine(&progress, begun))
+	fmt.Fprintln(c.App.Writer, line())
 	return err
 }
 
@@ -63,7 +74,8 @@ func publishSource(c *cli.Context, files []string) (push.Source, error) {
 		return push.File(files[0])
 	}
 	return push.Pattern(testpattern.Config{
-		Label: "natscast", FPS: c.Int("fps"), KeyframeInterval: c.Duration("gop"), Bitrate: c.Int("bitrate"),
+		Label: "natscast", FPS: c.Int("fps"),
+		KeyframeInterval: c.Duration("gop"), Bitrate: c.Int("bitrate"),
 	})
 }
 

@@ -27,12 +27,19 @@ func recordCommand() *cli.Command {
 		Description: "natscast record live/cam cam.flv\n" +
 			"natscast record --duration 10m live/cam cam.mp4\n" +
 			"natscast record live/cam - | ffplay -\n\n" +
-			"It begins at the newest keyframe and ends with the stream, or with Ctrl-C. FILE is FLV or fragmented MP4 by its name,\n" +
-			"- is FLV on the standard output. A file that exists is not overwritten. Where MP4 cannot go on, because the codecs\n" +
-			"have changed, FILE-2.mp4 begins. Origins record by themselves: see natscast origin --record.",
+			"The recording begins at the newest keyframe. It ends with the stream, or with Ctrl-C. FILE\n" +
+			"is FLV or fragmented MP4, by its name; - is FLV on the standard output. A file that exists\n" +
+			"is not overwritten. MP4 cannot go on when the codecs change: FILE-2.mp4 begins then.\n" +
+			"Origins record by themselves: see natscast origin --record.",
 		Flags: append([]cli.Flag{
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: when the stream ends)"},
-			&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "how long to wait for a publisher that has gone"},
+			&cli.DurationFlag{
+				Name:  "duration",
+				Usage: "end after this `DURATION` (default: when the stream ends)",
+			},
+			&cli.DurationFlag{
+				Name: "grace", Value: 10 * time.Second,
+				Usage: "how long to wait for a publisher that has gone",
+			},
 		}, connect.NATSFlags()...),
 		Action: record,
 	}
@@ -77,7 +84,7 @@ func (t *tape) follow(c *cli.Context, store *kv.Store, b *bus.Bus) error {
 	return t.end(c, err)
 }
 
-// awaitEnd waits until the stream has had no publisher for the grace time.
+// awaitEnd returns when the stream has had no publisher for the grace time.
 func awaitEnd(ctx context.Context, streams *kv.Streams, stream media.Name, grace time.Duration) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -91,7 +98,7 @@ func awaitEnd(ctx context.Context, streams *kv.Streams, stream media.Name, grace
 		_, err := streams.Get(ctx, stream)
 		switch {
 		case !errors.Is(err, kv.ErrNotFound):
-			seen = time.Now() // or NATS is away, and nobody knows
+			seen = time.Now() // or NATS is away, and a publisher may be there
 		case time.Since(seen) >= grace:
 			return
 		}

@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	// standardOutput in place of a file.
+	// standardOutput is the name of a file that is the standard output.
 	standardOutput = "-"
-	// recordIdle is how long record waits for a chunk before it writes all that has come.
+	// recordIdle is how long record waits for a chunk before it writes out all that it has.
 	recordIdle = time.Second
 )
 
@@ -46,19 +46,23 @@ func newTape(c *cli.Context, stream, file string) (*tape, error) {
 	config := recording.Config{Format: recording.FLV, Open: recording.NewFile(file).Open}
 	if file == standardOutput {
 		config.Open = func(int, time.Time) (io.WriteCloser, error) { return unclosed{c.App.Writer}, nil }
-	} else if config.Format, err = recording.ParseFormat(strings.TrimPrefix(filepath.Ext(file), ".")); err != nil {
-		return nil, cmdline.UsageError("%s: want a name in .flv or .mp4", file)
+	} else {
+		extension := strings.TrimPrefix(filepath.Ext(file), ".")
+		if config.Format, err = recording.ParseFormat(extension); err != nil {
+			return nil, cmdline.UsageError("%s: want a name that ends in .flv or .mp4", file)
+		}
 	}
 	r := recording.New(config)
 	return &tape{Tape: origin.NewTape(r), stream: name, file: file, recording: r}, nil
 }
 
-// unclosed leaves the standard output open, and hides that it may be a file: nothing in it can be patched that others read.
+// unclosed leaves the standard output open. It also hides that this may be a file, because
+// a recording changes what it has written to a file, and here others may have read it.
 type unclosed struct{ io.Writer }
 
 func (unclosed) Close() error { return nil }
 
-// write writes what comes until ctx ends.
+// write records what comes through the queue until ctx ends.
 func (t *tape) write(ctx context.Context, queue *origin.ChunkQueue) (err error) {
 	for err == nil {
 		c, at, ok := queue.Pop(ctx, recordIdle)
@@ -85,10 +89,12 @@ func (t *tape) put(c bus.Chunk, at time.Time) error {
 func (t *tape) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return fmt.Sprintf("%v  %s  frames %d", t.stats.Duration.Round(time.Millisecond), term.Bytes(t.stats.Bytes), t.stats.Frames)
+	return fmt.Sprintf("%v  %s  frames %d",
+		t.stats.Duration.Round(time.Millisecond), term.Bytes(t.stats.Bytes), t.stats.Frames)
 }
 
-// end ends the file, and says what is in it, unless err says why that is not what it should be.
+// end closes the file and tells the user what is in it. err is why the recording has failed,
+// if it has.
 func (t *tape) end(c *cli.Context, err error) error {
 	err = cmp.Or(err, t.recording.Close())
 	t.mu.Lock()

@@ -15,7 +15,8 @@ const numberMark = "{n}"
 // maxCopies keeps well within the open files that a process may have.
 const maxCopies = 10_000
 
-// numbered makes count URLs of one.
+// numbered makes count URLs of one. flag is the name of the flag with the count; copies need
+// different URLs, players do not.
 func numbered(url, flag string, count int) ([]string, error) {
 	if count < 1 || count > maxCopies {
 		return nil, cmdline.UsageError("--%s %d: want 1 to %d", flag, count, maxCopies)
@@ -30,7 +31,7 @@ func numbered(url, flag string, count int) ([]string, error) {
 	return urls, nil
 }
 
-// limited returns ctx, ending after d unless d is 0.
+// limited returns a context that ends after d, or with ctx when d is 0.
 func limited(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if d == 0 {
 		return context.WithCancel(ctx)

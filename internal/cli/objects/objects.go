@@ -16,7 +16,7 @@ import (
 	"natscast/kv"
 )
 
-// objectTimeout bounds what is done with an object, but for watching it. It is longer than a write is tried.
+// objectTimeout bounds all commands but watch. A write is tried for a shorter time.
 const objectTimeout = 10 * time.Second
 
 // Command is the command of shared objects, with its subcommands.
@@ -29,9 +29,10 @@ func Command() *cli.Command {
 			"natscast objects set live/room title Hello seats 12\n" +
 			"natscast objects get live/room\n" +
 			"natscast objects watch --json live/room\n\n" +
-			"An object is called APP/NAME or APP/INSTANCE/NAME: RTMP clients of rtmp://host/live share live/room as \"room\".\n" +
-			"The values of its attributes are JSON; what is no JSON counts as a string. A JSON object with \"$amf\" stands for\n" +
-			"what Flash has and JSON has not. A revision is a number that is higher for each later change of any object.",
+			"An object is called APP/NAME or APP/INSTANCE/NAME. RTMP clients of rtmp://host/live know\n" +
+			"live/room as \"room\". The values of its attributes are JSON; an argument that is not JSON is\n" +
+			"a string. A JSON object with \"$amf\" stands for a value of Flash that JSON does not have.\n" +
+			"A revision is a number. Each later change of any object has a higher one.",
 		Subcommands: []*cli.Command{
 			listCommand(), getCommand(), setCommand(), removeCommand(),
 			watchCommand(), sendCommand(),
@@ -49,7 +50,7 @@ func Command() *cli.Command {
 	return command
 }
 
-// objectArguments returns the object that the first argument names, and the arguments behind it.
+// objectArguments returns the object that the first argument names, and the other arguments.
 func objectArguments(c *cli.Context, least, most int) (media.Name, []string, error) {
 	args, err := cmdline.PlainArguments(c, "objects "+c.Command.Name, least, most)
 	if err != nil {
@@ -64,7 +65,7 @@ func objectArguments(c *cli.Context, least, most int) (media.Name, []string, err
 	return name, args[1:], nil
 }
 
-// checkKey refuses what cannot be an attribute's key.
+// checkKey says why a key cannot be that of an attribute.
 func checkKey(key string) error {
 	if key == "" || len(key) > kv.MaxKey {
 		return cmdline.UsageError("KEY has %d bytes, want 1 to %d", len(key), kv.MaxKey)
@@ -72,7 +73,7 @@ func checkKey(key string) error {
 	return nil
 }
 
-// toJSON makes JSON of an argument: what is none is a string.
+// toJSON returns an argument as JSON. One that is not JSON is a string.
 func toJSON(argument string) (json.RawMessage, error) {
 	if json.Valid([]byte(argument)) {
 		return json.RawMessage(argument), nil
@@ -84,7 +85,7 @@ func toJSON(argument string) (json.RawMessage, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// oneLine is JSON without spaces and line feeds that mean nothing.
+// oneLine is JSON without the spaces and line feeds that mean nothing.
 func oneLine(value json.RawMessage) string {
 	var b bytes.Buffer
 	if json.Compact(&b, value) != nil {
@@ -98,7 +99,7 @@ func errNoAttribute(name media.Name, key string) error {
 	return fmt.Errorf("%s has no attribute %q", name, key)
 }
 
-// withCluster is [connect.With], with a context that bounds what is done with an object.
+// withCluster is [connect.With] with a context that ends after objectTimeout.
 func withCluster(c *cli.Context, do func(context.Context, *connect.Cluster) error) error {
 	return connect.With(c, func(cluster *connect.Cluster) error {
 		ctx, cancel := context.WithTimeout(c.Context, objectTimeout)

@@ -25,8 +25,8 @@ func listCommand() *cli.Command {
 		ArgsUsage: "[PREFIX]",
 		Description: "natscast objects list\n" +
 			"natscast objects list --json live/\n\n" +
-			"BYTES are those of all values, as JSON. NODES are those with users of a temporary object: it is deleted when\n" +
-			"the last one has gone.",
+			"BYTES is the size of all values as JSON. NODES are the nodes with users of a temporary\n" +
+			"object: the object is deleted when its last user has gone.",
 		Flags:  []cli.Flag{cmdline.JSONFlag("print a JSON array")},
 		Action: listObjects,
 	}
@@ -49,7 +49,9 @@ func listObjects(c *cli.Context) error {
 		nothing := "there are no shared objects"
 		if len(args) > 0 {
 			nothing = "nothing matches"
-			objects = slices.DeleteFunc(objects, func(o kv.ObjectInfo) bool { return !strings.HasPrefix(string(o.Name), args[0]) })
+			objects = slices.DeleteFunc(objects, func(o kv.ObjectInfo) bool {
+				return !strings.HasPrefix(string(o.Name), args[0])
+			})
 		}
 		live := connect.Incarnations(nodes)
 		for i := range objects {
@@ -78,7 +80,8 @@ var objectColumns = []term.Column[kv.ObjectInfo]{
 	{Title: "NODES", Cell: func(o kv.ObjectInfo) string { return strings.Join(o.Nodes, ",") }},
 }
 
-// livingNodes returns the ids of those users of an object, NODE.INCARNATION each, that live.
+// livingNodes returns the ids of the nodes that use an object. A user is NODE.INCARNATION;
+// users that have died are left out.
 func livingNodes(users []string, live map[string]uint64) []string {
 	var ids []string
 	for _, user := range users {
@@ -104,7 +107,10 @@ type objectState struct {
 }
 
 func newObjectState(s *kv.State) objectState {
-	state := objectState{Object: s.Name, Persistent: s.Persistent, Revision: s.Revision, Attributes: map[string]json.RawMessage{}}
+	state := objectState{
+		Object: s.Name, Persistent: s.Persistent, Revision: s.Revision,
+		Attributes: map[string]json.RawMessage{},
+	}
 	for _, a := range s.All() {
 		state.Attributes[a.Key] = a.Value
 	}
@@ -127,10 +133,13 @@ func getCommand() *cli.Command {
 		Description: "natscast objects get live/room\n" +
 			"natscast objects get --json live/room\n" +
 			"natscast objects get --raw live/room title\n\n" +
-			"With KEY it prints nothing but the value, as JSON.",
+			"With KEY it prints only the value, as JSON.",
 		Flags: []cli.Flag{
 			cmdline.JSONFlag("print the object as JSON; with KEY, the attribute with its revision"),
-			&cli.BoolFlag{Name: "raw", Usage: "with KEY: print a string as it is, without quotes and escapes"},
+			&cli.BoolFlag{
+				Name:  "raw",
+				Usage: "with KEY: print a string as it is, without quotes and escapes",
+			},
 		},
 		Action: getObject,
 	}
@@ -181,7 +190,9 @@ func printAttribute(c *cli.Context, state *kv.State, key string) error {
 func writeAttributes(w io.Writer, attributes []kv.Attribute) error {
 	return term.Print(w, false, []term.Column[kv.Attribute]{
 		{Title: "KEY", Cell: func(a kv.Attribute) string { return a.Key }},
-		{Title: "REVISION", Right: true, Cell: func(a kv.Attribute) string { return strconv.FormatUint(a.Revision, 10) }},
+		{Title: "REVISION", Right: true, Cell: func(a kv.Attribute) string {
+			return strconv.FormatUint(a.Revision, 10)
+		}},
 		{Title: "VALUE", Cell: func(a kv.Attribute) string { return oneLine(a.Value) }},
 	}, attributes)
 }

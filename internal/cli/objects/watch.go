@@ -19,7 +19,7 @@ import (
 	"natscast/kv"
 )
 
-// What a line of 'objects watch' tells.
+// The events of 'objects watch'.
 const (
 	eventSnapshot = "snapshot"
 	eventChange   = "change"
@@ -28,10 +28,10 @@ const (
 	eventSend     = "send"
 )
 
-// keyWidth is how much room keys and methods have in a table, before one needs more.
+// keyWidth is the least width of the column of keys and methods.
 const keyWidth = 12
 
-// event is what happens to an object, in JSON.
+// event is what happens to an object.
 type event struct {
 	Type     string            `json:"type"`
 	Key      string            `json:"key,omitempty"`
@@ -48,9 +48,10 @@ func watchCommand() *cli.Command {
 		ArgsUsage: "OBJECT",
 		Description: "natscast objects watch live/room\n" +
 			"natscast objects watch --json live/room\n\n" +
-			"First comes a line for each attribute, with --json one for all: the snapshot. Then comes a line for each change,\n" +
-			"remove, clear (of all attributes) and send (a call to all users: the method, and its arguments). Who watches an\n" +
-			"object does not use it: it may be one that is not there yet, and does not stay for that.",
+			"The snapshot comes first: a line for each attribute, with --json one line for all. Then\n" +
+			"comes a line for each event: change, remove, clear (all attributes are gone) or send (a\n" +
+			"call to all users, with the method and its arguments). The object need not be there yet.\n" +
+			"Watching an object does not count as using it.",
 		Flags:  []cli.Flag{cmdline.JSONFlag("print a JSON object for each event")},
 		Action: watchObject,
 	}
@@ -72,7 +73,7 @@ func watchObject(c *cli.Context) error {
 	})
 }
 
-// noteMissing says so when there is no such object.
+// noteMissing tells the user when there is no such object.
 func noteMissing(c *cli.Context, objects *kv.Objects, name media.Name) error {
 	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
 	defer cancel()
@@ -87,7 +88,7 @@ func noteMissing(c *cli.Context, objects *kv.Objects, name media.Name) error {
 	return err
 }
 
-// watcher keeps what it is told of an object until it is printed.
+// watcher keeps the events of an object until they are printed.
 type watcher struct {
 	opened  chan opening  // takes one
 	changed chan struct{} // holds a token when there are events
@@ -96,7 +97,7 @@ type watcher struct {
 	events []event
 }
 
-// opening is how an object was at first.
+// opening is the first state of an object, or why there is none.
 type opening struct {
 	state      objectState
 	attributes []kv.Attribute
@@ -107,12 +108,12 @@ func newWatcher() *watcher {
 	return &watcher{opened: make(chan opening, 1), changed: make(chan struct{}, 1)}
 }
 
-// Opened and what follows are what [kv.Audience] wants.
+// Opened takes the first state. It and the methods below make a watcher a [kv.Audience].
 func (w *watcher) Opened(s *kv.State, err error) {
 	w.opened <- opening{newObjectState(s), s.All(), err}
 }
 
-// Changed tells after a clear what is there all the same.
+// Changed takes a change. After a clear it adds the attributes that are there again already.
 func (w *watcher) Changed(s *kv.State, u kv.Update) {
 	if u.Cleared {
 		w.add(event{Type: eventClear, Revision: s.Revision})
@@ -134,12 +135,15 @@ func attributeEvent(a kv.Attribute) event {
 	return e
 }
 
-// Sent tells of a call.
+// Sent takes a call.
 func (w *watcher) Sent(s *kv.State, call kv.Call) {
-	w.add(event{Type: eventSend, Method: call.Method, Args: append([]json.RawMessage{}, call.Args...), Revision: s.Revision})
+	w.add(event{
+		Type: eventSend, Method: call.Method, Args: append([]json.RawMessage{}, call.Args...),
+		Revision: s.Revision,
+	})
 }
 
-// Settled is of no use to one who writes nothing.
+// Settled does nothing, because a watcher does not write.
 func (w *watcher) Settled(*kv.State, *kv.Write, error) {}
 
 func (w *watcher) add(e event) {
@@ -203,7 +207,9 @@ func newPrinter(c *cli.Context) *printer {
 	p.table = term.NewTable([]term.Column[event]{
 		{Title: "EVENT", Cell: func(e event) string { return e.Type }},
 		{Title: "KEY", Cell: func(e event) string { return e.Key + e.Method }},
-		{Title: "REVISION", Right: true, Cell: func(e event) string { return strconv.FormatUint(e.Revision, 10) }},
+		{Title: "REVISION", Right: true, Cell: func(e event) string {
+			return strconv.FormatUint(e.Revision, 10)
+		}},
 		{Title: "VALUE", Cell: eventValue},
 	})
 	return p
@@ -221,7 +227,7 @@ func eventValue(e event) string {
 	return "[" + strings.Join(args, ",") + "]"
 }
 
-// snapshot prints how the object was at first. The titles come first, and fit what follows them.
+// snapshot prints the first state. The titles come before it, wide enough for its lines.
 func (p *printer) snapshot(o opening) error {
 	if p.encoder != nil {
 		return p.encoder.Encode(struct {

@@ -24,11 +24,17 @@ func setCommand() *cli.Command {
 		Description: "natscast objects set live/room title Hello seats 12\n" +
 			"natscast objects set --if 42 live/room seats 11\n" +
 			"natscast objects set --if 0 live/room owner ann\n\n" +
-			"It prints the object's revision, which is that of the last KEY too, unless nothing has changed. A new object\n" +
-			"becomes a persistent one.",
+			"It prints the object's revision. The last KEY has the same one, unless nothing has\n" +
+			"changed. A new object becomes persistent.",
 		Flags: []cli.Flag{
-			&cli.Uint64Flag{Name: "if", DefaultText: "any", Usage: "only when the last KEY has this `REVISION`, 0 for one that is not there"},
-			&cli.BoolFlag{Name: "temporary", Usage: "let the first user of a new object say whether it is persistent"},
+			&cli.Uint64Flag{
+				Name: "if", DefaultText: "any",
+				Usage: "only when the last KEY has this `REVISION`, 0 for one that is not there",
+			},
+			&cli.BoolFlag{
+				Name:  "temporary",
+				Usage: "let the first user of a new object say whether it is persistent",
+			},
 			cmdline.JSONFlag("print the object and its revision as JSON"),
 		},
 		Action: setObject,
@@ -87,8 +93,10 @@ func editsOf(pairs []string) ([]kv.Edit, error) {
 	return edits, nil
 }
 
-// explainConflict adds which revision an attribute has when that is why it was not written.
-func explainConflict(ctx context.Context, objects *kv.Objects, name media.Name, e kv.Edit, err error) error {
+// explainConflict adds the revision of an attribute that was not written because of it.
+func explainConflict(
+	ctx context.Context, objects *kv.Objects, name media.Name, e kv.Edit, err error,
+) error {
 	if !errors.Is(err, kv.ErrConflict) || e.If == nil {
 		return err
 	}
@@ -98,10 +106,12 @@ func explainConflict(ctx context.Context, objects *kv.Objects, name media.Name, 
 	}
 	if readErr == nil {
 		if value, revision := state.Get(e.Key); value != nil {
-			return fmt.Errorf("%w: %q of %s has revision %d now, not %d", kv.ErrConflict, e.Key, name, revision, *e.If)
+			return fmt.Errorf("%w: %q of %s has revision %d now, not %d",
+				kv.ErrConflict, e.Key, name, revision, *e.If)
 		}
 	}
-	return fmt.Errorf("%w: %q of %s is not there now, which is revision 0, not %d", kv.ErrConflict, e.Key, name, *e.If)
+	return fmt.Errorf("%w: %q of %s is not there now, which is revision 0, not %d",
+		kv.ErrConflict, e.Key, name, *e.If)
 }
 
 func printRevision(c *cli.Context, name media.Name, revision uint64) error {
@@ -122,8 +132,8 @@ func removeCommand() *cli.Command {
 		ArgsUsage: "OBJECT [KEY ...]",
 		Description: "natscast objects rm live/room title seats\n" +
 			"natscast objects rm live/room\n\n" +
-			"With KEY it prints the object's revision. A temporary object that is in use stays, without attributes, until its\n" +
-			"last user has gone.",
+			"With KEY it prints the object's revision. A temporary object that is in use loses its\n" +
+			"attributes, and stays until its last user has gone.",
 		Action: removeObject,
 	}
 }
@@ -178,7 +188,7 @@ func sendCommand() *cli.Command {
 		Usage:     "call a method at all users of an object",
 		ArgsUsage: "OBJECT METHOD [ARG ...]",
 		Description: "natscast objects send live/room say Hello 12\n\n" +
-			"Arguments are JSON, or strings. Nobody keeps the call, and nothing tells who has heard it.",
+			"Arguments are JSON or strings. The call is not kept, and nobody says who has heard it.",
 		Action: sendToObject,
 	}
 }

@@ -19,18 +19,32 @@ import (
 
 func devCommand(p Process) *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringSliceFlag{Name: "rtmp", Value: cli.NewStringSlice("127.0.0.1:1935", "127.0.0.1:1936"), Usage: "`ADDR` to take RTMP clients on; one node for each"},
-		&cli.StringFlag{Name: "http", Value: "127.0.0.1:8080", Usage: "`ADDR` for the first node's API; the others take the next ports"},
-		&cli.IntFlag{Name: "nats-port", Value: 4222, Usage: "where NATS clients can connect, on 127.0.0.1; 0 for any free port"},
-		&cli.StringFlag{Name: "data", Usage: "`DIR` for what JetStream keeps (default: natscast in the user's state directory)"},
+		&cli.StringSliceFlag{
+			Name: "rtmp", Value: cli.NewStringSlice("127.0.0.1:1935", "127.0.0.1:1936"),
+			Usage: "`ADDR` to take RTMP clients on; one node for each",
+		},
+		&cli.StringFlag{
+			Name: "http", Value: "127.0.0.1:8080",
+			Usage: "`ADDR` for the first node's API; the others take the next ports",
+		},
+		&cli.IntFlag{
+			Name: "nats-port", Value: 4222,
+			Usage: "where NATS clients can connect, on 127.0.0.1; 0 for any free port",
+		},
+		&cli.StringFlag{
+			Name:  "data",
+			Usage: "`DIR` for what JetStream keeps (default: natscast in the user's state directory)",
+		},
 		&cli.BoolFlag{Name: "no-demo", Usage: "do not publish the test stream " + demoStream},
 	}
 	return &cli.Command{
 		Name:  "dev",
 		Usage: "run a whole cluster in one process: NATS, two nodes, a test stream",
 		Description: "natscast dev\n" +
-			"natscast dev --rtmp 127.0.0.1:2935 --rtmp 127.0.0.1:2936 --rtmp 127.0.0.1:2937 --data /tmp/natscast",
-		Flags:  slices.Concat(flags, nodeFlags(), []cli.Flag{staticFlag()}, recordFlags(), storeFlags(), processFlags()),
+			"natscast dev --rtmp 127.0.0.1:2935 --rtmp 127.0.0.1:2936 --rtmp 127.0.0.1:2937 " +
+			"--data /tmp/natscast",
+		Flags: slices.Concat(flags, nodeFlags(), []cli.Flag{staticFlag()}, recordFlags(),
+			storeFlags(), processFlags()),
 		Action: p.action(dev),
 	}
 }
@@ -114,8 +128,8 @@ func runDev(
 	return nil
 }
 
-// devHTTP is the address for the i-th node: a port further for each. When it is taken and the user has not
-// chosen it, any free one will do.
+// devHTTP is the HTTP address of the i-th node: each one takes the next port. When a port
+// of the default is taken, the node takes a free one.
 func devHTTP(c *cli.Context, i int) (string, error) {
 	host, port, err := net.SplitHostPort(c.String("http"))
 	number, badPort := strconv.Atoi(port)

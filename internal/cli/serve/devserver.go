@@ -12,8 +12,9 @@ import (
 	"natscast/bus"
 )
 
-// devServer starts the embedded NATS server. When its port is taken and the user has not
-// chosen it, any free one will do: it is likely their own NATS that runs there.
+// devServer starts the embedded NATS server, and returns it with the directory of its data.
+// When the default port is taken, most likely by the user's own NATS, it takes a free one. A
+// port that the user has chosen is an error then.
 func devServer(c *cli.Context) (*bus.Server, string, error) {
 	dir := c.String("data")
 	if dir == "" {
@@ -38,7 +39,7 @@ func devServer(c *cli.Context) (*bus.Server, string, error) {
 	return server, dir, nil
 }
 
-// stateDir follows the XDG base directory specification.
+// stateDir is where programs keep their state by the XDG base directory specification.
 func stateDir() (string, error) {
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "natscast"), nil

@@ -15,8 +15,8 @@ import (
 	"natscast/origin"
 )
 
-// addFiles adds what the flags of files and of recording say. home is where recordings are
-// when the user has not said it; "" for nowhere.
+// addFiles adds the static directories and the recorder to a configuration. home is the
+// directory for recordings when no flag names one; "" for none.
 func addFiles(c *cli.Context, config *node.Config, home string) (err error) {
 	if config.Static, err = staticFrom(c); err != nil {
 		return err
@@ -28,11 +28,12 @@ func addFiles(c *cli.Context, config *node.Config, home string) (err error) {
 	return err
 }
 
-// staticFlag says which files are static streams.
+// staticFlag is --static, the directories whose files are static streams.
 func staticFlag() cli.Flag {
 	return &cli.StringSliceFlag{
-		Name:  "static",
-		Usage: "offer the media files below a directory as static streams; `DIR` for vod/PATH, APP=DIR for APP/PATH; natscast dev: at its first node",
+		Name: "static",
+		Usage: "offer the media files below a directory as static streams: `DIR` for vod/PATH, " +
+			"APP=DIR for APP/PATH; natscast dev: at its first node",
 	}
 }
 
@@ -53,11 +54,29 @@ const categoryRecord = "Recording"
 // records nothing, whatever publishers ask for.
 func recordFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "record", Usage: "record live streams whose names match `PATTERN`, as live/* or **, beside those whose publishers ask for it", Category: categoryRecord},
-		&cli.StringFlag{Name: "record-dir", Usage: "`DIR` for the files (default: the first --static directory; natscast dev: recordings below --data)", Category: categoryRecord},
-		&cli.StringFlag{Name: "record-format", Value: string(recording.FLV), Usage: "flv or mp4 (fragmented)", Category: categoryRecord},
-		&cli.StringFlag{Name: "record-name", Value: recording.DefaultTemplate, Usage: "name files by a `TEMPLATE` of {app}, {name}, {stream}, {time} and {n}", Category: categoryRecord},
-		&cli.StringSliceFlag{Name: "record-split", Usage: "begin another file at the first keyframe after this time or size, as 1h or 2GiB, or one of each", Category: categoryRecord},
+		&cli.StringSliceFlag{
+			Name: "record", Category: categoryRecord,
+			Usage: "record live streams whose names match `PATTERN`, as live/* or **, " +
+				"beside those whose publishers ask for it",
+		},
+		&cli.StringFlag{
+			Name: "record-dir", Category: categoryRecord,
+			Usage: "`DIR` for the files (default: the first --static directory; natscast dev: recordings " +
+				"below --data)",
+		},
+		&cli.StringFlag{
+			Name: "record-format", Value: string(recording.FLV), Category: categoryRecord,
+			Usage: "flv or mp4 (fragmented)",
+		},
+		&cli.StringFlag{
+			Name: "record-name", Value: recording.DefaultTemplate, Category: categoryRecord,
+			Usage: "name files by a `TEMPLATE` of {app}, {name}, {stream}, {time} and {n}",
+		},
+		&cli.StringSliceFlag{
+			Name: "record-split", Category: categoryRecord,
+			Usage: "begin another file at the first keyframe after this time or size, as 1h or 2GiB, or " +
+				"one of each",
+		},
 	}
 }
 
@@ -81,10 +100,12 @@ func recorderFrom(c *cli.Context, home string) (*origin.RecorderConfig, error) {
 	if config.Format, err = recording.ParseFormat(c.String("record-format")); err != nil {
 		return nil, cmdline.UsageError("--record-format: %w", err)
 	}
-	if config.Template, err = recording.ParseTemplate(c.String("record-name"), config.Format); err != nil {
+	config.Template, err = recording.ParseTemplate(c.String("record-name"), config.Format)
+	if err != nil {
 		return nil, cmdline.UsageError("--record-name: %w", err)
 	}
-	if config.MaxDuration, config.MaxBytes, err = recording.ParseSplit(c.StringSlice("record-split")); err != nil {
+	splits := c.StringSlice("record-split")
+	if config.MaxDuration, config.MaxBytes, err = recording.ParseSplit(splits); err != nil {
 		return nil, cmdline.UsageError("--record-split: %w", err)
 	}
 	return config, nil
@@ -111,7 +132,9 @@ const recordingsApp = "recordings"
 
 // withRecordings returns the static directories with that of the recordings, so that these
 // can be played at once. It is left out where it is below one of the others.
-func withRecordings(static []origin.Directory, r *origin.RecorderConfig) ([]origin.Directory, error) {
+func withRecordings(
+	static []origin.Directory, r *origin.RecorderConfig,
+) ([]origin.Directory, error) {
 	if r == nil {
 		return static, nil
 	}

@@ -13,22 +13,50 @@ import (
 
 const categoryStore = "What JetStream keeps (the same on every node)"
 
-// storeFlags say how streams and buckets are provisioned.
+// storeFlags say how the JetStream streams and buckets are made.
 func storeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "shards", Value: 4, Usage: "JetStream streams over which the live streams are spread", Category: categoryStore},
-		&cli.IntFlag{Name: "live-replicas", Value: 1, Usage: "replicas of live media", Category: categoryStore},
-		&cli.StringFlag{Name: "live-storage", Value: string(bus.Memory), Usage: "where live media is kept: memory or file", Category: categoryStore},
+		&cli.IntFlag{
+			Name: "shards", Value: 4, Category: categoryStore,
+			Usage: "number of JetStream streams over which the live streams are spread",
+		},
+		&cli.IntFlag{
+			Name: "live-replicas", Value: 1, Category: categoryStore,
+			Usage: "number of replicas of live media",
+		},
+		&cli.StringFlag{
+			Name: "live-storage", Value: string(bus.Memory), Category: categoryStore,
+			Usage: "where live media is kept: memory or file",
+		},
 		&cli.StringSliceFlag{
 			Name: "live-retention", Value: cli.NewStringSlice("1m"), Category: categoryStore,
-			Usage: "how long live media is kept; `AGE`, or PATTERN=AGE,BYTES[,memory] for some streams, as 'lectures/*=4h,20GiB': on file, in shards of their own",
+			Usage: "how long live media is kept: an `AGE`, or PATTERN=AGE,BYTES[,memory] for some " +
+				"streams, as 'lectures/*=4h,20GiB', which are kept on file in shards of their own",
 		},
-		&cli.Int64Flag{Name: "live-max-bytes", Value: 256 << 20, Usage: "how much of it each shard keeps at most, other than those of patterns", Category: categoryStore},
-		&cli.StringFlag{Name: "static-cache", Value: "256MiB", Usage: "how much of files JetStream keeps at most for all nodes: a `SIZE`", Category: categoryStore},
-		&cli.DurationFlag{Name: "static-cache-age", Value: 10 * time.Minute, Usage: "how long it keeps a part of a file", Category: categoryStore},
-		&cli.IntFlag{Name: "kv-replicas", Value: 1, Usage: "replicas of the state of the cluster: 3 on three or more servers", Category: categoryStore},
-		&cli.StringFlag{Name: "kv-storage", Value: "file", Usage: "where the state is kept: memory or file", Category: categoryStore},
-		&cli.DurationFlag{Name: "lease", Value: 5 * time.Second, Usage: "how long a stream stays taken when its publisher's node has died", Category: categoryStore},
+		&cli.Int64Flag{
+			Name: "live-max-bytes", Value: 256 << 20, Category: categoryStore,
+			Usage: "how many bytes of it each shard keeps at most, other than shards of patterns",
+		},
+		&cli.StringFlag{
+			Name: "static-cache", Value: "256MiB", Category: categoryStore,
+			Usage: "how much of files JetStream keeps at most for all nodes: a `SIZE`",
+		},
+		&cli.DurationFlag{
+			Name: "static-cache-age", Value: 10 * time.Minute, Category: categoryStore,
+			Usage: "how long it keeps a part of a file",
+		},
+		&cli.IntFlag{
+			Name: "kv-replicas", Value: 1, Category: categoryStore,
+			Usage: "replicas of the state of the cluster: 3 on three or more servers",
+		},
+		&cli.StringFlag{
+			Name: "kv-storage", Value: "file", Category: categoryStore,
+			Usage: "where the state is kept: memory or file",
+		},
+		&cli.DurationFlag{
+			Name: "lease", Value: 5 * time.Second, Category: categoryStore,
+			Usage: "how long a stream stays taken when its publisher's node has died",
+		},
 	}
 }
 

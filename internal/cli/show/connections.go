@@ -19,7 +19,7 @@ func connectionsCommand() *cli.Command {
 		examples: "natscast connections\n" +
 			"natscast connections --stream live/cam --watch\n" +
 			"natscast connections --node edge-1 --json\n\n" +
-			"'natscast kick CONNECTION' closes one.",
+			"'natscast kick CONNECTION' closes a connection.",
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "stream", Usage: "only clients of this `STREAM`"},
 			&cli.StringFlag{Name: "node", Usage: "only clients of this `NODE`"},
@@ -47,15 +47,22 @@ func connectionsCommand() *cli.Command {
 	}.command()
 }
 
-// chosenConnections are those of a node and of a stream, or of all where these are empty. What nodes that have died
-// have left is not among them.
-func chosenConnections(nodes []kv.Node, connections []kv.Connection, node string, stream media.Name) []kv.Connection {
+// chosenConnections are the connections of a node and of a stream; "" is any. Those that a
+// dead node has left behind are not among them.
+func chosenConnections(
+	nodes []kv.Node, connections []kv.Connection, node string, stream media.Name,
+) []kv.Connection {
 	live := connect.Incarnations(nodes)
 	chosen := slices.DeleteFunc(connections, func(c kv.Connection) bool {
-		return live[c.Node] != c.Incarnation || node != "" && c.Node != node || stream != "" && c.Stream != stream
+		return live[c.Node] != c.Incarnation ||
+			node != "" && c.Node != node ||
+			stream != "" && c.Stream != stream
 	})
 	slices.SortFunc(chosen, func(a, b kv.Connection) int {
-		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(
+			cmp.Compare(a.Node, b.Node),
+			cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID), // by number
+		)
 	})
 	return chosen
 }

@@ -13,7 +13,7 @@ import (
 	"natscast/kv"
 )
 
-// heatEntry is how busy a node is, or a stream on it.
+// heatEntry is the load of a node, or the hotness of a stream on it.
 type heatEntry struct {
 	kv.Heat
 	Capacity int64 `json:"capacity,omitempty"` // of a node, in bit/s
@@ -27,7 +27,7 @@ func (h heatEntry) load() float64 {
 	return h.Egress / float64(h.Capacity)
 }
 
-// ofNode is what a cell says of a node, and not of a stream.
+// ofNode is a cell that lines of streams leave empty.
 func (h heatEntry) ofNode(cell string) string {
 	if h.Stream != "" {
 		return ""
@@ -41,7 +41,8 @@ func hotnessCommand() *cli.Command {
 		examples: "natscast hotness\n" +
 			"natscast hotness --top 10 --watch\n" +
 			"natscast hotness --json\n\n" +
-			"Below each node are the streams that it sends to players; the hottest come first. CPU is in cores.",
+			"Below each node are the streams that it sends to players. The hottest come first. " +
+			"CPU is in cores.",
 		flags: []cli.Flag{
 			&cli.UintFlag{Name: "top", Usage: "only the `N` hottest streams of each node (default: all)"},
 		},
@@ -59,17 +60,28 @@ func hotnessCommand() *cli.Command {
 		columns: []term.Column[heatEntry]{
 			{Title: "NODE", Cell: func(h heatEntry) string { return h.Node }},
 			{Title: "STREAM", Cell: func(h heatEntry) string { return string(h.Stream) }},
-			{Title: "VIEWERS", Right: true, Cell: func(h heatEntry) string { return strconv.Itoa(h.Viewers) }},
-			{Title: "JOINS/S", Right: true, Cell: func(h heatEntry) string { return term.PerSecond(h.Joins) }},
+			{Title: "VIEWERS", Right: true, Cell: func(h heatEntry) string {
+				return strconv.Itoa(h.Viewers)
+			}},
+			{Title: "JOINS/S", Right: true, Cell: func(h heatEntry) string {
+				return term.PerSecond(h.Joins)
+			}},
 			{Title: "EGRESS", Right: true, Cell: func(h heatEntry) string { return term.Bitrate(h.Egress) }},
-			{Title: "LOAD", Right: true, Cell: func(h heatEntry) string { return term.Percent(h.Egress, float64(h.Capacity)) }},
-			{Title: "CPU", Right: true, Cell: func(h heatEntry) string { return h.ofNode(fmt.Sprintf("%.2f", h.CPU)) }},
-			{Title: "MEMORY", Right: true, Cell: func(h heatEntry) string { return h.ofNode(megabytes(h.Memory)) }},
+			{Title: "LOAD", Right: true, Cell: func(h heatEntry) string {
+				return term.Percent(h.Egress, float64(h.Capacity))
+			}},
+			{Title: "CPU", Right: true, Cell: func(h heatEntry) string {
+				return h.ofNode(fmt.Sprintf("%.2f", h.CPU))
+			}},
+			{Title: "MEMORY", Right: true, Cell: func(h heatEntry) string {
+				return h.ofNode(megabytes(h.Memory))
+			}},
 		},
 	}.command()
 }
 
-// heatEntries are nodes that live with their streams behind them, the hottest first.
+// heatEntries are the nodes that are up, each with its streams behind it. Nodes with more
+// load come first, and so do hotter streams.
 func heatEntries(nodes []kv.Node, heat []kv.Heat) []heatEntry {
 	live := map[string]kv.Node{}
 	for _, n := range nodes {
@@ -93,7 +105,8 @@ func heatEntries(nodes []kv.Node, heat []kv.Heat) []heatEntry {
 		return cmp.Or(
 			cmp.Compare(ofNodes[b.Node].load(), ofNodes[a.Node].load()), cmp.Compare(a.Node, b.Node),
 			isStream(a)-isStream(b),
-			cmp.Compare(b.Egress, a.Egress), cmp.Compare(b.Viewers, a.Viewers), cmp.Compare(a.Stream, b.Stream),
+			cmp.Compare(b.Egress, a.Egress), cmp.Compare(b.Viewers, a.Viewers),
+			cmp.Compare(a.Stream, b.Stream),
 		)
 	})
 	return entries
@@ -106,7 +119,7 @@ func isStream(h heatEntry) int {
 	return 1
 }
 
-// topStreams leaves the first streams of each node, all of them for 0.
+// topStreams leaves the first streams of each node; 0 leaves all.
 func topStreams(entries []heatEntry, most int) []heatEntry {
 	streams := map[string]int{}
 	return slices.DeleteFunc(entries, func(h heatEntry) bool {

@@ -12,26 +12,27 @@ import (
 	"natscast/kv"
 )
 
-// listing is a command that lists what the cluster knows: entries of the type T, made of the
-// nodes and of what one bucket holds, of the type E.
+// listing is a command that lists rows of the type T. They are made of the nodes and of the
+// entries of one bucket, which are of the type E.
 type listing[E, T any] struct {
 	name, usage string
-	examples    string     // and what more there is to say
+	examples    string     // examples, and what else the help says
 	flags       []cli.Flag // filters
-	empty       string     // said when there is nothing
+	empty       string     // printed when there are no rows
 	columns     []term.Column[T]
 
+	// list reads the entries of the bucket.
 	list func(context.Context, *kv.Store, []kv.Node) ([]E, error)
-	// view follows what list lists, and calls note when it changes.
+	// view follows the entries that list reads, and calls note when they change.
 	view func(store *kv.Store, note func()) view[E]
-	// rows makes the entries, in the order in which they are shown, of the nodes and of what the bucket holds, in any
-	// order and with what nodes that have died have left.
+	// rows makes the rows, in the order in which they are shown. Nodes and entries come in
+	// any order. Entries of nodes that have died may be among them.
 	rows func(c *cli.Context, nodes []kv.Node, held []E) []T
-	// id is what stays the same while an entry changes.
+	// id is what stays the same while a row changes.
 	id func(T) string
 }
 
-// view is what a [kv.View] is to a listing.
+// view is what a listing needs of a [kv.View].
 type view[E any] interface {
 	Run(context.Context)
 	Ready() <-chan struct{}
@@ -40,8 +41,8 @@ type view[E any] interface {
 
 func (l listing[E, T]) command() *cli.Command {
 	flags := append(l.flags[:len(l.flags):len(l.flags)],
-		&cli.BoolFlag{Name: "json", Usage: "print a JSON array; with --watch, a JSON object for each change"},
-		&cli.BoolFlag{Name: "watch", Usage: "go on with what changes, until Ctrl-C"},
+		cmdline.JSONFlag("print a JSON array; with --watch, a JSON object for each change"),
+		&cli.BoolFlag{Name: "watch", Usage: "go on and show what changes, until Ctrl-C"},
 	)
 	return &cli.Command{
 		Name: l.name, Usage: l.usage, Description: l.examples,
@@ -79,7 +80,7 @@ func (l listing[E, T]) print(c *cli.Context, store *kv.Store) error {
 	return term.Print(c.App.Writer, c.Bool("json"), l.columns, rows)
 }
 
-// nothing says that there are no entries.
+// nothing says that there are no rows.
 func (l listing[E, T]) nothing(c *cli.Context) string {
 	for _, f := range l.flags {
 		if c.IsSet(f.Names()[0]) {

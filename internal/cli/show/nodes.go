@@ -14,7 +14,7 @@ import (
 	"natscast/kv"
 )
 
-// nodeEntry is a node with what it says of its load.
+// nodeEntry is a node and its load.
 type nodeEntry struct {
 	kv.Node
 	Egress      float64 `json:"egress"` // bit/s
@@ -28,7 +28,8 @@ func nodesCommand() *cli.Command {
 		examples: "natscast nodes --nats nats://10.0.0.1:4222\n" +
 			"natscast nodes --watch\n" +
 			"natscast nodes --json\n\n" +
-			"LOAD is the part of a node's capacity that it sends. Nodes that have died are gone within 3 seconds.",
+			"LOAD is the part of a node's capacity that it sends. " +
+			"A node that has died is gone within 3 seconds.",
 		empty: "no node is up",
 		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Heat, error) {
 			return s.Hotness.List(ctx, nodes)
@@ -36,17 +37,25 @@ func nodesCommand() *cli.Command {
 		view: func(s *kv.Store, note func()) view[kv.Heat] {
 			return s.Hotness.View(func([]kv.Change[kv.Heat]) { note() })
 		},
-		rows: func(_ *cli.Context, nodes []kv.Node, heat []kv.Heat) []nodeEntry { return nodeEntries(nodes, heat) },
-		id:   func(n nodeEntry) string { return n.ID },
+		rows: func(_ *cli.Context, nodes []kv.Node, heat []kv.Heat) []nodeEntry {
+			return nodeEntries(nodes, heat)
+		},
+		id: func(n nodeEntry) string { return n.ID },
 		columns: []term.Column[nodeEntry]{
 			{Title: "NODE", Cell: func(n nodeEntry) string { return n.ID }},
 			{Title: "ROLES", Cell: func(n nodeEntry) string { return strings.Join(n.Roles, ",") }},
 			{Title: "REGION", Cell: func(n nodeEntry) string { return n.Region }},
 			{Title: "RTMP", Cell: func(n nodeEntry) string { return n.RTMP }},
 			{Title: "HTTP", Cell: func(n nodeEntry) string { return n.HTTP }},
-			{Title: "LOAD", Right: true, Cell: func(n nodeEntry) string { return term.Percent(n.Egress, float64(n.Capacity)) }},
-			{Title: "CAPACITY", Right: true, Cell: func(n nodeEntry) string { return term.Bitrate(float64(n.Capacity)) }},
-			{Title: "CONNECTIONS", Right: true, Cell: func(n nodeEntry) string { return strconv.Itoa(n.Connections) }},
+			{Title: "LOAD", Right: true, Cell: func(n nodeEntry) string {
+				return term.Percent(n.Egress, float64(n.Capacity))
+			}},
+			{Title: "CAPACITY", Right: true, Cell: func(n nodeEntry) string {
+				return term.Bitrate(float64(n.Capacity))
+			}},
+			{Title: "CONNECTIONS", Right: true, Cell: func(n nodeEntry) string {
+				return strconv.Itoa(n.Connections)
+			}},
 			{Title: "DRAINING", Cell: func(n nodeEntry) string { return term.Yes(n.Draining) }},
 			{Title: "VERSION", Cell: func(n nodeEntry) string { return n.Version }},
 			{Title: "UP", Right: true, Cell: func(n nodeEntry) string { return term.Age(n.Started) }},
@@ -57,14 +66,17 @@ func nodesCommand() *cli.Command {
 func nodeEntries(nodes []kv.Node, heat []kv.Heat) []nodeEntry {
 	loads := nodeLoads(nodes, heat)
 	var entries []nodeEntry
-	for _, n := range slices.SortedFunc(slices.Values(nodes), func(a, b kv.Node) int { return cmp.Compare(a.ID, b.ID) }) {
+	for _, n := range nodes {
 		load := loads[n.ID]
-		entries = append(entries, nodeEntry{Node: n, Egress: load.Egress, Viewers: load.Viewers, Connections: load.Connections})
+		entries = append(entries, nodeEntry{
+			Node: n, Egress: load.Egress, Viewers: load.Viewers, Connections: load.Connections,
+		})
 	}
+	slices.SortFunc(entries, func(a, b nodeEntry) int { return cmp.Compare(a.ID, b.ID) })
 	return entries
 }
 
-// nodeLoads is what nodes that live say of themselves, by id.
+// nodeLoads are the loads that the nodes report of themselves, by id.
 func nodeLoads(nodes []kv.Node, heat []kv.Heat) map[string]kv.Heat {
 	live := connect.Incarnations(nodes)
 	loads := make(map[string]kv.Heat, len(nodes))

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -30,13 +29,13 @@ type routeAnswer struct {
 	Candidates []routeCandidate `json:"candidates"`
 }
 
-// routeCandidate is what placement thinks of a node, in JSON. Rates are in bit/s.
+// routeCandidate says why placement chooses a node or not. Rates are in bit/s.
 type routeCandidate struct {
 	Edge     string  `json:"node"`
 	Region   string  `json:"region,omitempty"`
 	Capacity float64 `json:"capacity"`
 	Load     float64 `json:"load"`
-	Bound    float64 `json:"bound"` // up to which it takes viewers of this stream
+	Bound    float64 `json:"bound"` // load up to which the node takes viewers of this stream
 	Carries  bool    `json:"carries"`
 	Viewers  int     `json:"viewers"` // of the stream
 	Chosen   bool    `json:"chosen"`
@@ -51,13 +50,14 @@ func routeCommand() *cli.Command {
 		Description: "natscast route live/cam\n" +
 			"natscast route --region eu --client 203.0.113.7 --explain live/cam\n" +
 			"ffplay $(natscast route live/cam)\n\n" +
-			"Any node can play any stream; this is the one where that costs the cluster least. Viewers of a hot stream\n" +
-			"are spread by what tells clients apart, such as their addresses: see --client.",
+			"Any node can play any stream. This is the node where that costs the cluster least.\n" +
+			"Viewers of a hot stream are spread over nodes by what tells clients apart, such as\n" +
+			"their addresses: see --client.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "region", Usage: "the client's `REGION`"},
 			&cli.StringFlag{Name: "client", Usage: "what tells the client from others: any `KEY`"},
-			&cli.BoolFlag{Name: "explain", Usage: "tell of each node why it is chosen or not"},
-			&cli.BoolFlag{Name: "json", Usage: "print all that as JSON"},
+			&cli.BoolFlag{Name: "explain", Usage: "say of each node why it is chosen or not"},
+			cmdline.JSONFlag("print the node and the reasons as JSON"),
 		}, connect.NATSFlags()...),
 		Action: route,
 	}
@@ -90,7 +90,7 @@ func route(c *cli.Context) error {
 	})
 }
 
-// routerOf returns a router that knows what the cluster knows.
+// routerOf returns a router with the nodes and the hotness of the cluster.
 func routerOf(c *cli.Context, store *kv.Store) (*edge.Router, error) {
 	nodes, err := store.Nodes.List(c.Context)
 	if err != nil {
@@ -114,7 +114,8 @@ func asChanges[T any](values []T) []kv.Change[T] {
 	return changes
 }
 
-// ask asks for the reasons first, because a router counts the clients that it has sent somewhere.
+// ask returns the best node and the reasons. It asks for the reasons first, because a router
+// counts the clients that it sends to a node.
 func ask(router *edge.Router, stream media.Name, region, client string) (routeAnswer, error) {
 	answer := routeAnswer{Stream: stream, Region: region, Candidates: []routeCandidate{}}
 	x, err := router.Explain(stream, region, client)
@@ -155,21 +156,29 @@ func printRoute(c *cli.Context, answer routeAnswer) error {
 	if !c.Bool("explain") {
 		return nil
 	}
-	return writeCandidates(w, answer.Candidates)
-}
-
-func writeCandidates(w io.Writer, candidates []routeCandidate) error {
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	return term.Print(w, false, []term.Column[routeCandidate]{
+	return term.Print(w, false, candidateColumns(), answer.Candidates)
+}
+
+func candidateColumns() []term.Column[routeCandidate] {
+	return []term.Column[routeCandidate]{
 		{Title: "NODE", Cell: func(c routeCandidate) string { return c.Edge }},
 		{Title: "CHOSEN", Cell: func(c routeCandidate) string { return term.Yes(c.Chosen) }},
 		{Title: "REGION", Cell: func(c routeCandidate) string { return c.Region }},
-		{Title: "LOAD", Right: true, Cell: func(c routeCandidate) string { return term.Percent(c.Load, c.Capacity) }},
-		{Title: "BOUND", Right: true, Cell: func(c routeCandidate) string { return term.Percent(c.Bound, c.Capacity) }},
-		{Title: "CAPACITY", Right: true, Cell: func(c routeCandidate) string { return term.Bitrate(c.Capacity) }},
-		{Title: "VIEWERS", Right: true, Cell: func(c routeCandidate) string { return strconv.Itoa(c.Viewers) }},
+		{Title: "LOAD", Right: true, Cell: func(c routeCandidate) string {
+			return term.Percent(c.Load, c.Capacity)
+		}},
+		{Title: "BOUND", Right: true, Cell: func(c routeCandidate) string {
+			return term.Percent(c.Bound, c.Capacity)
+		}},
+		{Title: "CAPACITY", Right: true, Cell: func(c routeCandidate) string {
+			return term.Bitrate(c.Capacity)
+		}},
+		{Title: "VIEWERS", Right: true, Cell: func(c routeCandidate) string {
+			return strconv.Itoa(c.Viewers)
+		}},
 		{Title: "REASON", Cell: func(c routeCandidate) string { return c.Reason }},
-	}, candidates)
+	}
 }

@@ -14,7 +14,7 @@ import (
 	"natscast/kv"
 )
 
-// published is an entry of one of the two buckets that tell of streams. One of its fields is set.
+// published is an entry of one of the two buckets that have streams. One field is set.
 type published struct {
 	live   *kv.Stream
 	static *kv.Asset
@@ -22,12 +22,14 @@ type published struct {
 
 func streamsCommand() *cli.Command {
 	return listing[published, kv.Listed]{
-		name: "streams", usage: "list the streams that can be played: live ones, and static ones, which are files at origins",
+		name: "streams",
+		usage: "list the streams that can be played: live ones, " +
+			"and static ones, which are files at origins",
 		examples: "natscast streams\n" +
 			"natscast streams --watch\n" +
 			"natscast streams --json\n\n" +
-			"NODE is the node of a live stream's publisher, or all the origins that have the file.\n" +
-			"EPOCH is a number that is higher for each new publisher of a stream.",
+			"NODE is the node of a live stream's publisher, or all origins that have the file.\n" +
+			"EPOCH is a number. Each new publisher of a stream has a higher one.",
 		empty: "there are no streams",
 		list:  listPublished,
 		view:  viewPublished,
@@ -122,7 +124,7 @@ func streamNode(s kv.Listed) string {
 	return s.Node
 }
 
-// pictureSize and what follows are empty where it is not known.
+// pictureSize and the cells below are empty where the value is not known.
 func pictureSize(s kv.Listed) string {
 	if s.Width == 0 || s.Height == 0 {
 		return ""

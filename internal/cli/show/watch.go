@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// redrawInterval is how soon a terminal is drawn again when something changes, and
-	// ageInterval how often it is when nothing does.
+	// redrawInterval is the least time from one drawing on a terminal to the next one.
 	redrawInterval = 500 * time.Millisecond
-	ageInterval    = time.Second
-	// changeInterval is for how long changes are gathered that go to anything else.
+	// ageInterval is how often a terminal is drawn when nothing changes: ages do.
+	ageInterval = time.Second
+	// changeInterval is how long changes are gathered before they are written elsewhere.
 	changeInterval = 100 * time.Millisecond
 )
 
-// watch shows the entries and what changes, until the context ends.
+// watch shows the rows, and goes on with what changes, until the context ends.
 func (l listing[E, T]) watch(c *cli.Context, cluster *connect.Cluster) error {
 	changed := make(chan struct{}, 1)
 	note := func() {
 		select {
 		case changed <- struct{}{}:
-		default:
+		default: // noted already
 		}
 	}
 	nodes := cluster.Store.Nodes.View(func([]kv.Change[kv.Node]) { note() })
@@ -50,59 +50,68 @@ func (l listing[E, T]) watch(c *cli.Context, cluster *connect.Cluster) error {
 		}
 	}
 
-	show, interval, refresh, end := l.shower(c, cluster)
-	defer end()
+	d := l.display(c, cluster)
+	refresh := time.NewTicker(ageInterval)
+	defer refresh.Stop()
+	if !d.ages {
+		refresh.Stop()
+	}
 	for {
-		if err := show(l.rows(c, nodes.All(), held.All())); err != nil {
+		if err := d.show(l.rows(c, nodes.All(), held.All())); err != nil {
 			return err
 		}
-		if !pause(ctx, interval, nil, nil) || !pause(ctx, 0, changed, refresh) {
+		if !pause(ctx, d.interval) {
 			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-refresh.C:
 		}
 	}
 }
 
-// pause waits for whichever comes first: a time, unless it is 0, a change, or a tick. It returns false when ctx has
-// ended.
-func pause(ctx context.Context, d time.Duration, changed <-chan struct{}, tick <-chan time.Time) bool {
-	var timeout <-chan time.Time
-	if d > 0 {
-		timeout = time.After(d)
-	}
+// pause returns after d, or with false when ctx has ended before.
+func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timeout:
-	case <-changed:
-	case <-tick:
+	case <-time.After(d):
+		return true
 	}
-	return true
 }
 
-// shower returns what shows the entries, how often it may be called, and what makes it called when nothing changes;
-// end is called when there is nothing more to show.
-func (l listing[E, T]) shower(c *cli.Context, cluster *connect.Cluster) (show func([]T) error, interval time.Duration, refresh <-chan time.Time, end func()) {
-	if _, ok := term.Height(c.App.Writer); ok && !c.Bool("json") {
-		ticker := time.NewTicker(ageInterval)
-		return l.redraw(c, cluster), redrawInterval, ticker.C, ticker.Stop
+// display is how rows are shown, again and again.
+type display[T any] struct {
+	show     func(rows []T) error
+	interval time.Duration // the least time from one call of show to the next one
+	ages     bool          // show is called when nothing changes, too
+}
+
+// display draws on a terminal. Elsewhere, and with --json, it writes a line for each change.
+func (l listing[E, T]) display(c *cli.Context, cluster *connect.Cluster) display[T] {
+	asJSON := c.Bool("json")
+	if _, ok := term.Height(c.App.Writer); ok && !asJSON {
+		return display[T]{l.redraw(c, cluster), redrawInterval, true}
 	}
 	tell := l.tellLines(c.App.Writer)
-	if c.Bool("json") {
+	if asJSON {
 		tell = tellJSON[T](c.App.Writer)
 	}
 	changes := term.Changes[T]{ID: l.id, Tell: tell}
 	first := true
-	show = func(rows []T) error {
+	show := func(rows []T) error {
 		if first && len(rows) == 0 {
 			fmt.Fprintln(c.App.ErrWriter, l.nothing(c))
 		}
 		first = false
 		return changes.Show(rows)
 	}
-	return show, changeInterval, nil, func() {}
+	return display[T]{show, changeInterval, false}
 }
 
-// redraw returns what draws the table on a terminal, in place of the one before.
+// redraw draws the table in place of the one before.
 func (l listing[E, T]) redraw(c *cli.Context, cluster *connect.Cluster) func([]T) error {
 	s := term.Screen{W: c.App.Writer}
 	return func(rows []T) error {
@@ -120,20 +129,21 @@ func (l listing[E, T]) redraw(c *cli.Context, cluster *connect.Cluster) func([]T
 
 func tellJSON[T any](w io.Writer) func(string, T) error {
 	encoder := json.NewEncoder(w)
-	return func(event string, entry T) error {
+	return func(event string, row T) error {
 		return encoder.Encode(struct {
 			Event string `json:"event"`
 			Value T      `json:"value"`
-		}{event, entry})
+		}{event, row})
 	}
 }
 
-// tellLines writes lines of a table, with the event before. The titles come first.
+// tellLines writes a line of the table for each event, with the event in front. The titles
+// come before the first one.
 func (l listing[E, T]) tellLines(w io.Writer) func(string, T) error {
 	t := term.NewTable(l.columns)
 	titled := false
-	return func(event string, entry T) error {
-		cells := t.Cells(entry)
+	return func(event string, row T) error {
+		cells := t.Cells(row)
 		if !titled {
 			titled = true
 			t.Fit(cells)

@@ -22,19 +22,32 @@ func Command() *cli.Command {
 		Usage: "simulate how clients are placed on edges, with the real code and with other policies",
 		Description: "natscast sim --edges 100\n" +
 			"natscast sim --edges 1000 --policy hotness --policy two-choices --svg crowd.svg\n\n" +
-			"A cluster with 60 % of its capacity in use, then a flash crowd, then deaths of edges; equal seeds give equal\n" +
-			"results. Load is utilisation; moved are viewers whom a full or dead edge sent on; copies are the streams that\n" +
-			"each edge carries, summed up, and beside them how many times the least possible that is.\n" +
+			"A cluster uses 60 % of its capacity. Then a flash crowd comes, and then edges die. Equal seeds\n" +
+			"give equal results. Load is utilisation. Moved are the viewers that a full or dead edge sent\n" +
+			"on. Copies is the number of streams that each edge carries, summed up; beside it is how many\n" +
+			"times the least possible number that is.\n" +
 			"Policies: " + strings.Join(sim.PolicyNames(), ", ") + ".",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "edges", Value: 100, Usage: fmt.Sprintf("number of edges, up to %d", sim.MaxEdges)},
-			&cli.IntFlag{Name: "viewers", Usage: "viewers at once, without the crowd (default: 1000 for each edge)"},
+			&cli.IntFlag{
+				Name: "edges", Value: 100,
+				Usage: fmt.Sprintf("number of edges, up to %d", sim.MaxEdges),
+			},
+			&cli.IntFlag{
+				Name:  "viewers",
+				Usage: "viewers at once, without the crowd (default: 1000 for each edge)",
+			},
 			&cli.IntFlag{Name: "streams", Usage: "number of streams (default: 10 for each edge)"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of all that is random"},
-			&cli.StringSliceFlag{Name: "policy", Usage: "simulate this `POLICY`, may be repeated (default: all)"},
-			&cli.BoolFlag{Name: "crowd", Value: true, Usage: "one stream goes from nothing to 30 % of all viewers in a minute"},
+			&cli.StringSliceFlag{
+				Name:  "policy",
+				Usage: "simulate this `POLICY`, may be repeated (default: all)",
+			},
+			&cli.BoolFlag{
+				Name: "crowd", Value: true,
+				Usage: "one stream goes from nothing to 30 % of all viewers in a minute",
+			},
 			&cli.BoolFlag{Name: "failures", Value: true, Usage: "one edge in a hundred dies"},
-			&cli.BoolFlag{Name: "json", Usage: "print the results as JSON, with the samples of each second"},
+			cmdline.JSONFlag("print the results as JSON, with the samples of each second"),
 			&cli.BoolFlag{Name: "markdown", Usage: "print the tables as Markdown"},
 			&cli.StringFlag{Name: "svg", Usage: "write a chart to `FILE`"},
 		},
@@ -50,8 +63,9 @@ func simulate(c *cli.Context) error {
 		return cmdline.UsageError("--json and --markdown: one of them")
 	}
 	config := sim.Config{
-		Edges: c.Int("edges"), Viewers: c.Int("viewers"), Streams: c.Int("streams"), Seed: c.Uint64("seed"),
-		Policies: c.StringSlice("policy"), Crowd: c.Bool("crowd"), Failures: c.Bool("failures"),
+		Edges: c.Int("edges"), Viewers: c.Int("viewers"), Streams: c.Int("streams"),
+		Seed: c.Uint64("seed"), Policies: c.StringSlice("policy"),
+		Crowd: c.Bool("crowd"), Failures: c.Bool("failures"),
 	}
 	results, err := sim.Run(c.Context, config)
 	if errors.Is(err, sim.ErrConfig) {

@@ -57,7 +57,8 @@ func Yes(is bool) string {
 func Bar(done float64, width int) string {
 	done = min(max(done, 0), 1)
 	full := int(done * float64(width))
-	return fmt.Sprintf("[%s%s] %3.0f%%", strings.Repeat("=", full), strings.Repeat(" ", width-full), done*100)
+	return fmt.Sprintf("[%s%s] %3.0f%%",
+		strings.Repeat("=", full), strings.Repeat(" ", width-full), done*100)
 }
 
 // Bytes writes a size as a person reads it.
