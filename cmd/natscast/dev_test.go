@@ -78,11 +78,14 @@ func playJSON(t *testing.T, args ...string) probe.Report {
 func TestDev(t *testing.T) {
 	t.Parallel()
 	r := startDev(t)
-	if len(r.Nodes) != 2 || r.Nodes[0].ID != "edge-1" || r.Nodes[1].ID != "edge-2" || !strings.HasPrefix(r.NATS, "nats://127.0.0.1:") {
+	if len(r.Nodes) != 2 || r.Nodes[0].ID != "edge-1" || r.Nodes[1].ID != "edge-2" ||
+		!strings.HasPrefix(r.NATS, "nats://127.0.0.1:") {
 		t.Fatalf("got %+v", r)
 	}
 	got := playJSON(t, "--players", "3", "--duration", "2s", "rtmp://"+r.Nodes[1].RTMP+"/live/test")
-	if got.VideoFrames == 0 || got.AudioFrames == 0 || got.Gaps != 0 || got.Missing != 0 || got.Failed != 0 || got.Ended != 0 {
+	if got.VideoFrames == 0 || got.AudioFrames == 0 || got.Gaps != 0 || got.Missing != 0 ||
+		got.Failed != 0 ||
+		got.Ended != 0 {
 		t.Errorf("got %+v", got)
 	}
 	if got.LatencyP50 <= 0 || got.LatencyP50 > got.LatencyP99 || got.FirstFrameP50 <= 0 {
@@ -96,7 +99,10 @@ func TestPublishAndPlay(t *testing.T) {
 	r := startDev(t, "--no-demo")
 	var publishing sync.WaitGroup
 	publishing.Go(func() {
-		out, err := run(t.Context(), "publish", "--copies", "2", "--duration", "2s", "rtmp://"+r.Nodes[0].RTMP+"/live/cam-{n}")
+		out, err := run(
+			t.Context(), "publish", "--copies", "2", "--duration", "2s",
+			"rtmp://"+r.Nodes[0].RTMP+"/live/cam-{n}",
+		)
 		if err != nil || !strings.Contains(out, "packets") {
 			t.Errorf("publish: %q, %v", out, err)
 		}

@@ -63,7 +63,8 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: %v", test.args, err)
 			continue
 		}
-		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, cmdline.ErrUsage.Error()) != 1 {
+		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") ||
+			strings.Count(s, cmdline.ErrUsage.Error()) != 1 {
 			t.Errorf("%s: %q does not say %q in one line", test.args, s, test.says)
 		}
 		if stdout != "" {
@@ -81,7 +82,10 @@ func TestFailures(t *testing.T) {
 	}{
 		{"edge --rtmp 127.0.0.1:0 --nats nats://127.0.0.1:1", []string{"127.0.0.1:1", "natscast dev"}},
 		{"edge --rtmp 127.0.0.1:99999", []string{"--rtmp 127.0.0.1:99999"}},
-		{"edge --rtmp 127.0.0.1:0 --creds /nowhere/user.creds", []string{"--creds", "/nowhere/user.creds"}},
+		{
+			"edge --rtmp 127.0.0.1:0 --creds /nowhere/user.creds",
+			[]string{"--creds", "/nowhere/user.creds"},
+		},
 		{"edge --rtmp 127.0.0.1:0 --nkey /nowhere/seed", []string{"--nkey /nowhere/seed"}},
 		{"publish /nowhere/film.flv rtmp://127.0.0.1:1/live/x", []string{"/nowhere/film.flv"}},
 		{"publish rtmp://127.0.0.1:1/live/x", []string{"rtmp://127.0.0.1:1/live", "refused"}},

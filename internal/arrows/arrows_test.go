@@ -125,7 +125,7 @@ var forbidden = []arrow{
 			module + "edge/...", module + "origin/...", module + "bus/...", module + "kv/...",
 			module + "cmd/...",
 		},
-		because:  "internal packages know formats and protocols; only a node and commands know the cluster",
+		because:  "internal packages know formats and protocols; a node and commands know the cluster",
 		breaking: "internal/rtmp/client/x_test.go imports natscast/bus",
 	},
 	{
@@ -142,7 +142,7 @@ var forbidden = []arrow{
 	{
 		from: []string{"..."}, except: []string{"integration/..."},
 		to:       []string{joy4 + "format/rtmp"},
-		because:  "joy4's RTMP client is a peer in tests: it has no deadlines, and knows H.264 and AAC only",
+		because:  "joy4's RTMP client is a peer in tests: no deadlines, only H.264 and AAC",
 		breaking: "internal/push/x.go imports github.com/nareix/joy4/format/rtmp",
 	},
 	{

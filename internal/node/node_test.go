@@ -91,7 +91,8 @@ func publish(t *testing.T, n running) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := push.Run(ctx, source, []string{n.RTMPURL() + "/" + stream}, &push.Progress{}); err != nil {
+		urls := []string{n.RTMPURL() + "/" + stream}
+		if err := push.Run(ctx, source, urls, &push.Progress{}); err != nil {
 			t.Errorf("publish: %v", err)
 		}
 	}()
@@ -172,14 +173,17 @@ func pemFiles(t *testing.T) (certFile, keyFile string, config *tls.Config) {
 	dir := t.TempDir()
 	write := func(name, kind string, der []byte) string {
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		block := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+		if err := os.WriteFile(file, block, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return file
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(certified.Certificate())
-	return write("cert.pem", "CERTIFICATE", certified.Certificate().Raw), write("key.pem", "PRIVATE KEY", key), &tls.Config{RootCAs: roots}
+	certFile = write("cert.pem", "CERTIFICATE", certified.Certificate().Raw)
+	keyFile = write("key.pem", "PRIVATE KEY", key)
+	return certFile, keyFile, &tls.Config{RootCAs: roots}
 }
 
 // TestRTMPS plays over TLS, and looks at what the cluster and a ready file say of the node.
@@ -197,8 +201,9 @@ func TestRTMPS(t *testing.T) {
 	defer c.Close()
 	play(t, c)
 	self := n.cluster.Self()
+	port := strings.ReplaceAll(self.ID[strings.LastIndex(self.ID, "-"):], "-", ":")
 	if self.RTMP != n.RTMPURL() || self.RTMPS != n.RTMPSURL() || self.Version != "v1" ||
-		self.HTTP != "http://"+n.HTTPAddr() || !strings.HasSuffix(self.ID, n.RTMPURL()[strings.LastIndex(n.RTMPURL(), ":")+1:]) {
+		self.HTTP != "http://"+n.HTTPAddr() || !strings.HasSuffix(n.RTMPURL(), port) {
 		t.Errorf("the cluster is told %+v", self)
 	}
 
@@ -315,7 +320,8 @@ func TestRunAll(t *testing.T) {
 	}
 	var out strings.Builder
 	slog.New(slog.NewTextHandler(&out, nil)).Info("stopped", n.Counts())
-	if s := out.String(); !strings.Contains(s, "stats.connections=0 ") || !strings.Contains(s, "stats.sent_bytes=0 ") {
+	if s := out.String(); !strings.Contains(s, "stats.connections=0 ") ||
+		!strings.Contains(s, "stats.sent_bytes=0 ") {
 		t.Errorf("logged %s", s)
 	}
 }

@@ -58,7 +58,8 @@ func TestBuild(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh"} {
-		if got, _, err := all.Run(t.Context(), "completion", shell); err != nil || got != completions[shell] {
+		if got, _, err := all.Run(t.Context(), "completion", shell); err != nil ||
+			got != completions[shell] {
 			t.Errorf("%s: %q, %v", shell, got, err)
 		}
 	}

@@ -17,11 +17,26 @@ func TestNATSOptions(t *testing.T) {
 		args []string
 		ok   func(nats.Options) bool
 	}{
-		"none":     {nil, func(o nats.Options) bool { return o.User == "" && o.Token == "" && !o.Secure }},
-		"user":     {[]string{"--user=u", "--password=p"}, func(o nats.Options) bool { return o.User == "u" && o.Password == "p" }},
-		"token":    {[]string{"--user=t"}, func(o nats.Options) bool { return o.User == "" && o.Token == "t" }},
-		"creds":    {[]string{"--creds=/dev/null"}, func(o nats.Options) bool { return o.UserJWT != nil && o.SignatureCB != nil }},
-		"TLS":      {[]string{"--tlscert=/dev/null", "--tlskey=/dev/null", "--tlsca=/dev/null"}, func(o nats.Options) bool { return o.TLSConfig != nil }},
+		"none": {
+			nil,
+			func(o nats.Options) bool { return o.User == "" && o.Token == "" && !o.Secure },
+		},
+		"user": {
+			[]string{"--user=u", "--password=p"},
+			func(o nats.Options) bool { return o.User == "u" && o.Password == "p" },
+		},
+		"token": {
+			[]string{"--user=t"},
+			func(o nats.Options) bool { return o.User == "" && o.Token == "t" },
+		},
+		"creds": {
+			[]string{"--creds=/dev/null"},
+			func(o nats.Options) bool { return o.UserJWT != nil && o.SignatureCB != nil },
+		},
+		"TLS": {
+			[]string{"--tlscert=/dev/null", "--tlskey=/dev/null", "--tlsca=/dev/null"},
+			func(o nats.Options) bool { return o.TLSConfig != nil },
+		},
 		"TLSFirst": {[]string{"--tlsfirst"}, func(o nats.Options) bool { return o.TLSHandshakeFirst }},
 	}
 	for name, test := range tests {

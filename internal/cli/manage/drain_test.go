@@ -34,11 +34,14 @@ func TestDrain(t *testing.T) {
 	}
 	<-asked
 	stdout, _, err := tc.Try(t, all, "drain", "--timeout", "500ms", "a")
-	if err == nil || errors.Is(err, cmdline.ErrUsage) || !strings.Contains(err.Error(), "connections left: 1") || stdout != "" {
+	if err == nil || errors.Is(err, cmdline.ErrUsage) ||
+		!strings.Contains(err.Error(), "connections left: 1") ||
+		stdout != "" {
 		t.Errorf("a stays: %v, %q", err, stdout)
 	}
 	<-asked
-	if _, _, err := tc.Try(t, all, "drain", "c"); !errors.Is(err, kv.ErrNoNode) || !strings.Contains(err.Error(), "natscast nodes") {
+	if _, _, err := tc.Try(t, all, "drain", "c"); !errors.Is(err, kv.ErrNoNode) ||
+		!strings.Contains(err.Error(), "natscast nodes") {
 		t.Errorf("no such node: %v", err)
 	}
 

@@ -23,7 +23,9 @@ func TestKick(t *testing.T) {
 	if stdout, stderr := tc.Run(t, all, "kick", "a.7"); stdout != "a.7 is closed\n" || stderr != "" {
 		t.Errorf("%q, %q", stdout, stderr)
 	}
-	for id, says := range map[string]string{"a.8": "node a: there is no such connection", "b.7": "'natscast nodes'"} {
+	for id, says := range map[string]string{
+		"a.8": "node a: there is no such connection", "b.7": "'natscast nodes'",
+	} {
 		stdout, _, err := tc.Try(t, all, "kick", id)
 		if err == nil || !strings.Contains(err.Error(), says) || stdout != "" {
 			t.Errorf("%s: %v, %q", id, err, stdout)

@@ -62,7 +62,8 @@ func play(c *cli.Context) error {
 }
 
 func playLine(r probe.Report) string {
-	return fmt.Sprintf("%.0fs  players %d  %s  video %d  audio %d  gaps %d  latency p50 %.1f p99 %.1f ms",
+	return fmt.Sprintf("%.0fs  players %d  %s  video %d  audio %d  gaps %d  "+
+		"latency p50 %.1f p99 %.1f ms",
 		r.Seconds, r.Playing, term.Bitrate(float64(r.Bitrate)), r.VideoFrames, r.AudioFrames,
 		r.Gaps, r.LatencyP50, r.LatencyP99)
 }

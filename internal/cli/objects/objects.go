@@ -30,9 +30,9 @@ func Command() *cli.Command {
 			"natscast objects get live/room\n" +
 			"natscast objects watch --json live/room\n\n" +
 			"An object is called APP/NAME or APP/INSTANCE/NAME. RTMP clients of rtmp://host/live know\n" +
-			"live/room as \"room\". The values of its attributes are JSON; an argument that is not JSON is\n" +
-			"a string. A JSON object with \"$amf\" stands for a value of Flash that JSON does not have.\n" +
-			"A revision is a number. Each later change of any object has a higher one.",
+			"live/room as \"room\". The values of its attributes are JSON. An argument that is not\n" +
+			"JSON is a string. A JSON object with \"$amf\" stands for a value of Flash that JSON does\n" +
+			"not have. A revision is a number. Each later change of any object has a higher one.",
 		Subcommands: []*cli.Command{
 			listCommand(), getCommand(), setCommand(), removeCommand(),
 			watchCommand(), sendCommand(),

@@ -34,7 +34,9 @@ func (tc cluster) args(command string, args []string) []string {
 }
 
 // try runs a command.
-func (tc cluster) try(t *testing.T, command string, args ...string) (stdout, stderr string, err error) {
+func (tc cluster) try(
+	t *testing.T, command string, args ...string,
+) (stdout, stderr string, err error) {
 	t.Helper()
 	return all.Run(t.Context(), tc.args(command, args)...)
 }
@@ -96,7 +98,9 @@ func TestObjects(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
 	const date = `{"$amf":"date","ms":1}`
-	if stdout := tc.run(t, "set", "live/room", "title", "Hello", "seats", "[1, 2]", "low", "-5", "date", date); stdout != "4\n" {
+	pairs := []string{"title", "Hello", "seats", "[1, 2]", "low", "-5", "date", date}
+	stdout := tc.run(t, "set", append([]string{"live/room"}, pairs...)...)
+	if stdout != "4\n" {
 		t.Errorf("set: %q", stdout)
 	}
 	clitest.CheckTable(t, "get", tc.run(t, "get", "/live//room/"),
@@ -120,9 +124,15 @@ func TestObjects(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.args, got, test.want)
 		}
 	}
-	clitest.CheckTable(t, "list", tc.run(t, "list"),
-		"OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "app/instance/x|undecided|1|3|-", "live/room|persistent|3|"+strconv.Itoa(len(date)+len(`"Bye"`)+1)+"|-")
-	clitest.CheckTable(t, "list live/", tc.run(t, "list", "live/"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "live/room|persistent|3|*|-")
+	clitest.CheckTable(
+		t, "list", tc.run(t, "list"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES",
+		"app/instance/x|undecided|1|3|-",
+		"live/room|persistent|3|"+strconv.Itoa(len(date)+len(`"Bye"`)+1)+"|-",
+	)
+	clitest.CheckTable(
+		t, "list live/", tc.run(t, "list", "live/"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES",
+		"live/room|persistent|3|*|-",
+	)
 	if got := tc.run(t, "rm", "live/room"); got != "live/room is removed\n" {
 		t.Errorf("rm: %q", got)
 	}
@@ -138,20 +148,26 @@ func TestObjectsJSON(t *testing.T) {
 	var list []kv.ObjectInfo
 	var state objectState
 	var attribute attributeState
-	for args, into := range map[string]any{"list --json": &list, "get --json live/room": &state, "get --json live/room b": &attribute} {
+	for args, into := range map[string]any{
+		"list --json":            &list,
+		"get --json live/room":   &state,
+		"get --json live/room b": &attribute,
+	} {
 		words := strings.Fields(args)
 		if err := json.Unmarshal([]byte(tc.run(t, words[0], words[1:]...)), into); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
-	if len(list) != 1 || list[0].Name != "live/room" || !list[0].Persistent || list[0].Keys != 2 || list[0].Bytes != 7 {
+	if len(list) != 1 || list[0].Name != "live/room" || !list[0].Persistent || list[0].Keys != 2 ||
+		list[0].Bytes != 7 {
 		t.Errorf("list: %+v", list)
 	}
 	var a string
 	if err := json.Unmarshal(state.Attributes["a"], &a); err != nil || a != "<1>" {
 		t.Errorf("a: %s", state.Attributes["a"])
 	}
-	if state.Object != "live/room" || !state.Persistent || state.Revision != 2 || len(state.Attributes) != 2 {
+	if state.Object != "live/room" || !state.Persistent || state.Revision != 2 ||
+		len(state.Attributes) != 2 {
 		t.Errorf("get: %+v", state)
 	}
 	if attribute.Key != "b" || string(attribute.Value) != "{}" || attribute.Revision != 1 {
@@ -162,7 +178,9 @@ func TestObjectsJSON(t *testing.T) {
 func TestObjectsNothing(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
-	for args, says := range map[string]string{"": "there are no shared objects\n", "live/": "nothing matches\n"} {
+	for args, says := range map[string]string{
+		"": "there are no shared objects\n", "live/": "nothing matches\n",
+	} {
 		stdout, stderr, err := tc.try(t, "list", strings.Fields("--json "+args)...)
 		if err != nil || stdout != "[]\n" || stderr != says {
 			t.Errorf("%q: %v, %q, %q", args, err, stdout, stderr)
@@ -187,14 +205,25 @@ func TestObjectsNothing(t *testing.T) {
 func TestObjectsConflict(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
-	tc.fail(t, []string{kv.ErrConflict.Error(), `"k" of live/room is not there`, "revision 0, not 7"}, "set", "--if", "7", "live/room", "k", "v")
+	tc.fail(
+		t, []string{kv.ErrConflict.Error(), `"k" of live/room is not there`, "revision 0, not 7"}, "set",
+		"--if", "7", "live/room", "k", "v",
+	)
 	if got := tc.names(t); len(got) != 0 {
 		t.Errorf("a conflict made %q", got)
 	}
 	tc.run(t, "set", "live/room", "k", "v", "other", "1")
-	tc.fail(t, []string{kv.ErrConflict.Error(), `"k" of live/room has revision 1 now, not 0`}, "set", "--if", "0", "live/room", "other", "2", "k", "w")
-	tc.fail(t, []string{kv.ErrLimit.Error(), "live/room"}, "set", "live/room", "k", strings.Repeat("x", kv.MaxValue))
-	clitest.CheckTable(t, "unchanged", tc.run(t, "get", "live/room"), "KEY|REVISION|VALUE", `k|1|"v"`, "other|2|1")
+	tc.fail(
+		t, []string{kv.ErrConflict.Error(), `"k" of live/room has revision 1 now, not 0`}, "set", "--if",
+		"0", "live/room", "other", "2", "k", "w",
+	)
+	tc.fail(
+		t, []string{kv.ErrLimit.Error(), "live/room"}, "set", "live/room", "k",
+		strings.Repeat("x", kv.MaxValue),
+	)
+	clitest.CheckTable(
+		t, "unchanged", tc.run(t, "get", "live/room"), "KEY|REVISION|VALUE", `k|1|"v"`, "other|2|1",
+	)
 }
 
 // TestObjectsInUse has a node with users.
@@ -204,7 +233,10 @@ func TestObjectsInUse(t *testing.T) {
 	tc.Join(t, clitest.EdgeNode("edge-a"))
 	user := tc.use(t, "live/room")
 	tc.run(t, "set", "live/room", "k", "v")
-	clitest.CheckTable(t, "list", tc.run(t, "list"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES", "live/room|temporary|1|3|edge-a")
+	clitest.CheckTable(
+		t, "list", tc.run(t, "list"), "OBJECT|PERSISTENCE|KEYS|BYTES|NODES",
+		"live/room|temporary|1|3|edge-a",
+	)
 	tc.run(t, "send", "live/room", "move", "-1", "left")
 	if got := tc.run(t, "rm", "live/room"); got != "live/room is empty, and in use\n" {
 		t.Errorf("rm: %q", got)
@@ -217,7 +249,8 @@ func TestObjectsInUse(t *testing.T) {
 		return len(heard) == 3
 	})
 	slices.Sort(heard) // a call may overtake a change that comes later
-	if want := []string{"change k\"v\"", "clear ", "send move[-1,\"left\"]"}; !slices.Equal(heard, want) {
+	want := []string{"change k\"v\"", "clear ", "send move[-1,\"left\"]"}
+	if !slices.Equal(heard, want) {
 		t.Errorf("heard %q, want %q", heard, want)
 	}
 }
@@ -271,10 +304,15 @@ func TestObjectsWatchJSON(t *testing.T) {
 	tc.run(t, "set", "live/room", "k", "1")
 	w := tc.watch(t, "--json", "live/room")
 	after := func(n int) {
-		eventually.True(t, strconv.Itoa(n)+" lines", func() bool { return strings.Count(w.Stdout.String(), "\n") == n })
+		eventually.True(
+			t, strconv.Itoa(n)+" lines", func() bool { return strings.Count(w.Stdout.String(), "\n") == n },
+		)
 	}
 	after(1)
-	for i, args := range []string{"set live/room k {}", "rm live/room k", "send live/room move", "set live/room x null", "rm live/room"} {
+	for i, args := range []string{
+		"set live/room k {}", "rm live/room k", "send live/room move", "set live/room x null",
+		"rm live/room",
+	} {
 		words := strings.Fields(args)
 		tc.run(t, words[0], words[1:]...)
 		after(i + 2)
@@ -285,7 +323,9 @@ func TestObjectsWatchJSON(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(w.Stdout.String()), "\n")
 	clear := lines[len(lines)-1]
 	var event event
-	if err := json.Unmarshal([]byte(clear), &event); err != nil || event.Type != eventClear || event.Revision <= 5 || len(lines) != 6 {
+	if err := json.Unmarshal([]byte(clear), &event); err != nil || event.Type != eventClear ||
+		event.Revision <= 5 ||
+		len(lines) != 6 {
 		t.Fatalf("%v: %q", err, lines)
 	}
 	want := []string{
@@ -311,7 +351,8 @@ func TestObjectWatcherClear(t *testing.T) {
 	}
 	w := newWatcher()
 	w.Changed(state, kv.Update{Cleared: true})
-	if got := w.take(); len(got) != 2 || got[0].Type != eventClear || got[1].Type != eventChange || got[1].Key != "late" {
+	if got := w.take(); len(got) != 2 || got[0].Type != eventClear || got[1].Type != eventChange ||
+		got[1].Key != "late" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -359,7 +400,9 @@ func TestObjectsNoCluster(t *testing.T) {
 	}
 	t.Cleanup(s.Shutdown)
 	tc := cluster{&clitest.Cluster{URL: s.URL()}}
-	for _, args := range []string{"list", "get live/x", "set live/x k v", "rm live/x", "watch live/x", "send live/x move"} {
+	for _, args := range []string{
+		"list", "get live/x", "set live/x k v", "rm live/x", "watch live/x", "send live/x move",
+	} {
 		words := strings.Fields(args)
 		tc.fail(t, []string{"no natscast cluster", s.URL()}, words[0], words[1:]...)
 	}
@@ -377,7 +420,8 @@ func TestObjectsHelp(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", command.Name, err)
 		}
-		if !strings.Contains(list, "  "+command.Name) || !strings.Contains(help, "   natscast objects "+command.Name+" ") {
+		if !strings.Contains(list, "  "+command.Name) ||
+			!strings.Contains(help, "   natscast objects "+command.Name+" ") {
 			t.Errorf("%s is not explained:\n%s\n%s", command.Name, list, help)
 		}
 		for _, flag := range command.Flags {

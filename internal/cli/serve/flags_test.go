@@ -47,26 +47,55 @@ func TestOptions(t *testing.T) {
 		"defaults": {
 			nil,
 			node.Config{
-				Bus:      bus.Options{Shards: 4, Replicas: 1, Storage: bus.Memory, Retention: time.Minute, MaxBytes: 256 << 20, StaticBytes: 256 << 20, StaticAge: 10 * time.Minute},
+				Bus: bus.Options{
+					Shards:      4,
+					Replicas:    1,
+					Storage:     bus.Memory,
+					Retention:   time.Minute,
+					MaxBytes:    256 << 20,
+					StaticBytes: 256 << 20,
+					StaticAge:   10 * time.Minute,
+				},
 				KV:       kv.Options{Replicas: 1, Storage: "file", LeaseTTL: 5 * time.Second},
 				Capacity: 1e9, Drain: 30 * time.Second,
-				Edge: edge.Config{Grace: 10 * time.Second, Redirect: edge.RedirectAuto, ObjectRate: 500, SegmentCache: 512 << 20},
+				Edge: edge.Config{
+					Grace:        10 * time.Second,
+					Redirect:     edge.RedirectAuto,
+					ObjectRate:   500,
+					SegmentCache: 512 << 20,
+				},
 			},
 		},
 		"all": {
 			[]string{
-				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h", "--live-retention=lectures/*=4h,20GiB", "--live-max-bytes=5000", "--static-cache=1GiB", "--static-cache-age=1h",
-				"--kv-replicas=5", "--kv-storage=memory", "--lease=9s", "--coalesce=50ms", "--grace=0", "--takeover",
-				"--region=eu", "--capacity=20", "--redirect=off", "--object-rate=50", "--segment-cache=2GiB", "--drain=1m",
+				"--shards=8", "--live-replicas=3", "--live-storage=file", "--live-retention=2h",
+				"--live-retention=lectures/*=4h,20GiB", "--live-max-bytes=5000", "--static-cache=1GiB",
+				"--static-cache-age=1h", "--kv-replicas=5", "--kv-storage=memory", "--lease=9s",
+				"--coalesce=50ms", "--grace=0", "--takeover", "--region=eu", "--capacity=20",
+				"--redirect=off", "--object-rate=50", "--segment-cache=2GiB", "--drain=1m",
 			},
 			node.Config{
-				Bus: bus.Options{Shards: 8, Replicas: 3, Storage: bus.File, Retention: 2 * time.Hour, MaxBytes: 5000, StaticBytes: 1 << 30, StaticAge: time.Hour, Classes: []bus.Class{
-					{Pattern: "lectures/*", Retention: 4 * time.Hour, MaxBytes: 20 << 30, Storage: bus.File},
-				}},
+				Bus: bus.Options{
+					Shards:      8,
+					Replicas:    3,
+					Storage:     bus.File,
+					Retention:   2 * time.Hour,
+					MaxBytes:    5000,
+					StaticBytes: 1 << 30,
+					StaticAge:   time.Hour,
+					Classes: []bus.Class{
+						{Pattern: "lectures/*", Retention: 4 * time.Hour, MaxBytes: 20 << 30, Storage: bus.File},
+					},
+				},
 				KV:     kv.Options{Replicas: 5, Storage: "memory", LeaseTTL: 9 * time.Second},
 				Origin: origin.Config{TakeOver: true},
 				Region: "eu", Capacity: 20e6, Drain: time.Minute,
-				Edge: edge.Config{Coalesce: 50 * time.Millisecond, Redirect: edge.RedirectOff, ObjectRate: 50, SegmentCache: 2 << 30},
+				Edge: edge.Config{
+					Coalesce:     50 * time.Millisecond,
+					Redirect:     edge.RedirectOff,
+					ObjectRate:   50,
+					SegmentCache: 2 << 30,
+				},
 			},
 		},
 	}
@@ -87,7 +116,8 @@ func TestSizes(t *testing.T) {
 	} {
 		with(t, []string{"--segment-cache=" + size, "--static-cache=1GiB"}, func(c *cli.Context) {
 			config, err := nodeConfig(c)
-			if got := config.Edge.SegmentCache; got != want || errors.Is(err, cmdline.ErrUsage) != (want == 0) {
+			if got := config.Edge.SegmentCache; got != want ||
+				errors.Is(err, cmdline.ErrUsage) != (want == 0) {
 				t.Errorf("segments, %q: %d bytes, %v, want %d", size, got, err, want)
 			}
 		})
@@ -110,7 +140,8 @@ func TestEnvironment(t *testing.T) {
 		if got := c.String("nats"); got != "nats://a,nats://b" {
 			t.Errorf("got %q", got)
 		}
-		if bo, err := busOptions(c); err != nil || bo.Replicas != 3 || len(bo.Classes) != 1 || bo.Retention != time.Minute {
+		if bo, err := busOptions(c); err != nil || bo.Replicas != 3 || len(bo.Classes) != 1 ||
+			bo.Retention != time.Minute {
 			t.Errorf("got %+v, %v", bo, err)
 		}
 		if config, err := nodeConfig(c); err != nil || config.Edge.SegmentCache != 3<<20 {
@@ -134,10 +165,18 @@ func TestRTMPSFlags(t *testing.T) {
 		want node.TLS
 		err  error
 	}{
-		"none":                {nil, node.TLS{}, nil},
-		"all":                 {[]string{"--rtmps=:443", "--rtmps-cert=c", "--rtmps-key=k"}, node.TLS{Addr: ":443", CertFile: "c", KeyFile: "k"}, nil},
-		"only the address":    {[]string{"--rtmps=:443"}, node.TLS{}, cmdline.ErrUsage},
-		"only the files":      {[]string{"--rtmps-cert=c", "--rtmps-key=k"}, node.TLS{}, cmdline.ErrUsage},
+		"none": {nil, node.TLS{}, nil},
+		"all": {
+			[]string{"--rtmps=:443", "--rtmps-cert=c", "--rtmps-key=k"},
+			node.TLS{Addr: ":443", CertFile: "c", KeyFile: "k"},
+			nil,
+		},
+		"only the address": {[]string{"--rtmps=:443"}, node.TLS{}, cmdline.ErrUsage},
+		"only the files": {
+			[]string{"--rtmps-cert=c", "--rtmps-key=k"},
+			node.TLS{},
+			cmdline.ErrUsage,
+		},
 		"all without the key": {[]string{"--rtmps=:443", "--rtmps-cert=c"}, node.TLS{}, cmdline.ErrUsage},
 	}
 	for name, test := range tests {

@@ -13,7 +13,6 @@ import (
 	"go.uber.org/goleak"
 
 	"natscast/internal/cli/clitest"
-	"natscast/internal/cli/cmdline"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -49,15 +48,16 @@ func TestStaticErrors(t *testing.T) {
 			t.Errorf("%s: %v, %q; want %s", command, err, stderr, want)
 		}
 	}
-	if _, _, err := all.Run(t.Context(), "edge", "--static", missing); !errors.Is(err, cmdline.ErrUsage) || !strings.Contains(err.Error(), "static") {
-		t.Errorf("edge: %v", err)
-	}
+	stdout, _, err := all.Run(t.Context(), "edge", "--static", missing)
+	clitest.CheckUsage(t, "edge", "static", stdout, err)
 }
 
 func TestRTMPSWithoutCertificate(t *testing.T) {
 	t.Parallel()
-	_, _, err := all.Run(t.Context(), "dev", "--rtmp", "127.0.0.1:0", "--nats-port", "0", "--data", t.TempDir(),
-		"--rtmps", "127.0.0.1:0", "--rtmps-cert", "/nonexistent", "--rtmps-key", "/nonexistent")
+	_, _, err := all.Run(
+		t.Context(), "dev", "--rtmp", "127.0.0.1:0", "--nats-port", "0", "--data", t.TempDir(),
+		"--rtmps", "127.0.0.1:0", "--rtmps-cert", "/nonexistent", "--rtmps-key", "/nonexistent",
+	)
 	clitest.CheckFailure(t, "dev", []string{"--rtmps: ", "/nonexistent"}, err)
 }
 

@@ -20,7 +20,8 @@ func TestRoute(t *testing.T) {
 		t.Errorf("%q, %q", stdout, stderr)
 	}
 	stdout, stderr = tc.Run(t, all, "route", "/live/x/unknown?token=1")
-	if stdout != "rtmp://a:1935/live/x/unknown\n" || stderr != "nobody publishes live/x/unknown now\n" {
+	if stdout != "rtmp://a:1935/live/x/unknown\n" ||
+		stderr != "nobody publishes live/x/unknown now\n" {
 		t.Errorf("%q, %q", stdout, stderr)
 	}
 	stdout, _ = tc.Run(t, all, "route", "--explain", "live/x")
@@ -38,8 +39,10 @@ func TestRoute(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.URL != "rtmp://a:1935/live/y" || got.Node == nil || got.Node.ID != "a" || !got.Carries || !got.Published || got.Region != "eu" ||
-		len(got.Candidates) != 2 || got.Candidates[0].Edge != "a" || got.Candidates[0].Viewers != 2 || got.Candidates[1].Reason != "draining" {
+	if got.URL != "rtmp://a:1935/live/y" || got.Node == nil || got.Node.ID != "a" ||
+		!got.Carries || !got.Published || got.Region != "eu" ||
+		len(got.Candidates) != 2 || got.Candidates[0].Edge != "a" || got.Candidates[0].Viewers != 2 ||
+		got.Candidates[1].Reason != "draining" {
 		t.Errorf("got %s", stdout)
 	}
 }
@@ -56,7 +59,8 @@ func TestNoRoute(t *testing.T) {
 	n.Draining = true
 	tc.Join(t, n)
 	stdout, _, err = tc.Try(t, all, "route", "--explain", "live/x")
-	if !errors.Is(err, edge.ErrNoEdge) || !strings.Contains(stdout, "draining") || strings.Contains(stdout, "rtmp://") {
+	if !errors.Is(err, edge.ErrNoEdge) || !strings.Contains(stdout, "draining") ||
+		strings.Contains(stdout, "rtmp://") {
 		t.Errorf("draining: %v, %q", err, stdout)
 	}
 	stdout, _, err = tc.Try(t, all, "route", "--json", "live/x")

@@ -59,12 +59,19 @@ func TestWatchTerminal(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		err = clitest.RunApp(ctx, cmdline.NewApp(Commands()...), program, io.Discard, "connections", "--watch", "--nats", tc.URL)
+		err = clitest.RunApp(
+			ctx, cmdline.NewApp(Commands()...), program, io.Discard, "connections", "--watch", "--nats",
+			tc.URL,
+		)
 	}()
-	eventually.True(t, "nothing is there", func() bool { return strings.Contains(seen.String(), "no client is connected\x1b[K") })
+	eventually.True(
+		t, "nothing is there",
+		func() bool { return strings.Contains(seen.String(), "no client is connected\x1b[K") },
+	)
 	tc.Fill(t)
 	eventually.True(t, "what fits is there", func() bool {
-		return strings.Contains(seen.String(), "a.2") && strings.Contains(seen.String(), "... and 2 more\x1b[K")
+		return strings.Contains(seen.String(), "a.2") &&
+			strings.Contains(seen.String(), "... and 2 more\x1b[K")
 	})
 	cancel()
 	<-ended

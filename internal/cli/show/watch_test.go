@@ -18,14 +18,19 @@ func watch(t *testing.T, tc *clitest.Cluster, command string, args ...string) *c
 	return all.Start(t, tc.Args(command, append([]string{"--watch"}, args...)...)...)
 }
 
-// TestWatch sees what comes, changes and goes, also with a node that leaves without a word about its clients.
+// TestWatch sees what comes, changes and goes. A node's clients go with it when it leaves and
+// says nothing of them.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	tc := clitest.StartCluster(t)
 	nodes, connections := watch(t, tc, "nodes"), watch(t, tc, "connections")
 	streams, hotness := watch(t, tc, "streams"), watch(t, tc, "hotness")
-	for what, w := range map[string]*clitest.Running{"node": nodes, "client": connections, "streams": streams, "told": hotness} {
-		eventually.True(t, "nothing is there of "+what, func() bool { return strings.Contains(w.Stderr.String(), what) })
+	for what, w := range map[string]*clitest.Running{
+		"node": nodes, "client": connections, "streams": streams, "told": hotness,
+	} {
+		eventually.True(
+			t, "nothing is there of "+what, func() bool { return strings.Contains(w.Stderr.String(), what) },
+		)
 	}
 	a, b := tc.Fill(t)
 	nodes.Sees(t, "put|b")
@@ -36,7 +41,10 @@ func TestWatch(t *testing.T) {
 	streams.Sees(t, "put|vod/film.mp4|static|a,b")
 	hotness.Sees(t, "put|a|live/y|2")
 
-	a.Connections.Set(10, kv.Connection{Client: "192.0.2.2:99", App: "live", Stream: "live/z", Role: kv.RolePlay})
+	a.Connections.Set(
+		10,
+		kv.Connection{Client: "192.0.2.2:99", App: "live", Stream: "live/z", Role: kv.RolePlay},
+	)
 	connections.Sees(t, "put|a.10|192.0.2.2:99|-|live|live/z|play")
 	a.Connections.Remove(10)
 	connections.Sees(t, "gone|a.10")
@@ -53,7 +61,9 @@ func TestWatch(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if out := connections.Stdout.String(); strings.Contains(out, "\x1b") || !strings.HasPrefix(out, "EVENT") || strings.Count(out, "EVENT") != 1 {
+	if out := connections.Stdout.String(); strings.Contains(out, "\x1b") ||
+		!strings.HasPrefix(out, "EVENT") ||
+		strings.Count(out, "EVENT") != 1 {
 		t.Errorf("watched %q", out)
 	}
 }
@@ -63,9 +73,13 @@ func TestWatchJSON(t *testing.T) {
 	tc := clitest.StartCluster(t)
 	w := watch(t, tc, "nodes", "--json")
 	a := tc.Join(t, clitest.EdgeNode("a"))
-	eventually.True(t, "a has come", func() bool { return strings.Contains(w.Stdout.String(), `"put"`) })
+	eventually.True(
+		t, "a has come", func() bool { return strings.Contains(w.Stdout.String(), `"put"`) },
+	)
 	a.Stop()
-	eventually.True(t, "a has gone", func() bool { return strings.Contains(w.Stdout.String(), `"gone"`) })
+	eventually.True(
+		t, "a has gone", func() bool { return strings.Contains(w.Stdout.String(), `"gone"`) },
+	)
 	if err := w.Stop(); err != nil {
 		t.Error(err)
 	}
@@ -74,7 +88,8 @@ func TestWatchJSON(t *testing.T) {
 			Event string
 			Value nodeEntry
 		}
-		if err := json.Unmarshal([]byte(line), &got); err != nil || got.Value.ID != "a" || got.Event != "put" && got.Event != "gone" {
+		if err := json.Unmarshal([]byte(line), &got); err != nil || got.Value.ID != "a" ||
+			got.Event != "put" && got.Event != "gone" {
 			t.Errorf("%v: %s", err, line)
 		}
 	}

@@ -22,10 +22,10 @@ func Command() *cli.Command {
 		Usage: "simulate how clients are placed on edges, with the real code and with other policies",
 		Description: "natscast sim --edges 100\n" +
 			"natscast sim --edges 1000 --policy hotness --policy two-choices --svg crowd.svg\n\n" +
-			"A cluster uses 60 % of its capacity. Then a flash crowd comes, and then edges die. Equal seeds\n" +
-			"give equal results. Load is utilisation. Moved are the viewers that a full or dead edge sent\n" +
-			"on. Copies is the number of streams that each edge carries, summed up; beside it is how many\n" +
-			"times the least possible number that is.\n" +
+			"A cluster uses 60 % of its capacity. Then a flash crowd comes, and then edges die.\n" +
+			"Equal seeds give equal results. Load is utilisation. Moved are the viewers that a full\n" +
+			"or dead edge sent on. Copies is the number of streams that each edge carries, summed up;\n" +
+			"beside it is how many times the least possible number that is.\n" +
 			"Policies: " + strings.Join(sim.PolicyNames(), ", ") + ".",
 		Flags: []cli.Flag{
 			&cli.IntFlag{

@@ -22,7 +22,8 @@ func TestScreen(t *testing.T) {
 	}
 	for _, test := range tests {
 		out.Reset()
-		if err := s.Draw(strings.Split(test.lines, ","), test.height); err != nil || out.String() != test.want {
+		if err := s.Draw(strings.Split(test.lines, ","), test.height); err != nil ||
+			out.String() != test.want {
 			t.Errorf("%s on %d lines: %q, %v", test.lines, test.height, out.String(), err)
 		}
 	}

@@ -35,7 +35,8 @@ func FuzzPrintable(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got := Printable(s)
-		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) {
+		if !utf8.ValidString(got) ||
+			strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) {
 			t.Errorf("%q: %q", s, got)
 		}
 		if Printable(got) != got {
@@ -65,7 +66,8 @@ func TestAge(t *testing.T) {
 func TestBar(t *testing.T) {
 	t.Parallel()
 	for done, want := range map[float64]string{
-		-1: "[    ]   0%", 0: "[    ]   0%", 0.3: "[=   ]  30%", 0.99: "[=== ]  99%", 1: "[====] 100%", 2: "[====] 100%",
+		-1: "[    ]   0%", 0: "[    ]   0%", 0.3: "[=   ]  30%",
+		0.99: "[=== ]  99%", 1: "[====] 100%", 2: "[====] 100%",
 	} {
 		if got := Bar(done, 4); got != want {
 			t.Errorf("%v: %q, want %q", done, got, want)
@@ -75,7 +77,9 @@ func TestBar(t *testing.T) {
 
 func TestBytes(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]string{0: "0 kB", 1500: "2 kB", 2_340_000: "2.3 MB", 7_000_000_000: "7.00 GB"} {
+	for n, want := range map[int64]string{
+		0: "0 kB", 1500: "2 kB", 2_340_000: "2.3 MB", 7_000_000_000: "7.00 GB",
+	} {
 		if got := Bytes(n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}
