@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"natscast/internal/cli/clitest"
 	"natscast/internal/node"
 	"natscast/internal/probe"
 )
@@ -67,6 +68,7 @@ func playJSON(t *testing.T, args ...string) probe.Report {
 	if err != nil {
 		t.Errorf("play: %v", err)
 	}
+	clitest.CheckFields(t, "play", out)
 	var r probe.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("play printed %q: %v", out, err)

@@ -35,6 +35,7 @@ func TestRoute(t *testing.T) {
 		"b|-|us|50.0 %|*|1.00 Gbit/s|0|draining",
 	)
 	stdout, _ = tc.Run(t, all, "route", "--json", "--region", "eu", "--client", "192.0.2.9", "live/y")
+	clitest.CheckFields(t, "route", stdout)
 	var got routeAnswer
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)

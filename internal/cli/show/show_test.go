@@ -81,6 +81,7 @@ func TestJSON(t *testing.T) {
 		"nodes": &nodes, "connections": &connections, "streams": &streams, "hotness": &heat,
 	} {
 		stdout, _ := tc.Run(t, all, command, "--json")
+		clitest.CheckFields(t, command, stdout)
 		if err := json.Unmarshal([]byte(stdout), into); err != nil {
 			t.Errorf("%s: %v: %s", command, err, stdout)
 		}

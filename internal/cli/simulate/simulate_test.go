@@ -29,6 +29,7 @@ func TestSim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	clitest.CheckFields(t, "sim", out)
 	var results []sim.Result
 	if err := json.Unmarshal([]byte(out), &results); err != nil ||
 		len(results) != len(sim.PolicyNames()) {
