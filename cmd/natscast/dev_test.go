@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,12 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"natscast/internal/cli/clitest"
+	"natscast/internal/node"
 	"natscast/internal/probe"
 )
 
 // startDev runs natscast dev for the time of the test, on free ports, and returns what
 // its ready file says.
-func startDev(t *testing.T, args ...string) ready {
+func startDev(t *testing.T, args ...string) node.Ready {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	readyFile := filepath.Join(t.TempDir(), "ready.json")
@@ -44,7 +45,7 @@ func startDev(t *testing.T, args ...string) ready {
 	for {
 		b, err := os.ReadFile(readyFile)
 		if err == nil {
-			var r ready
+			var r node.Ready
 			if err := json.Unmarshal(b, &r); err != nil {
 				t.Fatal(err)
 			}
@@ -67,6 +68,7 @@ func playJSON(t *testing.T, args ...string) probe.Report {
 	if err != nil {
 		t.Errorf("play: %v", err)
 	}
+	clitest.CheckFields(t, "play", out)
 	var r probe.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("play printed %q: %v", out, err)
@@ -78,11 +80,14 @@ func playJSON(t *testing.T, args ...string) probe.Report {
 func TestDev(t *testing.T) {
 	t.Parallel()
 	r := startDev(t)
-	if len(r.Nodes) != 2 || r.Nodes[0].ID != "edge-1" || r.Nodes[1].ID != "edge-2" || !strings.HasPrefix(r.NATS, "nats://127.0.0.1:") {
+	if len(r.Nodes) != 2 || r.Nodes[0].ID != "edge-1" || r.Nodes[1].ID != "edge-2" ||
+		!strings.HasPrefix(r.NATS, "nats://127.0.0.1:") {
 		t.Fatalf("got %+v", r)
 	}
-	got := playJSON(t, "--players", "3", "--duration", "2s", "rtmp://"+r.Nodes[1].RTMP+"/"+demoStream)
-	if got.VideoFrames == 0 || got.AudioFrames == 0 || got.Gaps != 0 || got.Missing != 0 || got.Failed != 0 || got.Ended != 0 {
+	got := playJSON(t, "--players", "3", "--duration", "2s", "rtmp://"+r.Nodes[1].RTMP+"/live/test")
+	if got.VideoFrames == 0 || got.AudioFrames == 0 || got.Gaps != 0 || got.Missing != 0 ||
+		got.Failed != 0 ||
+		got.Ended != 0 {
 		t.Errorf("got %+v", got)
 	}
 	if got.LatencyP50 <= 0 || got.LatencyP50 > got.LatencyP99 || got.FirstFrameP50 <= 0 {
@@ -96,7 +101,10 @@ func TestPublishAndPlay(t *testing.T) {
 	r := startDev(t, "--no-demo")
 	var publishing sync.WaitGroup
 	publishing.Go(func() {
-		out, err := run(t.Context(), "publish", "--copies", "2", "--duration", "2s", "rtmp://"+r.Nodes[0].RTMP+"/live/cam-{n}")
+		out, err := run(
+			t.Context(), "publish", "--copies", "2", "--duration", "2s",
+			"rtmp://"+r.Nodes[0].RTMP+"/live/cam-{n}",
+		)
 		if err != nil || !strings.Contains(out, "packets") {
 			t.Errorf("publish: %q, %v", out, err)
 		}
@@ -105,31 +113,5 @@ func TestPublishAndPlay(t *testing.T) {
 	publishing.Wait()
 	if got.VideoFrames == 0 || got.Gaps != 0 || got.Failed != 0 || got.Ended != 2 {
 		t.Errorf("got %+v", got)
-	}
-}
-
-func TestAddressInUse(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	addr := l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	for _, args := range [][]string{
-		{"dev", "--rtmp", addr, "--nats-port", "0", "--data", t.TempDir()},
-		{"dev", "--rtmp", "127.0.0.1:0", "--nats-port", port, "--data", t.TempDir()},
-	} {
-		_, err := run(t.Context(), args...)
-		if err == nil || errors.Is(err, errUsage) {
-			t.Errorf("%v: %v", args, err)
-			continue
-		}
-		for _, says := range []string{port, "address already in use"} {
-			if !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%v: %q does not say %q in one line", args, err, says)
-			}
-		}
 	}
 }

@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/urfave/cli/v2"
+	"natscast/internal/cli/clitest"
+	"natscast/internal/cli/cmdline"
+	"natscast/internal/cli/serve"
+
 	"go.uber.org/goleak"
 )
 
@@ -17,29 +17,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // run runs the program and returns its standard output.
 func run(ctx context.Context, args ...string) (stdout string, err error) {
-	app := newApp()
-	var out, errOut bytes.Buffer
-	app.Writer, app.ErrWriter = &out, &errOut
-	err = runApp(ctx, app, args...)
-	return out.String(), err
+	stdout, _, err = runBoth(ctx, args...)
+	return stdout, err
 }
 
-// parsing is held up to the action of a command: all apps of the library share
-// their --help flag, and parsing writes to it.
-var parsing sync.Mutex
-
-func runApp(ctx context.Context, app *cli.App, args ...string) error {
-	parsing.Lock()
-	parsed := sync.OnceFunc(parsing.Unlock)
-	defer parsed()
-	for _, command := range app.Commands {
-		action := command.Action
-		command.Action = func(c *cli.Context) error {
-			parsed()
-			return action(c)
-		}
-	}
-	return app.RunContext(ctx, append([]string{"natscast"}, args...))
+// runBoth runs the program and returns both its outputs.
+func runBoth(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+	var out, errOut clitest.Output
+	err = clitest.RunApp(ctx, newApp(serve.Process{}), &out, &errOut, args...)
+	return out.String(), errOut.String(), err
 }
 
 func TestUsage(t *testing.T) {
@@ -73,11 +59,12 @@ func TestUsage(t *testing.T) {
 	}
 	for _, test := range tests {
 		stdout, err := run(t.Context(), strings.Fields(test.args)...)
-		if !errors.Is(err, errUsage) {
+		if !errors.Is(err, cmdline.ErrUsage) {
 			t.Errorf("%s: %v", test.args, err)
 			continue
 		}
-		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") || strings.Count(s, errUsage.Error()) != 1 {
+		if s := err.Error(); !strings.Contains(s, test.says) || strings.Contains(s, "\n") ||
+			strings.Count(s, cmdline.ErrUsage.Error()) != 1 {
 			t.Errorf("%s: %q does not say %q in one line", test.args, s, test.says)
 		}
 		if stdout != "" {
@@ -95,7 +82,10 @@ func TestFailures(t *testing.T) {
 	}{
 		{"edge --rtmp 127.0.0.1:0 --nats nats://127.0.0.1:1", []string{"127.0.0.1:1", "natscast dev"}},
 		{"edge --rtmp 127.0.0.1:99999", []string{"--rtmp 127.0.0.1:99999"}},
-		{"edge --rtmp 127.0.0.1:0 --creds /nowhere/user.creds", []string{"--creds", "/nowhere/user.creds"}},
+		{
+			"edge --rtmp 127.0.0.1:0 --creds /nowhere/user.creds",
+			[]string{"--creds", "/nowhere/user.creds"},
+		},
 		{"edge --rtmp 127.0.0.1:0 --nkey /nowhere/seed", []string{"--nkey /nowhere/seed"}},
 		{"publish /nowhere/film.flv rtmp://127.0.0.1:1/live/x", []string{"/nowhere/film.flv"}},
 		{"publish rtmp://127.0.0.1:1/live/x", []string{"rtmp://127.0.0.1:1/live", "refused"}},
@@ -107,7 +97,7 @@ func TestFailures(t *testing.T) {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
 			_, err := run(t.Context(), strings.Fields(test.args)...)
-			if err == nil || errors.Is(err, errUsage) {
+			if err == nil || errors.Is(err, cmdline.ErrUsage) {
 				t.Fatal(err)
 			}
 			for _, s := range test.says {
@@ -129,7 +119,7 @@ func TestHelp(t *testing.T) {
 	if bare, err := run(t.Context()); err != nil || bare != help {
 		t.Errorf("without arguments: %v, %s", err, bare)
 	}
-	for _, command := range newApp().Commands {
+	for _, command := range newApp(serve.Process{}).Commands {
 		if command.Name == "help" {
 			continue
 		}
@@ -150,54 +140,16 @@ func TestHelp(t *testing.T) {
 // TestVariables checks that every flag has its variable.
 func TestVariables(t *testing.T) {
 	t.Parallel()
-	for _, command := range newApp().Commands {
+	for _, command := range newApp(serve.Process{}).Commands {
 		help, err := run(t.Context(), command.Name, "--help")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, flag := range command.VisibleFlags() {
 			name := flag.Names()[0]
-			if name != "help" && !strings.Contains(help, "[$"+env(name)[0]+"]") {
+			if name != "help" && !strings.Contains(help, "[$"+cmdline.Env(name)+"]") {
 				t.Errorf("%s --%s has no variable", command.Name, name)
 			}
-		}
-	}
-}
-
-func TestNumbered(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		url, flag string
-		count     int
-		want      []string
-	}{
-		{"u/x", "copies", 1, []string{"u/x"}},
-		{"u/x", "copies", 3, []string{"u/x-1", "u/x-2", "u/x-3"}},
-		{"u/{n}/x", "copies", 2, []string{"u/1/x", "u/2/x"}},
-		{"u/x", "players", 2, []string{"u/x", "u/x"}},
-		{"u/{n}-{n}", "players", 2, []string{"u/1-1", "u/2-2"}},
-		{"u/{n}", "players", 1, []string{"u/1"}},
-	}
-	for _, test := range tests {
-		got, err := numbered(test.url, test.flag, test.count)
-		if err != nil || !slices.Equal(got, test.want) {
-			t.Errorf("%s, %d %s: got %v, %v", test.url, test.count, test.flag, got, err)
-		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	t.Parallel()
-	if got, err := run(t.Context(), "version"); err != nil || strings.TrimSpace(got) == "" {
-		t.Errorf("%q, %v", got, err)
-	}
-}
-
-func TestCompletion(t *testing.T) {
-	t.Parallel()
-	for _, shell := range []string{"bash", "zsh"} {
-		if got, err := run(t.Context(), "completion", shell); err != nil || got != completions[shell] {
-			t.Errorf("%s: %q, %v", shell, got, err)
 		}
 	}
 }

@@ -1,11 +1,16 @@
 // Package arrows holds the test of which package may import which:
 //
-//	cmd ─> edge, origin, bus, kv, internal      integration ─> anything
-//	edge, origin ─> bus, kv, internal           never each other: they meet on the bus
-//	bus, kv ─> internal/media, nats.go          nobody else speaks NATS
-//	internal ─> internal
+//	cmd/natscast ─> internal/cli, internal/node        integration ─> anything
+//	internal/cli ─> internal/node, edge, origin, bus, kv, internal
+//	internal/node ─> edge, origin, bus, kv, internal
+//	edge, origin ─> bus, kv, internal                  never each other: they meet on the bus
+//	bus, kv ─> internal, nats.go                       never each other
+//	internal ─> internal                               but cli and node, see above
 //
-// The forbidden arrows stand in a table, each with the reason. Direct imports are
-// looked at, in every file of the module whatever its build constraints; what is
-// forbidden through a third package is forbidden there.
+// Inside internal/cli, commands do not know each other. They stand on connect, which joins
+// them to the cluster, and on cmdline and term, which know no cluster.
+//
+// The forbidden arrows are in a table, each with its reason. The test looks at the direct
+// imports of every file of the module, whatever its build constraints. An import through a
+// third package is a matter of the rule for that package.
 package arrows

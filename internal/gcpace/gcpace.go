@@ -1,11 +1,13 @@
-// Package gcpace keeps a server small. The Go collector lets as much garbage gather as there is memory in use, whether that saves work or not. Here,
-// less may gather for as long as collecting it takes next to no time, as in a server whose clients are silent, or are all sent the same bytes; and where collecting
-// begins to cost, as much as ever.
+// Package gcpace keeps the memory of a server small. By default, the Go collector lets as
+// much garbage gather as there is memory in use, whether that saves work or not. This package
+// lets less garbage gather for as long as collecting costs next to no CPU. That is so in a
+// server whose clients are silent, or are all sent the same bytes. When collecting begins to
+// cost, as much garbage may gather as by default.
 //
-// What caches hold is left out of the reckoning: the collector's work is to look at what is in use, and in a cache of bytes there is nothing
-// to look at. So garbage is in proportion to the rest.
+// The memory of caches does not count as memory in use. The collector's work is to look at
+// what is in use, and a cache of bytes has nothing to look at.
 //
-// Where the environment has a GOGC, the operator has decided, and nothing is changed.
+// When the environment has GOGC, the operator has decided, and nothing is changed.
 package gcpace
 
 import (
@@ -22,15 +24,19 @@ import (
 const (
 	// standard is the collector's own percentage of what is in use.
 	standard = 100
-	// minGarbage is what a process may leave in any case, where collecting costs.
+	// minGarbage is how much garbage may gather in any case when collecting costs.
 	minGarbage = 16 << 20
-	// step is the least change, in percent, that is worth stopping the process for some microseconds.
+	// step is the least change that is made, in percent: each one stops the process for some
+	// microseconds.
 	step = 5
 	// interval is how often the pace is set.
 	interval = time.Second
-	// The collector may take these shares of all processors: below the one, less garbage may gather, above the other, more. To halve garbage doubles the share.
+	// cheap and dear are shares of all processors. When the collector takes less than cheap,
+	// less garbage may gather; when it takes more than dear, more. They are far apart,
+	// because half the garbage costs twice the share.
 	cheap, dear = 0.007, 0.03
-	// thrifty is the least part of the garbage that may gather where collecting costs.
+	// thrifty is the least garbage that may gather, as a part of what may when collecting
+	// costs.
 	thrifty = 0.125
 )
 
@@ -40,14 +46,14 @@ var holding atomic.Int64
 // Cache is one of the caches of the process. The zero value holds nothing.
 type Cache struct{ holds int64 }
 
-// Holds tells how many bytes the cache holds now, in blocks without pointers. It is to be called about once a second, and with 0 when the cache goes, by one
-// goroutine at a time.
+// Holds says how many bytes the cache holds now, in blocks without pointers. One goroutine at
+// a time calls it, about once a second, and with 0 when the cache goes.
 func (c *Cache) Holds(bytes int64) {
 	holding.Add(bytes - c.holds)
 	c.holds = bytes
 }
 
-// Run sets the pace until ctx ends. It is to be called once in a process.
+// Run sets the pace until ctx ends. A process calls it once.
 func Run(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -72,7 +78,8 @@ func Run(ctx context.Context) {
 	}
 }
 
-// read returns how many bytes were in use when the collector looked last, and for how long it has worked so far.
+// read returns how many bytes were in use when the collector last looked, and for how long it
+// has worked so far.
 func read() (live int64, collecting time.Duration) {
 	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/cpu/classes/gc/total:cpu-seconds"}}
 	metrics.Read(s)
@@ -81,11 +88,11 @@ func read() (live int64, collecting time.Duration) {
 
 // pace is how much garbage may gather.
 type pace struct {
-	part    float64 // of what may where collecting costs
+	part    float64 // of what may gather when collecting costs
 	percent int     // of what is in use
 }
 
-// spent takes the share of all processors that the collector took lately.
+// spent takes the share of all processors that the collector has taken lately.
 func (p *pace) spent(share float64) {
 	switch {
 	case share < cheap:
@@ -95,7 +102,8 @@ func (p *pace) spent(share float64) {
 	}
 }
 
-// reckon sets the percentage, when caches hold a part of what is in use. It reports whether that is worth setting.
+// reckon computes the percentage, where caches hold a part of what is in use. It reports
+// whether the change is worth setting.
 func (p *pace) reckon(live, cached int64) bool {
 	garbage := p.part * float64(max(live-cached, minGarbage))
 	now := standard

@@ -34,7 +34,10 @@ func TestReckon(t *testing.T) {
 	} {
 		p := pace{part: c.part, percent: -step}
 		if p.reckon(c.live, c.cached); p.percent != c.percent {
-			t.Errorf("%d MB, %d of them cached, part %v: %d %%, want %d", c.live/mb, c.cached/mb, c.part, p.percent, c.percent)
+			t.Errorf(
+				"%d MB, %d of them cached, part %v: %d %%, want %d", c.live/mb, c.cached/mb, c.part, p.percent,
+				c.percent,
+			)
 		}
 	}
 }
@@ -46,7 +49,10 @@ func TestStep(t *testing.T) {
 	for _, c := range []struct {
 		cached int64
 		set    bool
-	}{{0, false}, {4 * mb, false}, {5 * mb, true}, {8 * mb, false}, {1 * mb, false}, {0, true}, {0, false}} {
+	}{
+		{0, false}, {4 * mb, false}, {5 * mb, true}, {8 * mb, false}, {1 * mb, false}, {0, true},
+		{0, false},
+	} {
 		if set := p.reckon(100*mb, c.cached); set != c.set {
 			t.Errorf("%d MB cached: set %v, at %d %%", c.cached/mb, set, p.percent)
 		}
@@ -57,7 +63,8 @@ func TestSpent(t *testing.T) {
 	t.Parallel()
 	p := pace{part: thrifty}
 	for i, c := range []struct{ share, part float64 }{
-		{0, 0.125}, {0.03, 0.125}, {0.06, 0.25}, {0.06, 0.5}, {0.06, 1}, {0.5, 1}, {0.03, 1}, {0.006, 0.5}, {0.03, 0.5}, {0, 0.25}, {0, 0.125}, {0, 0.125},
+		{0, 0.125}, {0.03, 0.125}, {0.06, 0.25}, {0.06, 0.5}, {0.06, 1},
+		{0.5, 1}, {0.03, 1}, {0.006, 0.5}, {0.03, 0.5}, {0, 0.25}, {0, 0.125}, {0, 0.125},
 	} {
 		if p.spent(c.share); p.part != c.part {
 			t.Errorf("%d: a share of %v: part %v, want %v", i, c.share, p.part, c.part)
@@ -65,7 +72,8 @@ func TestSpent(t *testing.T) {
 	}
 }
 
-// A silent process collects long before it has twice the memory, and one with a cache still earlier.
+// A silent process collects long before it has twice the memory. One with a cache collects
+// still earlier.
 func TestRun(t *testing.T) {
 	if os.Getenv("GOGC") != "" {
 		t.Skip("GOGC is set")

@@ -91,14 +91,17 @@ func dial(ctx context.Context, url string) (*client.Conn, error) {
 
 // ended returns why ctx ended, nil if its parent did.
 func ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
-		return cause
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+		return nil
 	}
-	return nil
+	return cause
 }
 
 // pace hands each frame to every copy when its time has come.
-func pace(ctx context.Context, cancel context.CancelCauseFunc, source Source, queues []chan media.Frame) {
+func pace(
+	ctx context.Context, cancel context.CancelCauseFunc, source Source, queues []chan media.Frame,
+) {
 	start := time.Now()
 	var due time.Duration // since start; unlike a DTS it does not wrap
 	var last uint32

@@ -105,7 +105,8 @@ func endless(f media.Frame) media.Frame {
 	if err != nil || len(values) < 2 {
 		return f
 	}
-	members := slices.DeleteFunc(slices.Clone(amf.Fields(values[1])), func(m amf.Member) bool { return m.Key == "duration" })
+	members := slices.Clone(amf.Fields(values[1]))
+	members = slices.DeleteFunc(members, func(m amf.Member) bool { return m.Key == "duration" })
 	body, err := amf.Append0(nil, values[0], &amf.ECMAArray{Members: members})
 	if err != nil {
 		return f

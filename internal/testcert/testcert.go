@@ -73,4 +73,3 @@ func (p Pair) Trust(t testing.TB) *tls.Config {
 	roots.AppendCertsFromPEM(b)
 	return &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
 }
-

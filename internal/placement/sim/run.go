@@ -21,13 +21,13 @@ type Result struct {
 
 // Phase sums up the samples of some time.
 type Phase struct {
-	Max     float64 `json:"max"`     // the worst sample
-	MeanMax float64 `json:"meanMax"` // the mean of the samples
-	P99     float64 `json:"p99"`     // the mean of the samples
-	Highest float64 `json:"highest"` // the highest utilisation of an edge
-	Mean    float64 `json:"mean"`    // the highest utilisation of all
-	Copies  float64 `json:"copies"`  // the mean of the samples
-	Ratio   float64 `json:"ratio"`   // copies over the least possible
+	Max     float64 `json:"max"`      // the worst sample
+	MeanMax float64 `json:"mean_max"` // the mean of the samples
+	P99     float64 `json:"p99"`      // the mean of the samples
+	Highest float64 `json:"highest"`  // the highest utilisation of an edge
+	Mean    float64 `json:"mean"`     // the highest utilisation of all
+	Copies  float64 `json:"copies"`   // the mean of the samples
+	Ratio   float64 `json:"ratio"`    // copies over the least possible
 	Moved   int     `json:"moved"`
 	Refused int     `json:"refused"`
 }
