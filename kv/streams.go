@@ -135,6 +135,15 @@ func (s *Streams) taken(ctx context.Context, name media.Name) error {
 	return &TakenError{Holder: holder}
 }
 
+// Locate returns the shard and the epoch of a stream, or zero values when it is not published.
+func (s *Streams) Locate(ctx context.Context, name media.Name) (shard string, epoch uint64, err error) {
+	st, err := s.Get(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return "", 0, nil
+	}
+	return st.Shard, st.Epoch, err
+}
+
 // Get returns the entry of a stream. It fails with [ErrNotFound] when the stream
 // is not published, with [ErrValue] when the entry cannot be read. The answer may
 // come from a replica that lags a little.

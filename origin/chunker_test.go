@@ -1,81 +1,14 @@
 package origin
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"natscast/bus"
-	"natscast/internal/flv"
 	"natscast/internal/media"
+	"natscast/origin/framestest"
 )
-
-// frames are written as a letter and a DTS: K keyframe, P inter frame, A audio, D data;
-// V, U and M are headers: of video, of audio and onMetaData; T is a keyframe on track 1.
-var heads = map[byte]struct {
-	kind media.Kind
-	body string
-}{
-	'K': {media.Video, "\x17\x01\x00\x00\x00"},
-	'P': {media.Video, "\x27\x01\x00\x00\x00"},
-	'V': {media.Video, "\x17\x00\x00\x00\x00"},
-	'T': {media.Video, "\x96\x01avc1\x01\x00\x00\x00"},
-	'A': {media.Audio, "\xaf\x01"},
-	'U': {media.Audio, "\xaf\x00"},
-	'D': {media.Data, "\x02\x00\x01x"},
-	'M': {media.Data, "\x02\x00\x0aonMetaData"},
-}
-
-func parseFrame(t testing.TB, s string) media.Frame {
-	t.Helper()
-	dts, err := strconv.ParseUint(s[1:], 10, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := heads[s[0]]
-	return media.NewFrame(h.kind, uint32(dts), []byte(h.body))
-}
-
-func describeFrame(f media.Frame) string {
-	for letter, h := range heads {
-		if h.kind == f.Kind && h.body == string(f.Payload) {
-			return fmt.Sprintf("%c%d", letter, f.DTS)
-		}
-	}
-	return "?"
-}
-
-// describe writes a chunk as its frames, headers in parentheses, "*" before a chunk that
-// begins a GOP.
-func describe(t testing.TB, c bus.Chunk) string {
-	t.Helper()
-	var headers, frames []string
-	for rest := c.Payload; len(rest) > 0; {
-		f, next, err := flv.Next(rest)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(c.Payload)-len(rest) < c.Headers {
-			headers = append(headers, describeFrame(f))
-		} else {
-			if len(frames) == 0 && f.DTS != c.DTS {
-				t.Errorf("chunk at %d begins with a frame at %d", c.DTS, f.DTS)
-			}
-			frames = append(frames, describeFrame(f))
-		}
-		rest = next
-	}
-	s := strings.Join(frames, " ")
-	if len(headers) > 0 {
-		s = "(" + strings.Join(headers, " ") + ") " + s
-	}
-	if c.Key {
-		s = "*" + s
-	}
-	return s
-}
 
 func TestChunker(t *testing.T) {
 	t.Parallel()
@@ -150,10 +83,10 @@ func TestChunker(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			emit := func(chunk bus.Chunk) { got = append(got, describe(t, chunk)) }
+			emit := func(chunk bus.Chunk) { got = append(got, framestest.Describe(t, chunk)) }
 			chunker := newChunker()
 			for s := range strings.FieldsSeq(c.frames) {
-				chunker.write(parseFrame(t, s), emit)
+				chunker.write(framestest.Parse(t, s), emit)
 			}
 			chunker.flush(emit)
 			if !slices.Equal(got, c.chunks) {
@@ -184,7 +117,7 @@ func BenchmarkChunker(b *testing.B) {
 	audio := media.NewFrame(media.Audio, 0, append([]byte("\xaf\x01"), make([]byte, 200)...))
 	chunker := newChunker()
 	emit := func(bus.Chunk) {}
-	chunker.write(parseFrame(b, "K0"), emit)
+	chunker.write(framestest.Parse(b, "K0"), emit)
 	b.ReportAllocs()
 	for b.Loop() {
 		chunker.write(audio, emit)

@@ -18,6 +18,7 @@ import (
 	"natscast/internal/eventually"
 	"natscast/internal/media"
 	"natscast/kv"
+	"natscast/origin/framestest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -87,7 +88,7 @@ func (v *viewer) take(t *testing.T, c bus.Chunk) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.end = v.end || c.End
-	v.chunks = append(v.chunks, describe(t, c))
+	v.chunks = append(v.chunks, framestest.Describe(t, c))
 }
 
 func (v *viewer) has(chunks int) func() bool {
@@ -118,7 +119,7 @@ func (n *node) publish(t *testing.T, name media.Name, frames ...string) media.Si
 func (n *node) write(t *testing.T, sink media.Sink, frames ...string) {
 	t.Helper()
 	for _, f := range frames {
-		if err := sink.Write(parseFrame(t, f)); err != nil {
+		if err := sink.Write(framestest.Parse(t, f)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -169,7 +170,7 @@ func TestPublication(t *testing.T) {
 		t.Errorf("a second Close: %v", err)
 	}
 	eventually.True(t, "the viewer has been told of the end", v.ended)
-	if err := sink.Write(parseFrame(t, "P40")); err == nil {
+	if err := sink.Write(framestest.Parse(t, "P40")); err == nil {
 		t.Error("a closed publication takes frames")
 	}
 	if _, err := n.store.Streams.Get(t.Context(), name); !errors.Is(err, kv.ErrNotFound) {
@@ -191,7 +192,7 @@ func TestTakeOver(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the first publication goes on without its lease")
 	}
-	if err := first.Write(parseFrame(t, "P40")); err == nil {
+	if err := first.Write(framestest.Parse(t, "P40")); err == nil {
 		t.Error("a publication without its lease takes frames")
 	}
 	if err := first.Close(); err != nil {

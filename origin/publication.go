@@ -262,7 +262,10 @@ func (p *publication) finish(end func(context.Context) error) error {
 	p.stop()
 	p.running.Wait()
 	err = errors.Join(err, p.lease.Release(ctx))
-	p.log.Info("publish ended", "stats", p.bus.Stats(), "dropped before the first keyframe", dropped)
+	n := p.bus.Stats()
+	p.log.Info("publish ended", "published", n.Published, "unsent", n.Unsent, "acked", n.Acked,
+		"rejected", n.Rejected, "refilled", n.Refilled, "failed", n.Failed, "unacked", n.Unacked,
+		"dropped_before_first_keyframe", dropped)
 	return err
 }
 

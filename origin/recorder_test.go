@@ -5,18 +5,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"natscast/bus"
 	"natscast/internal/eventually"
-	"natscast/internal/flv"
 	"natscast/internal/media"
 	"natscast/internal/recording"
 	"natscast/kv"
+	"natscast/origin/framestest"
+	"natscast/origin/tape"
 )
 
 // recorder records into a directory until the test, or stop, ends it.
@@ -74,28 +73,13 @@ func filesBelow(t *testing.T, dir string) map[string]string {
 			return err
 		}
 		name, err := filepath.Rel(dir, path)
-		found[name] = describeFLV(t, b)
+		found[name] = framestest.DescribeFLV(t, b)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return found
-}
-
-func describeFLV(t *testing.T, file []byte) string {
-	t.Helper()
-	var frames []string
-	for rest := file[len(flv.FileHeader):]; len(rest) > 0; {
-		f, next, err := flv.Next(rest)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if rest = next; f.Kind != media.Data {
-			frames = append(frames, describeFrame(f))
-		}
-	}
-	return strings.Join(frames, " ")
 }
 
 func (n *node) holds(t *testing.T, r *recorder, stats func(RecorderStats) bool, what string) {
@@ -402,112 +386,14 @@ func TestRecordingIsFilled(t *testing.T) {
 	r.mu.Lock()
 	s := r.sessions["live/cam"]
 	r.mu.Unlock()
-	s.queue.mu.Lock()
-	s.queue.max = 0 // nothing fits
-	s.queue.mu.Unlock()
+	s.queue.SetLimit(0) // nothing fits
 	n.write(t, sink, "P80", "K1000", "P1040")
 	n.holds(t, r, func(s RecorderStats) bool { return s.Dropped >= 3 }, "it is dropped")
-	s.queue.mu.Lock()
-	s.queue.max = maxQueue
-	s.queue.mu.Unlock()
+	s.queue.SetLimit(tape.DefaultLimit)
 	n.write(t, sink, "K2000", "P2040")
 	n.holds(t, r, frames(7), "all is written")
 	r.end()
 	if got := filesBelow(t, dir)["live/cam.flv"]; got != "K0 P40 P80 K1000 P1040 K2000 P2040" {
 		t.Errorf("%q", got)
-	}
-}
-
-func chunk(epoch, seq uint64, key bool, size int) bus.Chunk {
-	return bus.Chunk{Position: bus.Position{Epoch: epoch, Seq: seq}, Key: key, Payload: make([]byte, size)}
-}
-
-// A queue that is full drops up to a key chunk for which there is room.
-func TestChunkQueue(t *testing.T) {
-	t.Parallel()
-	q := newChunkQueue(100)
-	pop := func() (seqs []uint64) {
-		for {
-			c, _, ok := q.Pop(t.Context(), 0)
-			if !ok {
-				return seqs
-			}
-			seqs = append(seqs, c.Seq)
-		}
-	}
-	for seq := range uint64(4) {
-		q.Push(chunk(1, seq, seq == 0, 40))
-	}
-	if got := pop(); !slices.Equal(got, []uint64{0, 1}) {
-		t.Errorf("%d, want the first two", got)
-	}
-	q.Push(chunk(1, 4, false, 10))
-	q.Push(chunk(1, 5, true, 10))
-	q.Push(chunk(1, 6, false, 10))
-	if got := pop(); !slices.Equal(got, []uint64{5, 6}) {
-		t.Errorf("%d, want what follows the key chunk", got)
-	}
-	if n := q.Dropped(); n != 3 {
-		t.Errorf("%d dropped, want 3", n)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, _, ok := q.Pop(ctx, time.Hour); ok {
-		t.Error("popped from an empty queue")
-	}
-}
-
-// Chunks become frames on one timeline.
-func TestTape(t *testing.T) {
-	t.Parallel()
-	at := time.Unix(1_800_000_000, 0)
-	put := func(epoch, seq, lost uint64, text string) bus.Chunk {
-		c := bus.Chunk{Position: bus.Position{Epoch: epoch, Seq: seq}, Lost: lost, End: text == ""}
-		for i, s := range strings.Fields(text) {
-			f := parseFrame(t, s)
-			c.Key = c.Key || f.Keyframe
-			if i == 0 {
-				c.DTS = f.DTS
-			}
-			c.Payload = flv.AppendTag(c.Payload, f)
-		}
-		return c
-	}
-	for name, test := range map[string]struct {
-		chunks []bus.Chunk
-		want   string
-	}{
-		"in order":         {[]bus.Chunk{put(1, 1, 0, "K0"), put(1, 2, 0, "P40")}, "K0 P40"},
-		"told anew":        {[]bus.Chunk{put(1, 1, 0, "K0"), put(1, 2, 0, "P40"), put(1, 1, 0, "K0"), put(1, 3, 0, "P80")}, "K0 P40 P80"},
-		"lost":             {[]bus.Chunk{put(1, 1, 0, "K0"), put(1, 3, 1, "A80 P80"), put(1, 4, 0, "K120")}, "K0 A80 K120"},
-		"dropped":          {[]bus.Chunk{put(1, 1, 0, "K0"), put(1, 3, 0, "A80 P80"), put(1, 4, 0, "K120")}, "K0 A80 K120"},
-		"the next epoch":   {[]bus.Chunk{put(1, 7, 0, "K0"), put(1, 8, 0, ""), put(2, 1, 0, "K0"), put(2, 2, 0, "P40")}, "K0 K1000 P1040"},
-		"its clock is set": {[]bus.Chunk{put(1, 7, 0, "K500"), put(2, 1, 0, "K1500"), put(2, 2, 0, "P1540")}, "K0 K1000 P1040"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "x.flv")
-			r := recording.New(recording.Config{Format: recording.FLV, Open: recording.NewFile(path).Open})
-			tape := NewTape(r)
-			for i, c := range test.chunks {
-				at := at
-				if i > 0 {
-					at = at.Add(time.Second)
-				}
-				if err := tape.Put(c, at); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := r.Close(); err != nil {
-				t.Fatal(err)
-			}
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := describeFLV(t, b); got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-		})
 	}
 }

@@ -10,8 +10,10 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/media"
+	"natscast/internal/pause"
 	"natscast/internal/recording"
 	"natscast/kv"
+	"natscast/origin/tape"
 )
 
 const (
@@ -37,12 +39,12 @@ type session struct {
 	from     time.Time // where to begin in what is stored; zero for what comes
 	epoch    uint64    // nothing older than this is taken from the store
 	log      *slog.Logger
-	queue    *ChunkQueue
+	queue    *tape.Queue
 	begun    chan struct{} // closed when it has what was there at first
 
 	// Owned by write.
 	recording *recording.Recording
-	tape      *Tape
+	tape      *tape.Tape
 	heard     time.Time // when the newest chunk came
 	fills     time.Time // when the store may be asked again
 	retry     time.Time // after a file failed: when to try another one
@@ -54,15 +56,16 @@ type session struct {
 
 func newSession(r *Recorder, st kv.Stream) *session {
 	s := &session{
-		recorder: r, stream: st, log: r.log.With("stream", st.Name), queue: NewChunkQueue(), begun: make(chan struct{}),
+		recorder: r, stream: st, log: r.log.With("stream", st.Name), queue: tape.NewQueue(), begun: make(chan struct{}),
 	}
 	s.recording = recording.New(recording.Config{
 		Format:      r.config.Format,
 		MaxDuration: r.config.MaxDuration,
 		MaxBytes:    r.config.MaxBytes,
 		Open:        s.open,
+		Log:         s.log,
 	})
-	s.tape = NewTape(s.recording)
+	s.tape = tape.New(s.recording, s.log)
 	return s
 }
 
@@ -97,7 +100,8 @@ func (s *session) run(ctx context.Context) {
 		func(ctx context.Context) { s.keep(ctx, lease) },
 		s.awaitEnd,
 		func(ctx context.Context) {
-			Follow(ctx, s.recorder.bus, s.recorder.streams, s.stream.Name, s.queue.Push)
+			r, name := s.recorder, s.stream.Name
+			r.bus.Follow(ctx, name, r.streams, r.log, s.queue.Push)
 		},
 	} {
 		running.Go(func() {
@@ -198,7 +202,7 @@ func (s *session) fill(ctx context.Context, from time.Time, before bus.Chunk) {
 			s.fills = time.Now().Add(fillPause)
 			return
 		}
-		wait(ctx, fillRetry)
+		pause.Sleep(ctx, fillRetry)
 	}
 }
 
@@ -265,7 +269,9 @@ func (s *session) stats() RecorderStats {
 
 func (s *session) end() {
 	s.note(s.recording.Close())
-	s.log.Info("recording ended", "stats", s.stats())
+	n := s.stats()
+	s.log.Info("recording ended", "files", n.Files, "bytes", n.Bytes, "frames", n.Frames,
+		"skipped", n.Skipped, "dropped", n.Dropped, "errors", n.Errors)
 }
 
 func (s *session) release(lease *kv.Lease) {

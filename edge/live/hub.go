@@ -13,7 +13,6 @@ import (
 	"natscast/edge/hotness"
 	"natscast/edge/wire"
 	"natscast/internal/media"
-	"natscast/internal/pause"
 	"natscast/internal/timeline"
 	"natscast/internal/timers"
 	"natscast/kv"
@@ -28,8 +27,6 @@ const (
 	// directoryTimeout bounds one question to the directory. A player that joins does not wait
 	// longer for it: the first chunk of the tail says the same.
 	directoryTimeout = 300 * time.Millisecond
-	// retryInterval is how soon a failed subscription is tried again.
-	retryInterval = time.Second
 )
 
 // Hub is one stream on this node: a single bus subscription, the log that it fills, and the
@@ -94,27 +91,7 @@ func (h *Hub) run(ctx context.Context) {
 	var watch sync.WaitGroup
 	watch.Go(func() { h.watch(ctx) })
 	defer watch.Wait()
-	for ctx.Err() == nil {
-		if err := h.subscribe(ctx); err != nil && ctx.Err() == nil {
-			h.log.Warn("subscription failed, trying again", "err", err)
-			pause.Sleep(ctx, retryInterval)
-		}
-	}
-}
-
-func (h *Hub) subscribe(ctx context.Context) error {
-	sub, err := h.streams.bus.Subscribe(h.name)
-	if err != nil {
-		return err
-	}
-	var place bus.Place
-	switch s, err := h.lookUp(ctx); {
-	case err == nil:
-		place = bus.Place{Shard: s.Shard, Epoch: s.Epoch}
-	case !errors.Is(err, kv.ErrNotFound):
-		h.log.Warn("the directory does not answer", "err", err)
-	}
-	return sub.Run(ctx, place, h.Deliver)
+	h.streams.bus.Follow(ctx, h.name, h.streams.directory, h.streams.log, h.Deliver)
 }
 
 func (h *Hub) lookUp(ctx context.Context) (kv.Stream, error) {

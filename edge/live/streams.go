@@ -23,8 +23,9 @@ const (
 	busyWorker = 1000
 )
 
-// Directory tells who publishes a stream; [kv.ErrNotFound] means nobody.
+// Directory tells who publishes a stream; of Get, [kv.ErrNotFound] means nobody.
 type Directory interface {
+	bus.Directory
 	Get(ctx context.Context, name media.Name) (kv.Stream, error)
 }
 

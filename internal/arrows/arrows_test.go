@@ -144,7 +144,7 @@ var forbidden = []arrow{
 		breaking: "edge/web/x.go imports natscast/edge/live",
 	},
 	{
-		from: []string{"origin"}, inTests: true,
+		from: []string{"origin/..."}, inTests: true,
 		to:       []string{module + "edge/..."},
 		because:  "origin and edge meet on the bus",
 		breaking: "origin/x_test.go imports natscast/edge",

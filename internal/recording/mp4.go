@@ -31,6 +31,7 @@ const (
 
 // mp4Writer writes a fragmented MP4 file (ISO/IEC 14496-12, 8.8). It gathers a fragment in memory.
 type mp4Writer struct {
+	log   *slog.Logger
 	file  io.WriteCloser
 	patch *os.File // the same; nil where nothing can be written but behind the rest
 
@@ -48,8 +49,8 @@ type mp4Writer struct {
 	written   int64
 }
 
-func newMP4(file io.WriteCloser, headers []media.Frame) *mp4Writer {
-	w := &mp4Writer{file: file}
+func newMP4(file io.WriteCloser, headers []media.Frame, log *slog.Logger) *mp4Writer {
+	w := &mp4Writer{file: file, log: log}
 	if f, ok := file.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 			w.patch = f
@@ -260,7 +261,7 @@ func (w *mp4Writer) encodeInit(out *bytes.Buffer) error {
 	w.tracks = slices.DeleteFunc(w.tracks, func(t *mp4Track) bool {
 		err := t.describe(init)
 		if err != nil && t.first != nil {
-			slog.Warn("recording: a track is left out", "codec", string(t.codec[:]), "err", err)
+			w.log.Warn("a track is left out", "codec", string(t.codec[:]), "err", err)
 		}
 		return err != nil && t.first == nil
 	})

@@ -2,9 +2,11 @@ package recording
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"time"
@@ -44,6 +46,7 @@ type Config struct {
 	// A file ends at the first keyframe after MaxDuration or MaxBytes, 0 for no bound.
 	MaxDuration time.Duration
 	MaxBytes    int64
+	Log         *slog.Logger // of what is left out; nil for none
 }
 
 // Stats count what a recording has written.
@@ -91,6 +94,7 @@ func New(config Config) *Recording {
 	if config.MaxDuration <= 0 || config.MaxDuration > maxDuration {
 		config.MaxDuration = maxDuration
 	}
+	config.Log = cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	return &Recording{config: config}
 }
 
@@ -216,7 +220,7 @@ func (r *Recording) begin(frames []media.Frame, base uint32, at time.Time) error
 	r.number++
 	r.stats.Files++
 	r.base, r.turn, r.waits = base, false, false
-	r.out, err = newWriter(r.config.Format, file, r.headers.At(0), frames)
+	r.out, err = r.newWriter(file, r.headers.At(0), frames)
 	if err != nil {
 		r.out = nil
 		return errors.Join(err, file.Close(), removeEmpty(file))
@@ -224,14 +228,14 @@ func (r *Recording) begin(frames []media.Frame, base uint32, at time.Time) error
 	return nil
 }
 
-func newWriter(format Format, file io.WriteCloser, headers, first []media.Frame) (writer, error) {
-	switch format {
+func (r *Recording) newWriter(file io.WriteCloser, headers, first []media.Frame) (writer, error) {
+	switch r.config.Format {
 	case FLV:
 		return newFLV(file, headers, first)
 	case MP4:
-		return newMP4(file, headers), nil
+		return newMP4(file, headers, r.config.Log), nil
 	}
-	return nil, fmt.Errorf("%w: %q", ErrFormat, format)
+	return nil, fmt.Errorf("%w: %q", ErrFormat, r.config.Format)
 }
 
 // removeEmpty removes a file into which nothing could be written.

@@ -51,12 +51,12 @@ func export(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	tape, err := newTape(c, args[0], args[1])
+	r, err := newRecorder(c, args[0], args[1])
 	if err != nil {
 		return err
 	}
 	return withMedia(c, func(_ *kv.Store, b *bus.Bus) error {
-		e := &exporter{tape: tape, bus: b, from: from, to: to}
+		e := &exporter{recorder: r, bus: b, from: from, to: to}
 		if err := e.findRange(c.Context); err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func export(c *cli.Context) error {
 		if e.lost > 0 {
 			fmt.Fprintf(c.App.ErrWriter, "%d chunks are missing\n", e.lost)
 		}
-		return tape.end(c, err)
+		return r.end(c, err)
 	})
 }
 
@@ -99,7 +99,7 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 
 // exporter reads the GOPs of a stream from the store.
 type exporter struct {
-	*tape
+	*recorder
 	bus      *bus.Bus
 	from, to time.Time
 
@@ -183,5 +183,5 @@ func (e *exporter) progress() string {
 	if whole > 0 {
 		done = float64(e.done.Load()) / float64(whole)
 	}
-	return fmt.Sprintf("%s  %v", term.Bar(done, barWidth), e.tape)
+	return fmt.Sprintf("%s  %v", term.Bar(done, barWidth), e.recorder)
 }

@@ -16,7 +16,7 @@ import (
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/kv"
-	"natscast/origin"
+	"natscast/origin/tape"
 )
 
 func recordCommand() *cli.Command {
@@ -50,38 +50,38 @@ func record(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	tape, err := newTape(c, args[0], args[1])
+	r, err := newRecorder(c, args[0], args[1])
 	if err != nil {
 		return err
 	}
-	return withMedia(c, func(store *kv.Store, b *bus.Bus) error { return tape.follow(c, store, b) })
+	return withMedia(c, func(store *kv.Store, b *bus.Bus) error { return r.follow(c, store, b) })
 }
 
 // follow records until the stream ends, the time is over or the user ends it.
-func (t *tape) follow(c *cli.Context, store *kv.Store, b *bus.Bus) error {
-	if _, err := store.Streams.Get(c.Context, t.stream); errors.Is(err, kv.ErrNotFound) {
-		return fmt.Errorf("nobody publishes %s: see 'natscast streams'", t.stream)
+func (r *recorder) follow(c *cli.Context, store *kv.Store, b *bus.Bus) error {
+	if _, err := store.Streams.Get(c.Context, r.stream); errors.Is(err, kv.ErrNotFound) {
+		return fmt.Errorf("nobody publishes %s: see 'natscast streams'", r.stream)
 	} else if err != nil {
 		return err
 	}
 	ctx, cancel := limited(c.Context, c.Duration("duration"))
 	defer cancel()
-	queue := origin.NewChunkQueue()
+	queue := tape.NewQueue()
 	var running sync.WaitGroup
 	running.Go(func() {
-		awaitEnd(ctx, store.Streams, t.stream, c.Duration("grace"))
+		awaitEnd(ctx, store.Streams, r.stream, c.Duration("grace"))
 		cancel()
 	})
-	running.Go(func() { origin.Follow(ctx, b, store.Streams, t.stream, queue.Push) })
+	running.Go(func() { b.Follow(ctx, r.stream, store.Streams, r.log, queue.Push) })
 	begun := time.Now()
 	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string {
-		return fmt.Sprintf("%v  %v", time.Since(begun).Round(time.Second), t)
+		return fmt.Sprintf("%v  %v", time.Since(begun).Round(time.Second), r)
 	})
-	err := t.write(ctx, queue)
+	err := r.write(ctx, queue)
 	cancel()
 	running.Wait()
 	stopStatus()
-	return t.end(c, err)
+	return r.end(c, err)
 }
 
 // awaitEnd returns when the stream has had no publisher for the grace time.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,7 +18,7 @@ import (
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
 	"natscast/internal/recording"
-	"natscast/origin"
+	"natscast/origin/tape"
 )
 
 const (
@@ -27,18 +28,19 @@ const (
 	recordIdle = time.Second
 )
 
-// tape records a stream into the file that the user has named.
-type tape struct {
-	*origin.Tape
+// recorder records a stream into the file that the user has named.
+type recorder struct {
+	*tape.Tape
 	stream    media.Name
 	file      string
 	recording *recording.Recording
+	log       *slog.Logger
 
 	mu    sync.Mutex // guards what follows
 	stats recording.Stats
 }
 
-func newTape(c *cli.Context, stream, file string) (*tape, error) {
+func newRecorder(c *cli.Context, stream, file string) (*recorder, error) {
 	name, err := cmdline.Stream(stream)
 	if err != nil {
 		return nil, err
@@ -52,8 +54,10 @@ func newTape(c *cli.Context, stream, file string) (*tape, error) {
 			return nil, cmdline.UsageError("%s: want a name that ends in .flv or .mp4", file)
 		}
 	}
-	r := recording.New(config)
-	return &tape{Tape: origin.NewTape(r), stream: name, file: file, recording: r}, nil
+	log := cmdline.Logger(c, slog.LevelWarn)
+	config.Log = log
+	rec := recording.New(config)
+	return &recorder{Tape: tape.New(rec, log), stream: name, file: file, recording: rec, log: log}, nil
 }
 
 // unclosed leaves the standard output open. It also hides that this may be a file, because
@@ -63,53 +67,53 @@ type unclosed struct{ io.Writer }
 func (unclosed) Close() error { return nil }
 
 // write records what comes through the queue until ctx ends.
-func (t *tape) write(ctx context.Context, queue *origin.ChunkQueue) (err error) {
+func (r *recorder) write(ctx context.Context, queue *tape.Queue) (err error) {
 	for err == nil {
 		c, at, ok := queue.Pop(ctx, recordIdle)
 		switch {
 		case ok:
-			err = t.put(c, at)
+			err = r.put(c, at)
 		case ctx.Err() != nil:
 			return err
 		default:
-			err = t.recording.Pause()
+			err = r.recording.Pause()
 		}
 	}
 	return err
 }
 
-func (t *tape) put(c bus.Chunk, at time.Time) error {
-	err := t.Put(c, at)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.stats = t.recording.Stats()
+func (r *recorder) put(c bus.Chunk, at time.Time) error {
+	err := r.Put(c, at)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats = r.recording.Stats()
 	return err
 }
 
-func (t *tape) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (r *recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return fmt.Sprintf("%v  %s  frames %d",
-		t.stats.Duration.Round(time.Millisecond), term.Bytes(t.stats.Bytes), t.stats.Frames)
+		r.stats.Duration.Round(time.Millisecond), term.Bytes(r.stats.Bytes), r.stats.Frames)
 }
 
 // end closes the file and tells the user what is in it. err is why the recording has failed,
 // if it has.
-func (t *tape) end(c *cli.Context, err error) error {
-	err = cmp.Or(err, t.recording.Close())
-	t.mu.Lock()
-	t.stats = t.recording.Stats()
-	t.mu.Unlock()
+func (r *recorder) end(c *cli.Context, err error) error {
+	err = cmp.Or(err, r.recording.Close())
+	r.mu.Lock()
+	r.stats = r.recording.Stats()
+	r.mu.Unlock()
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", t.file, err)
-	case t.stats.Frames == 0:
-		return fmt.Errorf("nothing came of %s", t.stream)
+		return fmt.Errorf("%s: %w", r.file, err)
+	case r.stats.Frames == 0:
+		return fmt.Errorf("nothing came of %s", r.stream)
 	}
 	out := c.App.Writer
-	if t.file == standardOutput {
+	if r.file == standardOutput {
 		out = c.App.ErrWriter
 	}
-	fmt.Fprintf(out, "%s: %v\n", t.file, t)
+	fmt.Fprintf(out, "%s: %v\n", r.file, r)
 	return nil
 }

@@ -1,4 +1,4 @@
-package origin
+package tape
 
 import (
 	"context"
@@ -8,17 +8,16 @@ import (
 	"natscast/bus"
 )
 
-// maxQueue bounds what waits for the disk, in bytes for each stream.
-const maxQueue = 32 << 20
+// DefaultLimit bounds what waits for the disk, in bytes for each stream.
+const DefaultLimit = 32 << 20
 
-// ChunkQueue holds what waits to be written, so that a slow disk does not stall a subscription. When it is
-// full, chunks are dropped up to the next key chunk for which there is room.
-type ChunkQueue struct {
-	// Static.
-	max   int
-	ready chan struct{} // holds a token when there may be something
+// Queue holds what waits to be written, so that a slow disk does not stall a subscription. When it
+// is full, chunks are dropped up to the next key chunk for which there is room.
+type Queue struct {
+	ready chan struct{} // static; holds a token when there may be something
 
 	mu       sync.Mutex // guards what follows
+	max      int
 	items    []queued
 	bytes    int
 	dropping bool
@@ -31,15 +30,22 @@ type queued struct {
 	at time.Time
 }
 
-// NewChunkQueue returns an empty queue.
-func NewChunkQueue() *ChunkQueue { return newChunkQueue(maxQueue) }
+// NewQueue returns an empty queue.
+func NewQueue() *Queue { return newQueue(DefaultLimit) }
 
-func newChunkQueue(limit int) *ChunkQueue {
-	return &ChunkQueue{max: limit, ready: make(chan struct{}, 1)}
+func newQueue(limit int) *Queue {
+	return &Queue{max: limit, ready: make(chan struct{}, 1)}
+}
+
+// SetLimit bounds what waits, in bytes. What waits already stays.
+func (q *Queue) SetLimit(bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.max = bytes
 }
 
 // Push adds a chunk that has come now. It does not wait.
-func (q *ChunkQueue) Push(c bus.Chunk) {
+func (q *Queue) Push(c bus.Chunk) {
 	q.mu.Lock()
 	q.dropping = q.bytes+len(c.Payload) > q.max || q.dropping && !c.Key
 	if q.dropping {
@@ -55,8 +61,9 @@ func (q *ChunkQueue) Push(c bus.Chunk) {
 	}
 }
 
-// Pop waits for the next chunk, at most for a time; ok is false when none has come or ctx has ended.
-func (q *ChunkQueue) Pop(ctx context.Context, patience time.Duration) (c bus.Chunk, at time.Time, ok bool) {
+// Pop waits for the next chunk, at most for a time. ok is false when none has come or ctx has
+// ended.
+func (q *Queue) Pop(ctx context.Context, patience time.Duration) (c bus.Chunk, at time.Time, ok bool) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
@@ -73,7 +80,7 @@ func (q *ChunkQueue) Pop(ctx context.Context, patience time.Duration) (c bus.Chu
 	}
 }
 
-func (q *ChunkQueue) take() (c bus.Chunk, at time.Time, ok bool) {
+func (q *Queue) take() (c bus.Chunk, at time.Time, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.items) == 0 {
@@ -88,7 +95,7 @@ func (q *ChunkQueue) take() (c bus.Chunk, at time.Time, ok bool) {
 }
 
 // Dropped is how many chunks there was no room for.
-func (q *ChunkQueue) Dropped() uint64 {
+func (q *Queue) Dropped() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
