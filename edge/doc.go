@@ -11,8 +11,12 @@
 //	vod       assets and the past: segment cache, playheads, their clocks
 //	guest     how a client of another protocol comes to play, and what it is told
 //	hotness   what players want of a stream
+//	router    where in the cluster a player should play
 //	objects   shared objects
 //	web       HTTP
+//
+// What is left in this package is a session, its commands and its player. They share a session's
+// state, so no border between them would hold.
 //
 // A [player] is the one [conn.Source] of a play command. It holds both sources, passes on what
 // the one in charge has, and tells its client what becomes of the stream in the client's own
@@ -29,9 +33,9 @@
 //
 // The edge tells the cluster ([kv.Cluster]) of each client when what it does changes, and about
 // once a second how busy it and its streams are. What comes back from all nodes feeds the
-// [Router], which places players:
+// router, which places players:
 //
-//	kv.Cluster ── nodes, hotness ──> Router ──> Route: asked by play commands, by HTTP, on draining
+//	kv.Cluster ── nodes, hotness ──> router ──> Route: asked by play commands, by HTTP, on draining
 //
 // A player is sent elsewhere only when it follows (see [Redirect]). It is served here until it
 // goes, for any node can serve any stream. A ReconnectRequest is the one form that harms no

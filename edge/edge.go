@@ -15,6 +15,7 @@ import (
 	"natscast/edge/conn"
 	"natscast/edge/live"
 	"natscast/edge/objects"
+	"natscast/edge/router"
 	"natscast/edge/vod"
 	"natscast/edge/wire"
 	"natscast/internal/media"
@@ -65,7 +66,7 @@ type Edge struct {
 	live    *live.Streams
 	objects *objects.Registry
 	cluster *kv.Cluster
-	router  *Router
+	router  *router.Router
 	ingest  Ingester
 	log     *slog.Logger
 	clocks  []*vod.Clock // of playheads, one for each worker of live
@@ -90,9 +91,12 @@ type Edge struct {
 	library *vod.Library
 }
 
-// New returns an edge whose clients publish through ingest. It tells of them in the cluster, where router
-// places players.
-func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router *Router, ingest Ingester, log *slog.Logger) (*Edge, error) {
+// New returns an edge whose clients publish through ingest. It tells of them in the cluster, where
+// routes places players.
+func New(
+	config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, routes *router.Router,
+	ingest Ingester, log *slog.Logger,
+) (*Edge, error) {
 	if config.Coalesce < 0 || config.Coalesce > maxCoalesce {
 		return nil, fmt.Errorf("coalesce %v: want 0 to %v", config.Coalesce, maxCoalesce)
 	}
@@ -112,7 +116,7 @@ func New(config Config, b *bus.Bus, store *kv.Store, cluster *kv.Cluster, router
 	config.PlayWait = cmp.Or(config.PlayWait, defaultPlayWait)
 	config.SegmentCache = cmp.Or(config.SegmentCache, defaultSegmentCache)
 	e := &Edge{
-		config: config, cluster: cluster, router: router, ingest: ingest, log: log,
+		config: config, cluster: cluster, router: routes, ingest: ingest, log: log,
 		live: live.NewStreams(live.Config{
 			Bus: b, Directory: store.Streams, Log: log, Grace: config.Grace, Coalesce: config.Coalesce,
 		}),

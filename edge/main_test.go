@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"natscast/bus"
+	"natscast/edge/router"
 	"natscast/edge/wiretest"
 	"natscast/internal/media"
 	"natscast/internal/rtmp/client"
@@ -73,14 +74,14 @@ func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	router := NewRouter()
+	routes := router.New()
 	cluster, err := store.Join(t.Context(), kv.Node{
 		ID: fmt.Sprintf("node-%d", lastNode.Add(1)), RTMP: "rtmp://nowhere", Capacity: 1e9,
-	}, router.SetNodes, router.SetHotness)
+	}, routes.SetNodes, routes.SetHotness)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := New(config, b, store, cluster, router, origin.NewIngest(origin.Config{Node: "node"}, b, store.Streams, log), log)
+	e, err := New(config, b, store, cluster, routes, origin.NewIngest(origin.Config{Node: "node"}, b, store.Streams, log), log)
 	if err != nil {
 		t.Fatal(err)
 	}

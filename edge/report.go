@@ -3,11 +3,14 @@ package edge
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
+	"natscast/edge/live"
 	"natscast/internal/gcpace"
 	"natscast/internal/media"
 	"natscast/internal/pause"
+	"natscast/internal/usage"
 	"natscast/kv"
 )
 
@@ -19,7 +22,7 @@ const reportInterval = time.Second
 func (e *Edge) report(ctx context.Context) {
 	var cache gcpace.Cache
 	defer cache.Holds(0)
-	last, used := time.Now(), cpuTime()
+	last, used := time.Now(), usage.CPU()
 	for {
 		pause.Sleep(ctx, reportInterval*3/4+rand.N(reportInterval/2))
 		if ctx.Err() != nil {
@@ -28,8 +31,8 @@ func (e *Edge) report(ctx context.Context) {
 		now := time.Now()
 		report := e.measure(now.Sub(last))
 		node := report[""]
-		cpu := cpuTime()
-		node.CPU, node.Memory = (cpu-used).Seconds()/now.Sub(last).Seconds(), residentMemory()
+		cpu := usage.CPU()
+		node.CPU, node.Memory = (cpu-used).Seconds()/now.Sub(last).Seconds(), usage.Memory()
 		report[""] = node
 		e.cluster.Report(report)
 		cache.Holds(e.cache.Held())
@@ -52,4 +55,35 @@ func (e *Edge) measure(elapsed time.Duration) map[media.Name]kv.Heat {
 	e.library.Measure(elapsed, add)
 	report[""] = node
 	return report
+}
+
+// counters are what an edge counts. Every loss has a reason.
+type counters struct {
+	connections atomic.Int64 // open now
+	players     atomic.Int64 // playing now
+	publishers  atomic.Int64 // publishing now
+	sentBytes   atomic.Uint64
+	panics      atomic.Uint64 // sessions that ended in one
+}
+
+// Stats is what an edge has counted.
+type Stats struct {
+	Connections int64  `json:"connections"` // now
+	Players     int64  `json:"players"`     // now
+	Publishers  int64  `json:"publishers"`  // now
+	SentBytes   uint64 `json:"sent_bytes"`  // to clients that have left
+	Panics      uint64 `json:"panics"`      // sessions that ended in one
+	live.Stats
+}
+
+// Stats returns the counts of the moment.
+func (e *Edge) Stats() Stats {
+	return Stats{
+		Connections: e.count.connections.Load(),
+		Players:     e.count.players.Load(),
+		Publishers:  e.count.publishers.Load(),
+		SentBytes:   e.count.sentBytes.Load(),
+		Panics:      e.count.panics.Load(),
+		Stats:       e.live.Stats(),
+	}
 }

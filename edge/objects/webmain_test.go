@@ -21,6 +21,7 @@ import (
 	"natscast/bus"
 	"natscast/edge"
 	"natscast/edge/objects"
+	"natscast/edge/router"
 	"natscast/edge/web"
 	"natscast/kv"
 	"natscast/origin"
@@ -63,14 +64,14 @@ func startNode(t testing.TB, server *bus.Server, config edge.Config, origins ...
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	router := edge.NewRouter()
+	routes := router.New()
 	cluster, err := store.Join(t.Context(), kv.Node{
 		ID: fmt.Sprintf("node-%d", lastNode.Add(1)), RTMP: "rtmp://nowhere", Capacity: 1e9,
-	}, router.SetNodes, router.SetHotness)
+	}, routes.SetNodes, routes.SetHotness)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := edge.New(config, b, store, cluster, router, origin.NewIngest(origin.Config{Node: "node"}, b, store.Streams, log), log)
+	e, err := edge.New(config, b, store, cluster, routes, origin.NewIngest(origin.Config{Node: "node"}, b, store.Streams, log), log)
 	if err != nil {
 		t.Fatal(err)
 	}

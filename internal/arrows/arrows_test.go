@@ -123,7 +123,7 @@ var forbidden = []arrow{
 		breaking: "edge/vod/x.go imports natscast/edge/live",
 	},
 	{
-		from: []string{"edge/wire", "edge/hotness", "edge/guest"}, inTests: true,
+		from: []string{"edge/wire", "edge/hotness", "edge/guest", "edge/router"}, inTests: true,
 		to: []string{
 			module + "edge/live", module + "edge/vod", module + "edge/conn",
 			module + "edge/objects", module + "edge/web",

@@ -9,6 +9,7 @@ import (
 
 	"natscast/bus"
 	"natscast/edge"
+	"natscast/edge/router"
 	"natscast/edge/web"
 	"natscast/kv"
 	"natscast/origin"
@@ -71,13 +72,13 @@ func (n *Node) connect(ctx context.Context) (err error) {
 	if n.store, err = kv.Open(ctx, n.bus.Control(), config.KV); err != nil {
 		return err
 	}
-	router := edge.NewRouter()
-	n.cluster, err = n.store.Join(ctx, n.entry(), router.SetNodes, router.SetHotness)
+	routes := router.New()
+	n.cluster, err = n.store.Join(ctx, n.entry(), routes.SetNodes, routes.SetHotness)
 	if err != nil {
 		return err
 	}
 	ingest := origin.NewIngest(config.Origin, n.bus, n.store.Streams, n.log)
-	n.edge, err = edge.New(config.Edge, n.bus, n.store, n.cluster, router, ingest, n.log)
+	n.edge, err = edge.New(config.Edge, n.bus, n.store, n.cluster, routes, ingest, n.log)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (n *Node) connect(ctx context.Context) (err error) {
 	}
 	n.api = web.New(web.Config{
 		Store: n.store, Nodes: n.cluster.Nodes, Hotness: n.cluster.Hotness,
-		Self: n.cluster.Self, Stats: n.stats, Router: router, Player: n.edge,
+		Self: n.cluster.Self, Stats: n.stats, Router: routes, Player: n.edge,
 	}, n.log)
 	return nil
 }

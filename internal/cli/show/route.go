@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"natscast/edge"
+	"natscast/edge/router"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
@@ -91,7 +91,7 @@ func route(c *cli.Context) error {
 }
 
 // routerOf returns a router with the nodes and the hotness of the cluster.
-func routerOf(c *cli.Context, store *kv.Store) (*edge.Router, error) {
+func routerOf(c *cli.Context, store *kv.Store) (*router.Router, error) {
 	nodes, err := store.Nodes.List(c.Context)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func routerOf(c *cli.Context, store *kv.Store) (*edge.Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := edge.NewRouter()
+	router := router.New()
 	router.SetNodes(asChanges(nodes))
 	router.SetHotness(asChanges(heat))
 	return router, nil
@@ -116,7 +116,7 @@ func asChanges[T any](values []T) []kv.Change[T] {
 
 // ask returns the best node and the reasons. It asks for the reasons first, because a router
 // counts the clients that it sends to a node.
-func ask(router *edge.Router, stream media.Name, region, client string) (routeAnswer, error) {
+func ask(router *router.Router, stream media.Name, region, client string) (routeAnswer, error) {
 	answer := routeAnswer{Stream: stream, Region: region, Candidates: []routeCandidate{}}
 	x, err := router.Explain(stream, region, client)
 	answer.Carries, answer.Full = x.Carries, x.Full

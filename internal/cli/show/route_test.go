@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"natscast/edge"
+	"natscast/edge/router"
 	"natscast/internal/cli/clitest"
 	"natscast/kv"
 )
@@ -53,19 +53,19 @@ func TestNoRoute(t *testing.T) {
 	t.Parallel()
 	tc := clitest.StartCluster(t)
 	stdout, _, err := tc.Try(t, all, "route", "live/x")
-	if !errors.Is(err, edge.ErrNoEdge) || stdout != "" {
+	if !errors.Is(err, router.ErrNoEdge) || stdout != "" {
 		t.Errorf("no nodes: %v, %q", err, stdout)
 	}
 	n := clitest.EdgeNode("a")
 	n.Draining = true
 	tc.Join(t, n)
 	stdout, _, err = tc.Try(t, all, "route", "--explain", "live/x")
-	if !errors.Is(err, edge.ErrNoEdge) || !strings.Contains(stdout, "draining") ||
+	if !errors.Is(err, router.ErrNoEdge) || !strings.Contains(stdout, "draining") ||
 		strings.Contains(stdout, "rtmp://") {
 		t.Errorf("draining: %v, %q", err, stdout)
 	}
 	stdout, _, err = tc.Try(t, all, "route", "--json", "live/x")
-	if !errors.Is(err, edge.ErrNoEdge) || !json.Valid([]byte(stdout)) {
+	if !errors.Is(err, router.ErrNoEdge) || !json.Valid([]byte(stdout)) {
 		t.Errorf("draining: %v, %q", err, stdout)
 	}
 }

@@ -1,4 +1,4 @@
-package edge
+package router
 
 import (
 	"errors"
@@ -22,7 +22,7 @@ func heatChange(node string, stream media.Name, viewers int) kv.Change[kv.Heat] 
 
 func TestRouter(t *testing.T) {
 	t.Parallel()
-	r := NewRouter()
+	r := New()
 	if _, err := r.Route("live/x", "", "c"); !errors.Is(err, ErrNoEdge) {
 		t.Errorf("without nodes: %v", err)
 	}

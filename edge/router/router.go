@@ -1,4 +1,6 @@
-package edge
+// Package router places players, by what the cluster tells of its nodes (package placement
+// decides).
+package router
 
 import (
 	"errors"
@@ -17,21 +19,21 @@ var ErrNoEdge = errors.New("no node takes players")
 // usualBitrate is what a player is taken to need of a stream that nobody watches yet, in bit/s.
 const usualBitrate = 2_000_000
 
-// Router places players, by what the cluster tells of its nodes and by what it has placed itself. Its methods may be
-// called from any goroutine.
+// Router places players, by what the cluster tells of its nodes and by what it has placed itself.
+// Its methods may be called from any goroutine.
 type Router struct {
 	mu      sync.Mutex
 	cluster *placement.Cluster
 	router  *placement.Router
 	nodes   map[string]kv.Node
-	// What nodes have reported, by node and stream; the node as a whole under the empty name. A report may be heard
-	// of before its node.
+	// What nodes have reported, by node and stream; the node as a whole under the empty name. A
+	// report may be heard of before its node.
 	heat map[string]map[media.Name]kv.Heat
 	bits map[media.Name]float64 // of one player of a stream, as reported last
 }
 
-// NewRouter returns a router that knows of no nodes.
-func NewRouter() *Router {
+// New returns a router that knows of no nodes.
+func New() *Router {
 	cluster := placement.NewCluster()
 	return &Router{
 		cluster: cluster, router: placement.NewRouter(cluster),
@@ -120,8 +122,8 @@ func (r *Router) setStream(h kv.Heat) {
 	})
 }
 
-// Route returns the node on which a client should play a stream, and counts on it that the client goes there. client is
-// whatever tells clients apart. The error is [ErrNoEdge].
+// Route returns the node on which a client should play a stream, and counts on it that the client
+// goes there. client is whatever tells clients apart. The error is [ErrNoEdge].
 func (r *Router) Route(stream media.Name, region, client string) (kv.Node, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

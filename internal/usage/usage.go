@@ -1,4 +1,5 @@
-package edge
+// Package usage tells what the process uses.
+package usage
 
 import (
 	"bytes"
@@ -8,8 +9,8 @@ import (
 	"time"
 )
 
-// cpuTime is what the process has used so far.
-func cpuTime() time.Duration {
+// CPU is the processor time that the process has used so far.
+func CPU() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return 0
@@ -17,8 +18,8 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// residentMemory of the process in bytes, 0 where the system does not tell.
-func residentMemory() int64 {
+// Memory is the resident memory of the process in bytes, 0 where the system does not tell.
+func Memory() int64 {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0
