@@ -3,6 +3,7 @@ package mediainfo
 import (
 	"bytes"
 	"fmt"
+	"natscast/internal/ertmp"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/ac3"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/eac3"
@@ -12,46 +13,29 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
 )
 
-var (
-	mp4a     = fourCC{'m', 'p', '4', 'a'}
-	opusCode = fourCC{'O', 'p', 'u', 's'}
-	flacCode = fourCC{'f', 'L', 'a', 'C'}
-	mp3      = fourCC{'.', 'm', 'p', '3'}
-	ac3Code  = fourCC{'a', 'c', '-', '3'}
-	eac3Code = fourCC{'e', 'c', '-', '3'}
-
-	// Legacy FLV only.
-	lpcm       = fourCC{'l', 'p', 'c', 'm'}
-	adpcm      = fourCC{'a', 'd', 'p', 'c'}
-	nellymoser = fourCC{'n', 'e', 'l', 'l'}
-	alaw       = fourCC{'a', 'l', 'a', 'w'}
-	ulaw       = fourCC{'u', 'l', 'a', 'w'}
-	speex      = fourCC{'s', 'p', 'e', 'e'}
-)
-
 // audio is what the header of an audio track, or its first frame, says.
 type audio struct {
-	codec    fourCC
+	codec    ertmp.FourCC
 	name     string
 	rate     int // Hz
 	channels int
 }
 
-func newAudio(codec fourCC) audio {
-	a := audio{codec: codec, name: codec.name()}
+func newAudio(codec ertmp.FourCC) audio {
+	a := audio{codec: codec, name: codec.String()}
 	switch codec {
-	case opusCode:
+	case ertmp.Opus:
 		a.name = "opus"
 		a.rate = 48000 // whatever was encoded (RFC 7845, 5.1)
-	case flacCode:
+	case ertmp.FLAC:
 		a.name = "flac"
-	case mp3:
+	case ertmp.MP3:
 		a.name = "mp3"
-	case adpcm:
+	case ertmp.ADPCM:
 		a.name = "adpcm"
-	case nellymoser:
+	case ertmp.Nellymoser:
 		a.name = "nellymoser"
-	case speex:
+	case ertmp.Speex:
 		a.name = "speex"
 	}
 	return a
@@ -61,14 +45,14 @@ func newAudio(codec fourCC) audio {
 func readAudioHeader(m message) audio {
 	a := newAudio(m.codec)
 	switch m.codec {
-	case mp4a:
+	case ertmp.AAC:
 		a.readAAC(m.body)
-	case opusCode:
+	case ertmp.Opus:
 		var head opus.IDHeader
 		if head.Unmarshal(m.body) == nil {
 			a.channels = int(head.ChannelCount)
 		}
-	case flacCode:
+	case ertmp.FLAC:
 		a.readFLAC(m.body)
 	}
 	return a
@@ -98,7 +82,7 @@ func (a *audio) readAAC(b []byte) {
 		a.channels = 2
 	}
 	if config.ExtensionType == 0 && signalsSBR(b) {
-		a.name = mp4a.name() + ".40.5"
+		a.name = ertmp.AAC.String() + ".40.5"
 		a.rate *= 2
 	}
 }
@@ -127,21 +111,21 @@ func (a *audio) readFLAC(b []byte) {
 
 // isToldByFrames says that rate and channels are in every frame and in no header.
 func (a *audio) isToldByFrames() bool {
-	return a.codec == mp3 || a.codec == ac3Code || a.codec == eac3Code
+	return a.codec == ertmp.MP3 || a.codec == ertmp.AC3 || a.codec == ertmp.EAC3
 }
 
 // readAudioFrame reads the first frame of a codec that has had no header.
 func readAudioFrame(m message) audio {
 	a := newAudio(m.codec)
 	switch m.codec {
-	case ac3Code:
+	case ertmp.AC3:
 		a.readAC3(m.body)
-	case eac3Code:
+	case ertmp.EAC3:
 		var info eac3.SyncInfo
 		if info.Unmarshal(m.body) == nil {
 			a.rate, a.channels = info.SampleRate(), info.ChannelCount()
 		}
-	case mp3:
+	case ertmp.MP3:
 		var header mpeg1audio.FrameHeader
 		if header.Unmarshal(m.body) != nil {
 			a.readSound(m.sound)
@@ -151,7 +135,7 @@ func readAudioFrame(m message) audio {
 		if header.ChannelMode == mpeg1audio.ChannelModeMono {
 			a.channels = 1
 		}
-	case lpcm, adpcm, nellymoser, alaw, ulaw, speex:
+	case ertmp.LPCM, ertmp.ADPCM, ertmp.Nellymoser, ertmp.ALaw, ertmp.ULaw, ertmp.Speex:
 		a.readSound(m.sound)
 	}
 	return a
@@ -171,7 +155,7 @@ func (a *audio) readAC3(b []byte) {
 // readSound reads the first byte of a legacy message (FLV 10.1, E.4.2.1): a codec,
 // a rate that some codecs do not heed, and whether there are two channels.
 func (a *audio) readSound(sound byte) {
-	if sound == 0 && a.codec == mp3 {
+	if sound == 0 && a.codec == ertmp.MP3 {
 		return // an enhanced message
 	}
 	rates := [...]int{5512, 11025, 22050, 44100}

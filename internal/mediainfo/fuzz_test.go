@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"natscast/internal/ertmp"
 	"natscast/internal/media"
 )
 
@@ -35,14 +36,14 @@ func fuzzHeader(f *testing.F, read func([]byte) Info, seeds ...string) {
 	f.Fuzz(func(t *testing.T, b []byte) { checkInfo(t, read(b)) })
 }
 
-func videoHeader(codec fourCC) func([]byte) Info {
+func videoHeader(codec ertmp.FourCC) func([]byte) Info {
 	return func(b []byte) Info {
 		v := readVideoHeader(message{codec: codec, body: b})
 		return Info{Video: v.name, Width: v.width, Height: v.height}
 	}
 }
 
-func keyframe(codec fourCC) func([]byte) Info {
+func keyframe(codec ertmp.FourCC) func([]byte) Info {
 	return func(b []byte) Info {
 		v := newVideo(codec)
 		v.readKeyframe(b)
@@ -50,14 +51,14 @@ func keyframe(codec fourCC) func([]byte) Info {
 	}
 }
 
-func audioHeader(codec fourCC) func([]byte) Info {
+func audioHeader(codec ertmp.FourCC) func([]byte) Info {
 	return func(b []byte) Info {
 		a := readAudioHeader(message{codec: codec, body: b})
 		return Info{Audio: a.name, SampleRate: a.rate, Channels: a.channels}
 	}
 }
 
-func audioFrame(codec fourCC) func([]byte) Info {
+func audioFrame(codec ertmp.FourCC) func([]byte) Info {
 	return func(b []byte) Info {
 		a := readAudioFrame(message{codec: codec, body: b})
 		return Info{Audio: a.name, SampleRate: a.rate, Channels: a.channels}
@@ -65,24 +66,26 @@ func audioFrame(codec fourCC) func([]byte) Info {
 }
 
 func FuzzAVC(f *testing.F) {
-	fuzzHeader(f, videoHeader(avc1), avcHigh, avcMain, avcFields, avc444)
+	fuzzHeader(f, videoHeader(ertmp.AVC), avcHigh, avcMain, avcFields, avc444)
 }
-func FuzzHEVC(f *testing.F) { fuzzHeader(f, videoHeader(hvc1), hevcMain, hevcMain10) }
-func FuzzAV1(f *testing.F)  { fuzzHeader(f, videoHeader(av01), av1Main, av1Main10) }
-func FuzzVP9(f *testing.F)  { fuzzHeader(f, videoHeader(vp09), vp9Config, vp9Config10) }
+func FuzzHEVC(f *testing.F) { fuzzHeader(f, videoHeader(ertmp.HEVC), hevcMain, hevcMain10) }
+func FuzzAV1(f *testing.F)  { fuzzHeader(f, videoHeader(ertmp.AV1), av1Main, av1Main10) }
+func FuzzVP9(f *testing.F)  { fuzzHeader(f, videoHeader(ertmp.VP9), vp9Config, vp9Config10) }
 
-func FuzzVP9Keyframe(f *testing.F) { fuzzHeader(f, keyframe(vp09), vp9Key, vp9Key10) }
-func FuzzVP8Keyframe(f *testing.F) { fuzzHeader(f, keyframe(vp08), vp8Key) }
+func FuzzVP9Keyframe(f *testing.F) { fuzzHeader(f, keyframe(ertmp.VP9), vp9Key, vp9Key10) }
+func FuzzVP8Keyframe(f *testing.F) { fuzzHeader(f, keyframe(ertmp.VP8), vp8Key) }
 
 func FuzzAAC(f *testing.F) {
-	fuzzHeader(f, audioHeader(mp4a), aacStereo, aac51, "2b118800", "131056e598", "eb098800", "f94840", "17c356e598")
+	fuzzHeader(f, audioHeader(ertmp.AAC), aacStereo, aac51, "2b118800", "131056e598", "eb098800", "f94840", "17c356e598")
 }
-func FuzzOpus(f *testing.F) { fuzzHeader(f, audioHeader(opusCode), opusStereo, opus51) }
-func FuzzFLAC(f *testing.F) { fuzzHeader(f, audioHeader(flacCode), flacHead, flacHead[16:]) }
+func FuzzOpus(f *testing.F) { fuzzHeader(f, audioHeader(ertmp.Opus), opusStereo, opus51) }
+func FuzzFLAC(f *testing.F) { fuzzHeader(f, audioHeader(ertmp.FLAC), flacHead, flacHead[16:]) }
 
-func FuzzMP3(f *testing.F)  { fuzzHeader(f, audioFrame(mp3), "fffb90640000026b0b", "fffb54c000000000") }
-func FuzzAC3(f *testing.F)  { fuzzHeader(f, audioFrame(ac3Code), ac3Key51, ac3Stereo) }
-func FuzzEAC3(f *testing.F) { fuzzHeader(f, audioFrame(eac3Code), eac3Key51) }
+func FuzzMP3(f *testing.F) {
+	fuzzHeader(f, audioFrame(ertmp.MP3), "fffb90640000026b0b", "fffb54c000000000")
+}
+func FuzzAC3(f *testing.F)  { fuzzHeader(f, audioFrame(ertmp.AC3), ac3Key51, ac3Stereo) }
+func FuzzEAC3(f *testing.F) { fuzzHeader(f, audioFrame(ertmp.EAC3), eac3Key51) }
 
 func FuzzMetadata(f *testing.F) {
 	fuzzHeader(f, func(b []byte) Info {

@@ -1,6 +1,10 @@
 package mediainfo
 
-import "natscast/internal/media"
+import (
+	"natscast/internal/media"
+
+	"natscast/internal/ertmp"
+)
 
 // Meter watches the frames of one stream. The zero value is ready. It is not safe
 // for concurrent use.
@@ -42,7 +46,7 @@ func (m *Meter) addVideo(f *media.Frame) {
 		return
 	}
 	if f.Header {
-		if msg.packet == packetSequenceStart {
+		if msg.packet == ertmp.SequenceStart {
 			m.setVideo(readVideoHeader(msg))
 		}
 		return
@@ -83,7 +87,7 @@ func (m *Meter) addAudio(f *media.Frame) {
 		return
 	}
 	if f.Header {
-		if msg.packet == packetSequenceStart {
+		if msg.packet == ertmp.SequenceStart {
 			m.setAudio(readAudioHeader(msg))
 		}
 		return

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"natscast/internal/ertmp"
 	"natscast/internal/media"
 	"natscast/internal/testpattern"
 )
@@ -190,7 +191,7 @@ func TestTracks(t *testing.T) {
 	for i := range uint32(10 * fps) {
 		for track := range byte(2) {
 			payload := make([]byte, size)
-			copy(payload, []byte{0xa6, packetCodedFramesX, 'a', 'v', 'c', '1', 1 - track})
+			copy(payload, []byte{0xa6, ertmp.CodedFramesX, 'a', 'v', 'c', '1', 1 - track})
 			m.Add(media.NewFrame(media.Video, i*1000/fps, payload))
 		}
 	}
@@ -297,9 +298,9 @@ func codedFrames() map[string]media.Frame {
 		"AAC":          frame(media.Audio, 0xaf, 1),
 		"EnhancedAVC":  frame(media.Video, 0xa3, 'a', 'v', 'c', '1'),
 		"EnhancedAAC":  frame(media.Audio, 0x91, 'm', 'p', '4', 'a'),
-		"Track":        frame(media.Video, 0xa6, packetCodedFramesX, 'a', 'v', 'c', '1', 0),
-		"ModEx":        frame(media.Video, 0xa7, 2, 0x0f, 0x42, 0x40, packetCodedFramesX, 'a', 'v', 'c', '1'),
-		"SecondTrack":  frame(media.Video, 0xa6, packetCodedFramesX, 'h', 'v', 'c', '1', 1),
+		"Track":        frame(media.Video, 0xa6, ertmp.CodedFramesX, 'a', 'v', 'c', '1', 0),
+		"ModEx":        frame(media.Video, 0xa7, 2, 0x0f, 0x42, 0x40, ertmp.CodedFramesX, 'a', 'v', 'c', '1'),
+		"SecondTrack":  frame(media.Video, 0xa6, ertmp.CodedFramesX, 'h', 'v', 'c', '1', 1),
 		"DataNoHeader": frame(media.Data, 2, 0, 2, 'x', 'x'),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/bits"
+	"natscast/internal/ertmp"
 	"strconv"
 	"strings"
 
@@ -13,14 +14,6 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/vp9"
-)
-
-var (
-	avc1 = fourCC{'a', 'v', 'c', '1'}
-	hvc1 = fourCC{'h', 'v', 'c', '1'}
-	av01 = fourCC{'a', 'v', '0', '1'}
-	vp09 = fourCC{'v', 'p', '0', '9'}
-	vp08 = fourCC{'v', 'p', '0', '8'}
 )
 
 const (
@@ -32,12 +25,12 @@ const (
 
 // video is what the header of a video track says.
 type video struct {
-	codec         fourCC
+	codec         ertmp.FourCC
 	name          string
 	width, height int
 }
 
-func newVideo(codec fourCC) video { return video{codec: codec, name: codec.name()} }
+func newVideo(codec ertmp.FourCC) video { return video{codec: codec, name: codec.String()} }
 
 // readVideoHeader reads the body of a sequence header.
 func readVideoHeader(m message) video {
@@ -46,13 +39,13 @@ func readVideoHeader(m message) video {
 		return v
 	}
 	switch m.codec {
-	case avc1:
+	case ertmp.AVC:
 		v.readAVC(m.body)
-	case hvc1:
+	case ertmp.HEVC:
 		v.readHEVC(m.body)
-	case av01:
+	case ertmp.AV1:
 		v.readAV1(m.body)
-	case vp09:
+	case ertmp.VP9:
 		v.readVP9(m.body)
 	}
 	return v
@@ -192,17 +185,17 @@ func (v *video) readVP9(b []byte) {
 }
 
 // hasSizeInKeyframes says that the size is in keyframes and in no header.
-func (v *video) hasSizeInKeyframes() bool { return v.codec == vp09 || v.codec == vp08 }
+func (v *video) hasSizeInKeyframes() bool { return v.codec == ertmp.VP9 || v.codec == ertmp.VP8 }
 
 // readKeyframe takes the size from a coded keyframe.
 func (v *video) readKeyframe(b []byte) {
 	switch v.codec {
-	case vp09:
+	case ertmp.VP9:
 		var header vp9.Header
 		if header.Unmarshal(b) == nil {
 			v.setSize(header.Width(), header.Height())
 		}
-	case vp08:
+	case ertmp.VP8:
 		// RFC 6386, 9.1: a frame tag, a start code, 14 bits each and a scale.
 		const startCode, size, end = 3, 6, 10
 		if len(b) >= end && bytes.HasPrefix(b[startCode:], []byte{0x9d, 0x01, 0x2a}) {

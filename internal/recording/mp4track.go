@@ -9,6 +9,7 @@ import (
 	"github.com/Eyevinn/mp4ff/mp4"
 	ac3codec "github.com/bluenviron/mediacommon/v2/pkg/codecs/ac3"
 
+	"natscast/internal/ertmp"
 	"natscast/internal/media"
 	"natscast/internal/mediainfo"
 )
@@ -17,7 +18,7 @@ import (
 type mp4Track struct {
 	key    trackKey
 	id     uint32 // in the file; 0 as long as it is not written, and where it cannot be
-	codec  fourCC
+	codec  ertmp.FourCC
 	config []byte // of the decoder, as the codec header has it; nil where there is none
 	first  []byte // the first sample
 	meter  mediainfo.Meter
@@ -37,16 +38,16 @@ type sample struct {
 
 func (u unit) isSupported() bool {
 	switch u.codec {
-	case avc1, hvc1, av01, vp09:
+	case ertmp.AVC, ertmp.HEVC, ertmp.AV1, ertmp.VP9:
 		return u.track.kind == media.Video
-	case mp4a, mp3, opus, flac, ac3:
+	case ertmp.AAC, ertmp.MP3, ertmp.Opus, ertmp.FLAC, ertmp.AC3:
 		return u.track.kind == media.Audio
 	}
 	return false
 }
 
 // needsConfig says that nothing can be decoded without a codec header.
-func (u unit) needsConfig() bool { return u.codec != mp3 && u.codec != ac3 }
+func (u unit) needsConfig() bool { return u.codec != ertmp.MP3 && u.codec != ertmp.AC3 }
 
 // learn has the meter read a codec header, or the first sample.
 func (t *mp4Track) learn(u unit) {
@@ -54,11 +55,11 @@ func (t *mp4Track) learn(u unit) {
 		t.first = u.body
 	}
 	// As a message of a stream that has this track alone.
-	packet := byte(packetCodedX)
+	packet := byte(ertmp.CodedFramesX)
 	if u.config {
-		packet = packetConfig
+		packet = ertmp.SequenceStart
 	} else if u.track.kind == media.Audio {
-		packet = packetCoded
+		packet = ertmp.CodedFrames
 	}
 	head := 0x80 | packet
 	if u.track.kind == media.Audio || u.key || u.config {
@@ -153,11 +154,11 @@ func fullBox(version byte) []byte { return []byte{version, 0, 0, 0} }
 // sends as it is in MP4 (ISO/IEC 14496-15, AV1-ISOBMFF, VP-ISOBMFF).
 func (t *mp4Track) videoConfig() (name string, config mp4.Box) {
 	switch t.codec {
-	case hvc1:
+	case ertmp.HEVC:
 		return "hvc1", rawBox("hvcC", t.config)
-	case av01:
+	case ertmp.AV1:
 		return "av01", rawBox("av1C", t.config)
-	case vp09:
+	case ertmp.VP9:
 		return "vp09", rawBox("vpcC", fullBox(1), bytes.TrimPrefix(t.config, fullBox(1)))
 	}
 	return "avc1", rawBox("avcC", t.config)
@@ -165,18 +166,18 @@ func (t *mp4Track) videoConfig() (name string, config mp4.Box) {
 
 func (t *mp4Track) audioConfig() (name string, config mp4.Box, err error) {
 	switch t.codec {
-	case mp3:
+	case ertmp.MP3:
 		const mpeg1Audio = 0x6b // ISO/IEC 14496-1, table 5
 		esds := mp4.CreateEsdsBox(nil)
 		esds.DecConfigDescriptor.ObjectType = mpeg1Audio
 		esds.DecConfigDescriptor.DecSpecificInfo = nil
 		return "mp4a", esds, nil
-	case opus:
+	case ertmp.Opus:
 		config, err = dOps(t.config)
 		return "Opus", config, err
-	case flac:
+	case ertmp.FLAC:
 		return "fLaC", dfLa(t.config), nil
-	case ac3:
+	case ertmp.AC3:
 		config, err = dac3(t.first)
 		return "ac-3", config, err
 	}
