@@ -37,7 +37,7 @@ type Publisher struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	seq    uint64
-	dts    uint32 // of the newest chunk
+	last   Chunk  // published last
 	stored uint64 // JetStream sequence of the newest acknowledgement
 	window window
 	msg    nats.Msg // reused
@@ -103,7 +103,7 @@ func (p *Publisher) Publish(c Chunk) error {
 func (p *Publisher) publish(c Chunk) error {
 	p.seq++
 	if !c.End {
-		p.dts = newestDTS(c)
+		p.last = c
 	}
 	c.Position = Position{p.epoch, p.seq}
 	c.Shard = p.shard
@@ -250,7 +250,7 @@ func (p *Publisher) end() {
 	}
 	p.closed = true
 	// An error means that the message is kept, as for every other one.
-	_ = p.publish(Chunk{End: true, DTS: p.dts})
+	_ = p.publish(Chunk{End: true, DTS: newestDTS(p.last)})
 }
 
 // Leave ends the publisher without an End: another epoch of the stream goes on. What

@@ -29,6 +29,9 @@ func (f *Frame) classifyVideo() {
 		return
 	}
 	key := h.FrameType == ertmp.FrameKey
+	if h.FrameType != ertmp.FrameCommand {
+		f.setCodec(h)
+	}
 	if !h.Enhanced {
 		f.Keyframe = key && h.Packet == ertmp.CodedFrames
 		if h.Packet == ertmp.SequenceStart && h.FrameType != ertmp.FrameCommand {
@@ -59,6 +62,7 @@ func (f *Frame) classifyAudio() {
 	if !ok {
 		return
 	}
+	f.setCodec(h)
 	if !h.Enhanced {
 		if h.Packet == ertmp.SequenceStart {
 			f.setHeader(rankSequence, "\x00")
@@ -84,6 +88,14 @@ var onMetaData = []byte("\x02\x00\x0aonMetaData")
 func (f *Frame) classifyData() {
 	if bytes.HasPrefix(f.Payload, onMetaData) {
 		f.setHeader(rankMetadata, "")
+	}
+}
+
+// setCodec takes the codec of coded media. It gets a copy of the header, whose tracks it reads.
+func (f *Frame) setCodec(h ertmp.Header) {
+	if h.Packet == ertmp.CodedFrames || h.Packet == ertmp.CodedFramesX {
+		t, ok := h.Next()
+		f.Coded, f.Codec = ok, t.Codec
 	}
 }
 

@@ -1,5 +1,7 @@
 package media
 
+import "natscast/internal/ertmp"
+
 // Kind is the FLV tag type of a frame, equal to the RTMP message type.
 type Kind uint8
 
@@ -35,6 +37,10 @@ type Frame struct {
 	// Track is the Enhanced RTMP track, 0 for everything else. For a message
 	// that carries several tracks it is the first one.
 	Track uint8
+	// Coded says that the frame holds coded pictures or sound, of Codec. Of several tracks, that
+	// is the codec of the first one.
+	Coded bool
+	Codec ertmp.FourCC
 	// DTS is the decoding time in milliseconds; it wraps after 49.7 days.
 	DTS uint32
 	// Payload is the body of the FLV tag.

@@ -13,10 +13,6 @@ type message struct {
 	body []byte
 }
 
-func (m *message) isCoded() bool {
-	return m.packet == ertmp.CodedFrames || m.packet == ertmp.CodedFramesX
-}
-
 func parseVideo(p []byte) (m message, ok bool) {
 	h, ok := ertmp.ParseVideo(p)
 	if !ok || h.FrameType == ertmp.FrameCommand {

@@ -41,24 +41,22 @@ func (m *Meter) Add(f media.Frame) {
 }
 
 func (m *Meter) addVideo(f *media.Frame) {
-	msg, ok := parseVideo(f.Payload)
-	if !ok || !m.videoTrack.isFirst(f.Track) {
+	if !f.Coded && !f.Header || !m.videoTrack.isFirst(f.Track) {
 		return
 	}
 	if f.Header {
-		if msg.packet == ertmp.SequenceStart {
+		if msg, ok := parseVideo(f.Payload); ok && msg.packet == ertmp.SequenceStart {
 			m.setVideo(readVideoHeader(msg))
 		}
 		return
 	}
-	if !msg.isCoded() {
-		return
-	}
-	if msg.codec != m.video.codec {
-		m.setVideo(newVideo(msg.codec))
+	if f.Codec != m.video.codec {
+		m.setVideo(newVideo(f.Codec))
 	}
 	if f.Keyframe && m.sizePending {
-		m.video.readKeyframe(msg.body)
+		if msg, ok := parseVideo(f.Payload); ok {
+			m.video.readKeyframe(msg.body)
+		}
 		m.sizePending = false
 	}
 	if !m.byVideo {
@@ -82,22 +80,23 @@ func (m *Meter) setVideo(v video) {
 }
 
 func (m *Meter) addAudio(f *media.Frame) {
-	msg, ok := parseAudio(f.Payload)
-	if !ok || !m.audioTrack.isFirst(f.Track) {
+	if !f.Coded && !f.Header || !m.audioTrack.isFirst(f.Track) {
 		return
+	}
+	if f.Header || f.Codec != m.audio.codec || m.soundPending {
+		msg, ok := parseAudio(f.Payload)
+		switch {
+		case !ok:
+			return
+		case f.Header && msg.packet == ertmp.SequenceStart:
+			m.setAudio(readAudioHeader(msg))
+		case !f.Header:
+			m.audio = readAudioFrame(msg)
+			m.soundPending = false
+		}
 	}
 	if f.Header {
-		if msg.packet == ertmp.SequenceStart {
-			m.setAudio(readAudioHeader(msg))
-		}
 		return
-	}
-	if !msg.isCoded() {
-		return
-	}
-	if msg.codec != m.audio.codec || m.soundPending {
-		m.audio = readAudioFrame(msg)
-		m.soundPending = false
 	}
 	if m.byVideo && m.window.isLeftBehind(f.DTS) {
 		m.byVideo = false // the pictures have ended
