@@ -188,7 +188,7 @@ func TestTakeOver(t *testing.T) {
 	n.config.TakeOver = true
 	n.publish(t, name, "K0")
 	select {
-	case <-first.Done():
+	case <-first.(*publication).ended:
 	case <-time.After(20 * time.Second):
 		t.Fatal("the first publication goes on without its lease")
 	}

@@ -165,9 +165,6 @@ func (p *publication) turn(shard string, epoch uint64) {
 	p.shard, p.next = shard, p.ingest.bus.NewPublisher(p.name, shard, epoch)
 }
 
-// Done is closed when the lease is lost.
-func (p *publication) Done() <-chan struct{} { return p.ended }
-
 func (p *publication) Write(f media.Frame) error {
 	select {
 	case <-p.ended:

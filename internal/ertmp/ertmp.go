@@ -214,7 +214,8 @@ func (h *Header) Next() (t Track, ok bool) {
 		h.done = true
 		ok = h.legacy(&t)
 	}
-	h.cut = h.cut || !ok && !(h.multitrack && h.done)
+	atEnd := h.multitrack && h.done
+	h.cut = !ok && !atEnd
 	return t, ok
 }
 

@@ -72,9 +72,6 @@ type Sink interface {
 	// Write takes ownership of the frame's payload. It never waits for
 	// the network; an error means that the publication is over.
 	Write(Frame) error
-	// Done is closed when the publication has ended from the sink's side: its
-	// lease was lost, or its node is stopping.
-	Done() <-chan struct{}
 	// Close ends the publication and tells the stream's viewers. It may wait
 	// for the bus, for a bounded time.
 	Close() error

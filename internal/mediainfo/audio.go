@@ -3,7 +3,6 @@ package mediainfo
 import (
 	"bytes"
 	"fmt"
-	"natscast/internal/ertmp"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/ac3"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/eac3"
@@ -11,6 +10,8 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg1audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
+
+	"natscast/internal/ertmp"
 )
 
 // audio is what the header of an audio track, or its first frame, says.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/bits"
-	"natscast/internal/ertmp"
 	"strconv"
 	"strings"
 
@@ -14,6 +13,8 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/vp9"
+
+	"natscast/internal/ertmp"
 )
 
 const (

@@ -79,9 +79,8 @@ func OnStatus(streamID uint32, info *amf.Object) Command {
 
 // The levels of a [Status].
 const (
-	LevelStatus  = "status"
-	LevelWarning = "warning"
-	LevelError   = "error"
+	LevelStatus = "status"
+	LevelError  = "error"
 )
 
 // Status makes the information object of onStatus, _result and _error (7.2.2).

@@ -57,12 +57,6 @@ func SetChunkSize(size uint32) chunk.Message {
 	return Control{Type: TypeSetChunkSize, Value: size}.Message()
 }
 
-// Abort says that the rest of the unfinished message on a chunk stream will not
-// come.
-func Abort(chunkStreamID uint32) chunk.Message {
-	return Control{Type: TypeAbort, Value: chunkStreamID}.Message()
-}
-
 // Acknowledgement says how many bytes have been received; the count wraps.
 func Acknowledgement(received uint64) chunk.Message {
 	return Control{Type: TypeAcknowledgement, Value: uint32(received)}.Message()
