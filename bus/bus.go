@@ -161,7 +161,8 @@ type Bus struct {
 
 	requests    chan struct{} // a token for each backfill request under way
 	singles     chan struct{} // and for each one for a single message
-	offerReads  chan struct{} // a token for each segment that this node reads for others
+	reads       *crew         // of segments, for others
+	resends     *crew         // of chunks that readers miss
 	responder   *responder
 	restored    chan struct{} // the control connection has come back
 	provisioned atomic.Bool
@@ -182,9 +183,11 @@ type counters struct {
 
 // Stats count what has happened to the connections of a bus.
 type Stats struct {
-	Disconnects   uint64
-	Reconnects    uint64
-	SlowConsumers uint64 // times that a subscription began to drop messages
+	Disconnects    uint64 `json:"disconnects"`
+	Reconnects     uint64 `json:"reconnects"`
+	SlowConsumers  uint64 `json:"slow_consumers"`  // times that a subscription began to drop messages
+	RefusedReads   uint64 `json:"refused_reads"`   // segments that too many others asked for at once
+	RefusedResends uint64 `json:"refused_resends"` // requests for missed chunks, likewise
 }
 
 // Connect connects to NATS. It fails within about five seconds with
@@ -199,7 +202,8 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		options:    o,
 		requests:   make(chan struct{}, backfillRequests),
 		singles:    make(chan struct{}, singleRequests),
-		offerReads: make(chan struct{}, offerReads),
+		reads:      newCrew(readQueue),
+		resends:    newCrew(resendQueue),
 		responder:  newResponder(),
 		restored:   make(chan struct{}, 1),
 		publishers: map[uint64]*Publisher{},
@@ -211,6 +215,8 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	}
 	b.running.Go(func() { b.refillLoop(b.ctx) })
 	b.running.Go(func() { b.responder.run(b.ctx) })
+	b.reads.run(b.ctx, &b.running, readers)
+	b.resends.run(b.ctx, &b.running, resenders)
 	b.running.Go(func() { b.reprovisionLoop(b.ctx) })
 	return b, nil
 }
@@ -337,9 +343,11 @@ func (b *Bus) partLimit() int {
 // Stats of the connections so far.
 func (b *Bus) Stats() Stats {
 	return Stats{
-		Disconnects:   b.counters.disconnects.Load(),
-		Reconnects:    b.counters.reconnects.Load(),
-		SlowConsumers: b.counters.slowConsumers.Load(),
+		Disconnects:    b.counters.disconnects.Load(),
+		Reconnects:     b.counters.reconnects.Load(),
+		SlowConsumers:  b.counters.slowConsumers.Load(),
+		RefusedReads:   b.reads.refused.Load(),
+		RefusedResends: b.resends.refused.Load(),
 	}
 }
 

@@ -16,8 +16,11 @@ import (
 )
 
 const (
-	// offerReads bounds the segments that this node reads at once.
-	offerReads = 4
+	// readers is how many segments this node reads at once for others, and readQueue how many
+	// more may wait.
+	readers, readQueue = 4, 1024
+	// maxAsking is how many requests for one segment wait for it.
+	maxAsking = 1024
 	// storeTimeout bounds the storing of a segment.
 	storeTimeout = 2 * time.Second
 )
@@ -31,14 +34,9 @@ type Offer struct {
 	finds  []*nats.Subscription
 	reads  *nats.Subscription
 
-	mu       sync.Mutex
-	underWay map[int]*offeredRead
-}
-
-// offeredRead is a segment that is being stored.
-type offeredRead struct {
-	done chan struct{}
-	err  error
+	mu       sync.Mutex          // guards what follows
+	underWay map[int][]*nats.Msg // the requests for each segment that is read, or waits for that
+	closed   bool
 }
 
 // Offer lets all nodes find an asset by its name and by others, and has them get its segments from read, which several
@@ -51,7 +49,7 @@ func (b *Bus) Offer(a Asset, others []media.Name, read func(n int) (Segment, err
 	if limit := b.partLimit(); len(answer) > limit {
 		return nil, fmt.Errorf("offer %s: the times of %d segments take %d bytes, more than a message of %d", a.Name, len(a.Starts), len(answer), limit)
 	}
-	o := &Offer{bus: b, asset: a, read: read, answer: answer, underWay: map[int]*offeredRead{}}
+	o := &Offer{bus: b, asset: a, read: read, answer: answer, underWay: map[int][]*nats.Msg{}}
 	if o.reads, err = b.responder.add(b.static, readSubject(a.ID), o.onRead); err != nil {
 		return nil, fmt.Errorf("offer %s: %w", a.Name, err)
 	}
@@ -74,10 +72,13 @@ func (o *Offer) Withdraw() {
 	o.finds = nil
 }
 
-// Close ends the offer.
+// Close ends the offer. No read begins any more; [Bus.Close] waits for one that has begun.
 func (o *Offer) Close() {
 	o.Withdraw()
 	o.bus.responder.remove(o.reads)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
 }
 
 func (o *Offer) onFind(m *nats.Msg) { answer(m, o.answer) }
@@ -88,7 +89,34 @@ func (o *Offer) onRead(m *nats.Msg) {
 		o.respond(m, fmt.Errorf("there is no segment %.20q", m.Data))
 		return
 	}
-	go func() { o.respond(m, o.store(n)) }()
+	if !o.ask(n, m) {
+		askAgain(m)
+	}
+}
+
+// ask has a segment read and stored, once for all that ask for it meanwhile. It reports false when
+// there is no room.
+func (o *Offer) ask(n int, m *nats.Msg) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	asking := o.underWay[n]
+	if len(asking) == maxAsking || len(asking) == 0 && !o.bus.reads.add(func() { o.serve(n) }) {
+		return false
+	}
+	o.underWay[n] = append(asking, m)
+	return true
+}
+
+// serve reads and stores a segment, and tells all that have asked for it.
+func (o *Offer) serve(n int) {
+	err := o.store(n)
+	o.mu.Lock()
+	asking := o.underWay[n]
+	delete(o.underWay, n)
+	o.mu.Unlock()
+	for _, m := range asking {
+		o.respond(m, err)
+	}
 }
 
 func (o *Offer) respond(m *nats.Msg, err error) {
@@ -100,33 +128,18 @@ func (o *Offer) respond(m *nats.Msg, err error) {
 	answer(m, body)
 }
 
-// store reads a segment and stores it, once for all that ask at the same time.
 func (o *Offer) store(n int) error {
 	o.mu.Lock()
-	r := o.underWay[n]
-	if r != nil {
-		o.mu.Unlock()
-		<-r.done
-		return r.err
-	}
-	r = &offeredRead{done: make(chan struct{})}
-	o.underWay[n] = r
+	closed := o.closed
 	o.mu.Unlock()
-	defer func() {
-		o.mu.Lock()
-		delete(o.underWay, n)
-		o.mu.Unlock()
-		close(r.done)
-	}()
-	o.bus.offerReads <- struct{}{}
-	defer func() { <-o.bus.offerReads }()
+	if closed {
+		return nil // who asks sees that nothing was stored, and finds the asset elsewhere
+	}
 	s, err := o.read(n)
 	if err != nil {
-		r.err = err
 		return err
 	}
-	r.err = o.bus.storeSegment(o.asset.ID, n, s)
-	return r.err
+	return o.bus.storeSegment(o.asset.ID, n, s)
 }
 
 // storeSegment stores a segment in parts.

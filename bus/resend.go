@@ -11,8 +11,13 @@ import (
 	"natscast/internal/media"
 )
 
-// resendTimeout bounds the answer of a publisher.
-const resendTimeout = 500 * time.Millisecond
+const (
+	// resendTimeout bounds the answer of a publisher.
+	resendTimeout = 500 * time.Millisecond
+	// resenders is how many readers are sent what they miss at once, and resendQueue how many more
+	// may wait.
+	resenders, resendQueue = 4, 256
+)
 
 // missed is a request for chunks of an epoch, those between two.
 type missed struct {
@@ -37,11 +42,12 @@ func (p *Publisher) onMissed(m *nats.Msg) {
 		slog.Warn("bus: a malformed request to send again", "subject", m.Subject, "err", err)
 		return
 	}
-	go func() {
+	// A reader that is not answered asks the store.
+	p.bus.resends.add(func() {
 		if err := p.resend(m.Reply, r); err != nil {
 			slog.Debug("bus: not sent again", "subject", m.Subject, "err", err)
 		}
-	}()
+	})
 }
 
 // resend sends a page of what is kept.
