@@ -189,7 +189,8 @@ func TestTimestamps(t *testing.T) {
 	n := startNode(t, Config{})
 	pub := publish(t, n.url("live/timestamps"))
 	player := play(t, n.url("live/timestamps"))
-	write(t, pub, keyframe(0)) // later the stream is subscribed to: before, it would be joined at its last keyframe
+	// later the stream is subscribed to: before, it would be joined at its last keyframe
+	write(t, pub, keyframe(0))
 	expect(t, player, keyframe(0))
 	frames := []media.Frame{
 		keyframe(0xfffff0), interframe(0xfffffe), interframe(0xffffff), interframe(0x1000000), audio(0x1000001),

@@ -78,7 +78,15 @@ func (s *session) result(c message.Command, value amf.Value) {
 // refuse answers a command with an _error, unless it wants no answer.
 func (s *session) refuse(c message.Command, code, description string) {
 	if c.Transaction != 0 {
-		s.send(encode(message.Error(c.Transaction, nil, message.Status(message.LevelError, code, description))))
+		s.send(
+			encode(
+				message.Error(
+					c.Transaction,
+					nil,
+					message.Status(message.LevelError, code, description),
+				),
+			),
+		)
 	}
 }
 
@@ -113,7 +121,8 @@ func userControl(event message.Event, streamID uint32) chunk.Message {
 func (s *session) connect(c message.Command) error {
 	object := amf.Fields(c.Arg(0))
 	app, routed := splitApp(object.String("app"))
-	s.send(message.SetChunkSize(wire.ChunkSize)) // before anything that is longer than the size of the start
+	// before anything that is longer than the size of the start
+	s.send(message.SetChunkSize(wire.ChunkSize))
 	if s.app != "" || app == "" {
 		s.refuse(c, "NetConnection.Connect.Rejected", "connect once, with an app")
 		return nil
@@ -140,7 +149,10 @@ func (s *session) connect(c message.Command) error {
 	)
 	s.send(encode(message.Result(c.Transaction,
 		&amf.Object{Members: amf.Members{
-			{Key: "fmsVer", Value: "FMS/3,5,7,7009"}, // clients parse it to learn what a server can do
+			{
+				Key:   "fmsVer",
+				Value: "FMS/3,5,7,7009",
+			}, // clients parse it to learn what a server can do
 			{Key: "capabilities", Value: 31.0},
 			{Key: "mode", Value: 1.0},
 		}}, info)))
@@ -196,7 +208,10 @@ func (s *session) deleteStream(c message.Command) {
 	id, _ := amf.Number(c.Arg(1))
 	if s.find(uint32(id)) != nil {
 		s.closeStream(uint32(id))
-		s.streams = slices.DeleteFunc(s.streams, func(st *stream) bool { return st.id == uint32(id) })
+		s.streams = slices.DeleteFunc(
+			s.streams,
+			func(st *stream) bool { return st.id == uint32(id) },
+		)
 	}
 }
 

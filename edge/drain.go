@@ -8,14 +8,16 @@ import (
 	"natscast/kv"
 )
 
-// Drain empties the edge: no new clients are taken, publishers are sent away so that their encoders come back
-// elsewhere at once, players that can are asked to move. It returns when the last client has left, or when ctx ends.
+// Drain empties the edge: no new clients are taken, publishers are sent away so that their encoders
+// come back elsewhere at once, players that can are asked to move. It returns when the last client
+// has left, or when ctx ends.
 func (e *Edge) Drain(ctx context.Context) error {
 	if err := e.cluster.Update(ctx, func(n *kv.Node) { n.Draining = true }); err != nil {
 		e.log.Warn("the others do not know that this node drains", "err", err)
 	}
 	self := e.cluster.Self()
-	e.router.SetNodes([]kv.Change[kv.Node]{{Key: self.ID, Now: self}}) // it would hear of it in a moment
+	// it would hear of it in a moment
+	e.router.SetNodes([]kv.Change[kv.Node]{{Key: self.ID, Now: self}})
 	e.mu.Lock()
 	var sessions []*session
 	if !e.draining {
@@ -66,7 +68,8 @@ func (e *Edge) listening() []net.Listener {
 	return e.listeners
 }
 
-// askToLeave ends a publisher's session, and asks a client that follows to go elsewhere. Others stay.
+// askToLeave ends a publisher's session, and asks a client that follows to go elsewhere. Others
+// stay.
 func (s *session) askToLeave() {
 	s.edge.mu.Lock()
 	role, stream := s.role, s.follows

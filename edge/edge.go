@@ -24,9 +24,9 @@ import (
 	"natscast/kv"
 )
 
-// Ingester takes what clients publish. Publish waits for the stream's lease at most as
-// long as ctx allows; its error wraps kv.ErrTaken when somebody publishes the
-// stream already. client describes the publisher in the directory; record, "record", "append" or empty, is what it wants to be kept.
+// Ingester takes what clients publish. Publish waits for the stream's lease at most as long as ctx
+// allows; its error wraps kv.ErrTaken when somebody publishes the stream already. client describes
+// the publisher in the directory; record, "record", "append" or empty, is what it wants to be kept.
 type Ingester interface {
 	Publish(ctx context.Context, name media.Name, client, record string) (media.Sink, error)
 }
@@ -42,14 +42,17 @@ type Config struct {
 	// Redirect says which players are sent to the node that is best for their stream; empty means
 	// [RedirectAuto].
 	Redirect Redirect
-	// ObjectRate is how many attributes of shared objects a client may change a second, on average; 0 means 500.
+	// ObjectRate is how many attributes of shared objects a client may change a second, on average;
+	// 0 means 500.
 	ObjectRate float64
-	// AllowObject decides what clients may do with shared objects; nil allows everything. It must not wait.
+	// AllowObject decides what clients may do with shared objects; nil allows everything. It must
+	// not wait.
 	AllowObject func(objects.Request) bool
-	// SegmentCache bounds the bytes of what players hold in memory that play files, or the past of live streams; 0 means 512 MiB.
+	// SegmentCache bounds the bytes of what players hold in memory that play files, or the past of
+	// live streams; 0 means 512 MiB.
 	SegmentCache int64
-	// PlayWait is how long a player waits for a stream that nobody publishes, or a file, before it is
-	// told that there is none; 0 means 15 s.
+	// PlayWait is how long a player waits for a stream that nobody publishes, or a file, before it
+	// is told that there is none; 0 means 15 s.
 	PlayWait time.Duration
 }
 
@@ -105,7 +108,13 @@ func New(
 		config.Redirect = RedirectAuto
 	case RedirectAuto, RedirectAlways, RedirectOff:
 	default:
-		return nil, fmt.Errorf("redirect %q: want %s, %s or %s", config.Redirect, RedirectAuto, RedirectAlways, RedirectOff)
+		return nil, fmt.Errorf(
+			"redirect %q: want %s, %s or %s",
+			config.Redirect,
+			RedirectAuto,
+			RedirectAlways,
+			RedirectOff,
+		)
 	}
 	if config.ObjectRate < 0 {
 		return nil, fmt.Errorf("object rate %v: want more than 0", config.ObjectRate)

@@ -128,7 +128,8 @@ func padded(f media.Frame, size int) media.Frame {
 	return media.NewFrame(f.Kind, f.DTS, append(bytes.Clone(f.Payload), make([]byte, size)...))
 }
 
-// HTTP players get the same frames as those of RTMP, early and late ones, and the connection ends with the stream.
+// HTTP players get the same frames as those of RTMP, early and late ones, and the connection ends
+// with the stream.
 func TestFLV(t *testing.T) {
 	t.Parallel()
 	home, away := startNode(t, Config{}), startNode(t, Config{})
@@ -202,7 +203,8 @@ func TestFLVSlowPlayer(t *testing.T) {
 	})
 }
 
-// An HTTP player is in the cluster's connections, among the node's clients and in its heat, until it is kicked.
+// An HTTP player is in the cluster's connections, among the node's clients and in its heat, until
+// it is kicked.
 func TestFLVIsAClient(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Config{})

@@ -136,7 +136,8 @@ func TestPublisherNodeDies(t *testing.T) {
 	}
 }
 
-// An encoder that sends a file as fast as it can, reads no answers and closes the connection at its end: all of the file is published.
+// An encoder that sends a file as fast as it can, reads no answers and closes the connection at its
+// end: all of the file is published.
 func TestPublisherLeavesAtOnce(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Config{})
@@ -215,7 +216,8 @@ func TestSlowPlayer(t *testing.T) {
 	testSlowPlayer(t, n, name, func() media.Frame { return read(t, slow) })
 }
 
-// testSlowPlayer has readSlow called, which reads a frame of a player, only when media has been lost for it.
+// testSlowPlayer has readSlow called, which reads a frame of a player, only when media has been
+// lost for it.
 func testSlowPlayer(t *testing.T, n *node, name string, readSlow func() media.Frame) {
 	pub := publish(t, n.url(name))
 	quick := play(t, n.url(name))

@@ -47,10 +47,11 @@ func serverOf(t testing.TB) *bus.Server {
 
 var lastNode atomic.Int64
 
-// node is an edge with an ingest, serving on loopback, and where else it is told, until the test ends.
 // much is more bytes than a player has in these tests.
 const much = 1 << 20
 
+// node is an edge with an ingest, serving on loopback, and where else it is told, until the test
+// ends.
 type node struct {
 	*Edge
 	bus   *bus.Bus

@@ -244,7 +244,8 @@ func TestSharedObjectErrors(t *testing.T) {
 	other.hears(ball + "00000000" + persistent + statusEvent("SharedObject.NoWriteAccess"))
 }
 
-// A client that changes faster than it may is slowed down, and what it has written last counts. One that floods is closed.
+// A client that changes faster than it may is slowed down, and what it has written last counts. One
+// that floods is closed.
 func TestSharedObjectRate(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Config{ObjectRate: 20})

@@ -19,7 +19,8 @@ import (
 	"natscast/internal/rtmp/message"
 )
 
-// What a client may ask for in place of a time to start at (7.2.2.1). Some tell milliseconds, of both.
+// What a client may ask for in place of a time to start at (7.2.2.1). Some tell milliseconds, of
+// both.
 const (
 	startAny  = -2 // a live stream; when there is none, a recorded one
 	startLive = -1
@@ -34,8 +35,8 @@ type playRequest struct {
 	dvr    bool      // the player may pause a live stream, and go back in it
 }
 
-// parsePlay reads the command, and the query of its name: start=-30s or at=TIME go back in a live stream, start=90s begins in the middle
-// of a file, dvr=1 allows to.
+// parsePlay reads the command, and the query of its name: start=-30s or at=TIME go back in a live
+// stream, start=90s begins in the middle of a file, dvr=1 allows to.
 func parsePlay(c message.Command) (r playRequest, err error) {
 	r = playRequest{start: startAny, length: -1}
 	if start, ok := amf.Number(c.Arg(2)); ok {
@@ -75,7 +76,10 @@ func (r *playRequest) parseQuery(raw string) error {
 		d, err := parseSeconds(start)
 		switch {
 		case err != nil:
-			return fmt.Errorf("start=%.40s: want seconds, or a time like 90s, or -30s for what is live", start)
+			return fmt.Errorf(
+				"start=%.40s: want seconds, or a time like 90s, or -30s for what is live",
+				start,
+			)
 		case d < 0:
 			r.at = time.Now().Add(d)
 		default:
@@ -114,17 +118,35 @@ func (s *session) play(c message.Command) error {
 	p, err := s.newPlayer(st, r, nil)
 	if err != nil {
 		s.log().Info("play refused", "stream", st.name, "err", err)
-		s.send(onStatus(st.id, message.LevelError, "NetStream.Play.StreamNotFound", err.Error()), userControl(message.StreamEOF, st.id))
+		s.send(
+			onStatus(st.id, message.LevelError, "NetStream.Play.StreamNotFound", err.Error()),
+			userControl(message.StreamEOF, st.id),
+		)
 		return nil
 	}
 	var announcement []chunk.Message
 	if p.asset != nil {
 		announcement = append(announcement, userControl(message.StreamIsRecorded, st.id))
 	}
-	announcement = append(announcement, userControl(message.StreamBegin, st.id),
-		onStatus(st.id, message.LevelStatus, "NetStream.Play.Reset", "Playing and resetting "+string(st.name)+"."),
-		onStatus(st.id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."),
-		encode(message.Data{StreamID: st.id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}}))
+	announcement = append(
+		announcement,
+		userControl(message.StreamBegin, st.id),
+		onStatus(
+			st.id,
+			message.LevelStatus,
+			"NetStream.Play.Reset",
+			"Playing and resetting "+string(st.name)+".",
+		),
+		onStatus(
+			st.id,
+			message.LevelStatus,
+			"NetStream.Play.Start",
+			"Started playing "+string(st.name)+".",
+		),
+		encode(
+			message.Data{StreamID: st.id, Name: "|RtmpSampleAccess", Args: []amf.Value{true, true}},
+		),
+	)
 	s.begin(st, p, r, frame(announcement...))
 	return nil
 }
@@ -201,7 +223,11 @@ func (s *session) playNext(st *stream, c message.Command, r playRequest) {
 	}
 	a, err := s.edge.library.Asset(s.ctx, name)
 	if err != nil || s.assetOf(st.player) == nil {
-		s.refuseStream(st.id, "NetStream.Play.StreamNotFound", "Only files can be played one after the other.")
+		s.refuseStream(
+			st.id,
+			"NetStream.Play.StreamNotFound",
+			"Only files can be played one after the other.",
+		)
 		return
 	}
 	p := st.player
@@ -228,7 +254,8 @@ func (s *session) setBuffer(id uint32, buffer time.Duration) {
 	})
 }
 
-// streamLength is in seconds, 0 for what is live. An _error would be the purer answer for that, but it ends ffmpeg.
+// streamLength is in seconds, 0 for what is live. An _error would be the purer answer for that, but
+// it ends ffmpeg.
 func (s *session) streamLength(c message.Command) float64 {
 	name, err := media.ParseName(s.app, withoutKind(argString(c, 1)))
 	if err != nil || s.edge.live.IsLive(s.ctx, name) {

@@ -11,8 +11,8 @@ import (
 	"natscast/kv"
 )
 
-// Redirect says which players are sent to another node when that is the better one for their stream. Any node
-// serves any stream, so who is not sent is served.
+// Redirect says which players are sent to another node when that is the better one for their
+// stream. Any node serves any stream, so who is not sent is served.
 type Redirect string
 
 const (
@@ -28,7 +28,8 @@ const (
 // routedMark in the query of a URL says that its client was placed here already: it is not sent on.
 const routedMark = "routed=1"
 
-// redirect sends a player elsewhere if it should go there, and reports whether it must not be served here.
+// redirect sends a player elsewhere if it should go there, and reports whether it must not be
+// served here.
 func (s *session) redirect(st *stream) (refused bool) {
 	policy := s.edge.config.Redirect
 	follows := s.moves || s.isSRS
@@ -45,24 +46,41 @@ func (s *session) redirect(st *stream) (refused bool) {
 		return false // until it goes
 	}
 	url := s.urlAt(n) + "/" + st.asked
-	s.send(encode(message.OnStatus(0, message.Status(message.LevelError, "NetStream.Play.Failed", "Play "+url+".",
-		moved(amf.Member{Key: "redirect", Value: s.urlAt(n)}, amf.Member{Key: "redirect2", Value: url})))))
+	s.send(
+		encode(message.OnStatus(0, message.Status(
+			message.LevelError,
+			"NetStream.Play.Failed",
+			"Play "+url+".",
+			moved(
+				amf.Member{Key: "redirect", Value: s.urlAt(n)},
+				amf.Member{Key: "redirect2", Value: url},
+			),
+		))),
+	)
 	return true
 }
 
-// moved is the part of an error that says where to go instead, as FMS says it; redirect2, with the stream, is SRS's.
+// moved is the part of an error that says where to go instead, as FMS says it; redirect2, with the
+// stream, is SRS's.
 func moved(where ...amf.Member) amf.Member {
-	return amf.Member{Key: "ex", Value: &amf.Object{Members: append(amf.Members{{Key: "code", Value: 302.0}}, where...)}}
+	return amf.Member{
+		Key:   "ex",
+		Value: &amf.Object{Members: append(amf.Members{{Key: "code", Value: 302.0}}, where...)},
+	}
 }
 
-// sendAway refuses a client that connects to a node that drains, telling it another one. Clients that do not look for
-// it show the description; a close command ends those that would wait.
+// sendAway refuses a client that connects to a node that drains, telling it another one. Clients
+// that do not look for it show the description; a close command ends those that would wait.
 func (s *session) sendAway(c message.Command) {
 	info := message.Status(message.LevelError, "NetConnection.Connect.Rejected", "The node drains.")
 	// Which stream it wants is not known yet.
 	if n, elsewhere := s.elsewhere(""); elsewhere {
-		info = message.Status(message.LevelError, "NetConnection.Connect.Rejected", "The node drains: connect to "+s.urlAt(n)+".",
-			moved(amf.Member{Key: "redirect", Value: s.urlAt(n)}))
+		info = message.Status(
+			message.LevelError,
+			"NetConnection.Connect.Rejected",
+			"The node drains: connect to "+s.urlAt(n)+".",
+			moved(amf.Member{Key: "redirect", Value: s.urlAt(n)}),
+		)
 	}
 	s.send(encode(message.Error(c.Transaction, nil, info)), encode(message.Command{Name: "close"}))
 }
@@ -86,10 +104,16 @@ func (s *session) urlAt(n kv.Node) string {
 	return fmt.Sprintf("%s/%s?%s", url, s.app, routedMark)
 }
 
-// reconnectRequest asks the client to connect elsewhere and to go on there (Enhanced RTMP v2, "Reconnect Request").
+// reconnectRequest asks the client to connect elsewhere and to go on there (Enhanced RTMP v2,
+// "Reconnect Request").
 func (s *session) reconnectRequest(n kv.Node, why string) chunk.Message {
-	return encode(message.OnStatus(0, message.Status(message.LevelStatus, "NetConnection.Connect.ReconnectRequest", why,
-		amf.Member{Key: "tcUrl", Value: s.urlAt(n)})))
+	return encode(
+		message.OnStatus(
+			0,
+			message.Status(message.LevelStatus, "NetConnection.Connect.ReconnectRequest", why,
+				amf.Member{Key: "tcUrl", Value: s.urlAt(n)}),
+		),
+	)
 }
 
 // learnAbilities notes what the connect command tells of the client.

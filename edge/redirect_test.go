@@ -83,7 +83,8 @@ func target(info amf.Members) string {
 	return amf.Fields(ex).String("redirect2")
 }
 
-// A node that drains asks those to go that can, and sends publishers away without an end for their players.
+// A node that drains asks those to go that can, and sends publishers away without an end for their
+// players.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	n, other := startNode(t, Config{Redirect: RedirectOff}), startNode(t, Config{})

@@ -11,7 +11,8 @@ import (
 	"natscast/internal/rtmp/message"
 )
 
-// broadcast publishes in real time: a keyframe each 200 ms, and a picture between two. The timestamps are those since the begin.
+// broadcast publishes in real time: a keyframe each 200 ms, and a picture between two. The
+// timestamps are those since the begin.
 type broadcast struct {
 	t     *testing.T
 	conn  *client.Conn
@@ -97,7 +98,8 @@ func (r *raw) expectRun(first media.Frame, until uint32) (took time.Duration) {
 	return time.Since(begun)
 }
 
-// A player on another node begins in the past and goes on behind, at the pace of the stream; when its publisher goes, it plays to the end.
+// A player on another node begins in the past and goes on behind, at the pace of the stream; when
+// its publisher goes, it plays to the end.
 func TestRewind(t *testing.T) {
 	t.Parallel()
 	one, two := startNode(t, Config{Grace: time.Second}), startNode(t, Config{Grace: time.Second})
@@ -110,7 +112,8 @@ func TestRewind(t *testing.T) {
 		since := time.Since(b.begun)
 		r := playLive(t, two, "cam?"+query)
 		first := r.picture()
-		// The edge has counted back from some moment between; its keyframe is 200 ms older at most, and stored some time after it was due.
+		// The edge has counted back from some moment between; its keyframe is 200 ms older at most,
+		// and stored some time after it was due.
 		earliest, latest := since-2450*time.Millisecond, time.Since(b.begun)-1850*time.Millisecond
 		if at := time.Duration(first.DTS) * time.Millisecond; !first.Keyframe || at < earliest || at > latest {
 			t.Errorf("%s: it began at %v, keyframe %v, and not from %v to %v", query, at, first.Keyframe, earliest, latest)

@@ -23,7 +23,14 @@ func (s *session) pause(id uint32, pause bool, ms float64) {
 				p.playhead.Pause()
 			}
 			s.out.Queue(frame(
-				onStatus(id, message.LevelStatus, "NetStream.Pause.Notify", "Paused."), userControl(message.StreamEOF, id)))
+				onStatus(
+					id,
+					message.LevelStatus,
+					"NetStream.Pause.Notify",
+					"Paused.",
+				),
+				userControl(message.StreamEOF, id),
+			))
 		})
 		return
 	}
@@ -46,9 +53,23 @@ func (s *session) seek(id uint32, ms float64) {
 	move := s.goTo(st, milliseconds(ms), false)
 	s.out.With(func() {
 		move()
-		s.out.Queue(frame(append(append([]chunk.Message{userControl(message.StreamEOF, id)}, s.anew(st)...),
-			onStatus(id, message.LevelStatus, "NetStream.Seek.Notify", "Seeking in "+string(st.name)+"."),
-			onStatus(id, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(st.name)+"."))...))
+		s.out.Queue(
+			frame(append(
+				append([]chunk.Message{userControl(message.StreamEOF, id)}, s.anew(st)...),
+				onStatus(
+					id,
+					message.LevelStatus,
+					"NetStream.Seek.Notify",
+					"Seeking in "+string(st.name)+".",
+				),
+				onStatus(
+					id,
+					message.LevelStatus,
+					"NetStream.Play.Start",
+					"Started playing "+string(st.name)+".",
+				),
+			)...),
+		)
 	})
 }
 

@@ -26,7 +26,8 @@ const (
 	commandTimeout   = 10 * time.Second // until its first command
 	idleTimeout      = 60 * time.Second // while it neither plays nor publishes
 	publishTimeout   = 30 * time.Second // while it publishes; its name is taken meanwhile
-	// A client that only listens rests, without a goroutine and without a buffer. One that has said something so soon keeps them for as long.
+	// A client that only listens rests, without a goroutine and without a buffer. One that has said
+	// something so soon keeps them for as long.
 	restAfter = 500 * time.Millisecond
 )
 
@@ -37,8 +38,8 @@ const (
 	window = 2_500_000
 )
 
-// session is one client connection, of RTMP or HTTP-FLV. A goroutine reads and answers, but not while the client rests; all that it
-// sends goes through the outbox.
+// session is one client connection, of RTMP or HTTP-FLV. A goroutine reads and answers, but not
+// while the client rests; all that it sends goes through the outbox.
 type session struct {
 	// Static after construction.
 	edge   *Edge
@@ -84,7 +85,8 @@ var (
 	errPanic = errors.New("panic")
 )
 
-// serveConn has a session begin on a connection. When that has ended, here or after its client has rested, it is no longer among those that e.serving counts.
+// serveConn has a session begin on a connection. When that has ended, here or after its client has
+// rested, it is no longer among those that e.serving counts.
 func (e *Edge) serveConn(ctx context.Context, c net.Conn, begin func(*session) error) {
 	number := e.sessions.Add(1)
 	out, err := conn.New(c)
@@ -100,14 +102,21 @@ func (e *Edge) serveConn(ctx context.Context, c net.Conn, begin func(*session) e
 	s.run(func() error { return begin(s) })
 }
 
-func newSession(ctx context.Context, e *Edge, number uint64, c net.Conn, out *conn.Outbox) *session {
+func newSession(
+	ctx context.Context,
+	e *Edge,
+	number uint64,
+	c net.Conn,
+	out *conn.Outbox,
+) *session {
 	return &session{
 		edge: e, number: number, ctx: ctx, conn: c, remote: c.RemoteAddr().String(), out: out, since: time.Now().UTC(),
 		worker: -1, ackWindow: window, rests: out.CanPark(e.lot),
 	}
 }
 
-// log is made when there is something to say: to keep it would take as much memory as all else that a silent client needs.
+// log is made when there is something to say: to keep it would take as much memory as all else that
+// a silent client needs.
 func (s *session) log() *slog.Logger {
 	log := s.edge.log.With("conn", s.number, "client", s.remote)
 	if s.app == "" {
@@ -123,7 +132,8 @@ func (s *session) debug(message string, args ...any) {
 	}
 }
 
-// run does a part of a session, its begin or what its client has woken it for, and goes on until the client rests or the session has ended.
+// run does a part of a session, its begin or what its client has woken it for, and goes on until
+// the client rests or the session has ended.
 func (s *session) run(part func() error) {
 	for {
 		err := s.try(part)
@@ -167,7 +177,11 @@ func (s *session) end(err error) {
 	switch {
 	case s.ctx.Err() != nil:
 		s.debug("session ended: the node stops")
-	case errors.Is(err, io.EOF), errors.Is(err, errBye), errors.Is(err, conn.ErrOver), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF),
+		errors.Is(err, errBye),
+		errors.Is(err, conn.ErrOver),
+		errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE):
 		s.debug("session ended", "err", err)
 	default:
 		s.log().Info("session ended", "err", err)
@@ -208,7 +222,8 @@ func (s *session) converse() error {
 	}
 }
 
-// awaitInput waits until the client says something. It fails with errSilent when the client is to rest.
+// awaitInput waits until the client says something. It fails with errSilent when the client is to
+// rest.
 func (s *session) awaitInput() error {
 	s.awaiting = true
 	err := s.in.Await()
@@ -219,7 +234,8 @@ func (s *session) awaitInput() error {
 	return err
 }
 
-// Read reads from the connection, for the parser. A client that only listens may take its time once it has begun to say something.
+// Read reads from the connection, for the parser. A client that only listens may take its time once
+// it has begun to say something.
 func (s *session) Read(b []byte) (int, error) {
 	n, err := s.conn.Read(b)
 	if n == 0 && s.listens && !s.awaiting && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -246,7 +262,8 @@ func (s *session) close(err error) error {
 	return err
 }
 
-// mayBeSilent says that the client plays, or uses shared objects and does not publish: it may be silent as long as it takes what it is sent.
+// mayBeSilent says that the client plays, or uses shared objects and does not publish: it may be
+// silent as long as it takes what it is sent.
 func (s *session) mayBeSilent() bool {
 	for _, st := range s.streams {
 		if st.player != nil {
@@ -296,9 +313,10 @@ func (s *session) clearDeadline() {
 	}
 }
 
-// acknowledge tells the client what has been received, each half of its window (5.4.3), but not while more is there to be read: who waits for the
-// acknowledgement sends nothing more, and whoever has closed the connection, at the end of a file that it sent as fast as it could, loses what is still on its way
-// when the node sends something.
+// acknowledge tells the client what has been received, each half of its window (5.4.3), but not
+// while more is there to be read: who waits for the acknowledgement sends nothing more, and whoever
+// has closed the connection, at the end of a file that it sent as fast as it could, loses what is
+// still on its way when the node sends something.
 func (s *session) acknowledge() {
 	if n := s.in.BytesRead(); n-s.acked >= s.ackWindow/2 && !s.out.HasInput() {
 		s.acked = n
@@ -320,7 +338,11 @@ func frame(messages ...chunk.Message) []byte {
 // handle takes one message. An error ends the session.
 func (s *session) handle(m chunk.Message) error {
 	switch m.Type {
-	case message.TypeAudio, message.TypeVideo, message.TypeData, message.TypeDataAMF3, message.TypeAggregate:
+	case message.TypeAudio,
+		message.TypeVideo,
+		message.TypeData,
+		message.TypeDataAMF3,
+		message.TypeAggregate:
 		return s.media(m)
 	case message.TypeCommand, message.TypeCommandAMF3:
 		c, err := message.DecodeCommand(m)

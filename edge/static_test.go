@@ -15,7 +15,8 @@ import (
 	"natscast/internal/rtmp/message"
 )
 
-// film is a static stream of some seconds: a segment for each, with ten pictures, the first of which is a keyframe, and ten of sound.
+// film is a static stream of some seconds: a segment for each, with ten pictures, the first of
+// which is a keyframe, and ten of sound.
 type film struct {
 	seconds int
 	frames  []media.Frame // without the codec headers
@@ -350,7 +351,8 @@ func TestFileKinds(t *testing.T) {
 	r.expectFrames(only(media.Video, 6000))
 }
 
-// Players at different places of different files hold no more in memory than the limit, and all get on.
+// Players at different places of different files hold no more in memory than the limit, and all get
+// on.
 func TestSegmentCache(t *testing.T) {
 	t.Parallel()
 	const limit = 20_000
@@ -454,7 +456,8 @@ func TestFileOverHTTP(t *testing.T) {
 	}
 }
 
-// A player that came before the file plays it from where it wanted, and seeks in it, like one that came after.
+// A player that came before the file plays it from where it wanted, and seeks in it, like one that
+// came after.
 func TestFileComesLater(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Config{})

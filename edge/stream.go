@@ -113,10 +113,24 @@ func (s *session) publish(c message.Command) error {
 	st.sink = sink
 	s.edge.count.publishers.Add(1)
 	s.tell()
-	s.send(userControl(message.StreamBegin, st.id),
-		onStatus(st.id, message.LevelStatus, "NetStream.Publish.Start", string(st.name)+" is now published."))
+	s.send(
+		userControl(message.StreamBegin, st.id),
+		onStatus(
+			st.id,
+			message.LevelStatus,
+			"NetStream.Publish.Start",
+			string(st.name)+" is now published.",
+		),
+	)
 	if st.recorded = record != ""; st.recorded {
-		s.send(onStatus(st.id, message.LevelStatus, "NetStream.Record.Start", "Origins that record keep "+string(st.name)+"."))
+		s.send(
+			onStatus(
+				st.id,
+				message.LevelStatus,
+				"NetStream.Record.Start",
+				"Origins that record keep "+string(st.name)+".",
+			),
+		)
 	}
 	return nil
 }
@@ -205,7 +219,21 @@ func (s *session) stopPublish(st *stream) {
 	st.sink = nil
 	s.edge.count.publishers.Add(-1)
 	if st.recorded {
-		s.send(onStatus(st.id, message.LevelStatus, "NetStream.Record.Stop", string(st.name)+" is no longer recorded."))
+		s.send(
+			onStatus(
+				st.id,
+				message.LevelStatus,
+				"NetStream.Record.Stop",
+				string(st.name)+" is no longer recorded.",
+			),
+		)
 	}
-	s.send(onStatus(st.id, message.LevelStatus, "NetStream.Unpublish.Success", string(st.name)+" is no longer published."))
+	s.send(
+		onStatus(
+			st.id,
+			message.LevelStatus,
+			"NetStream.Unpublish.Success",
+			string(st.name)+" is no longer published.",
+		),
+	)
 }

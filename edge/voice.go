@@ -21,7 +21,13 @@ func (v rtmpVoice) Begin(_, _ bool) []byte {
 	id := v.viewer.StreamID
 	return frame(
 		userControl(message.StreamBegin, id),
-		onStatus(id, message.LevelStatus, "NetStream.Play.PublishNotify", "The stream is published again."))
+		onStatus(
+			id,
+			message.LevelStatus,
+			"NetStream.Play.PublishNotify",
+			"The stream is published again.",
+		),
+	)
 }
 
 // End implements [guest.Voice]. The connection stays.
@@ -41,16 +47,28 @@ func (v rtmpVoice) End(e guest.Ending) (b []byte, over bool) {
 // playAbsent announces that there is no such stream.
 func playAbsent(streamID uint32, name media.Name) []byte {
 	return frame(
-		onStatus(streamID, message.LevelError, "NetStream.Play.StreamNotFound", "Nobody publishes "+string(name)+"."),
-		userControl(message.StreamEOF, streamID))
+		onStatus(
+			streamID,
+			message.LevelError,
+			"NetStream.Play.StreamNotFound",
+			"Nobody publishes "+string(name)+".",
+		),
+		userControl(message.StreamEOF, streamID),
+	)
 }
 
 // playEnded announces that the publisher has gone. Which part of it ends a client differs: ffmpeg
 // and librtmp UnpublishNotify, GStreamer StreamEOF.
 func playEnded(streamID uint32) []byte {
 	return frame(
-		onStatus(streamID, message.LevelStatus, "NetStream.Play.UnpublishNotify", "The stream is no longer published."),
-		userControl(message.StreamEOF, streamID))
+		onStatus(
+			streamID,
+			message.LevelStatus,
+			"NetStream.Play.UnpublishNotify",
+			"The stream is no longer published.",
+		),
+		userControl(message.StreamEOF, streamID),
+	)
 }
 
 // playFailed announces that an asset, or a past, cannot be had any more.
@@ -62,8 +80,14 @@ func playFailed(streamID uint32, name media.Name, err error) []byte {
 	return frame(
 		onStatus(streamID, message.LevelError, code, string(name)+" cannot be read any more."),
 		// ffmpeg prints the error, and goes on.
-		onStatus(streamID, message.LevelStatus, "NetStream.Play.Stop", "Stopped playing "+string(name)+"."),
-		userControl(message.StreamEOF, streamID))
+		onStatus(
+			streamID,
+			message.LevelStatus,
+			"NetStream.Play.Stop",
+			"Stopped playing "+string(name)+".",
+		),
+		userControl(message.StreamEOF, streamID),
+	)
 }
 
 // playComplete announces the end of an asset. Which part of it ends a client differs: librtmp the
@@ -74,17 +98,33 @@ func playComplete(streamID uint32, e guest.Ending) []byte {
 		amf.Member{Key: "bytes", Value: float64(e.Sent)})
 	return frame(
 		encode(message.Data{StreamID: streamID, Name: "onPlayStatus", Args: []amf.Value{complete}}),
-		onStatus(streamID, message.LevelStatus, "NetStream.Play.Stop", "Stopped playing "+string(e.Name)+"."),
-		userControl(message.StreamEOF, streamID))
+		onStatus(
+			streamID,
+			message.LevelStatus,
+			"NetStream.Play.Stop",
+			"Stopped playing "+string(e.Name)+".",
+		),
+		userControl(message.StreamEOF, streamID),
+	)
 }
 
 // playSwitched announces the next one of a playlist.
 func playSwitched(streamID uint32, name media.Name) []byte {
 	return frame(
 		encode(message.Data{StreamID: streamID, Name: "onPlayStatus", Args: []amf.Value{
-			message.Status(message.LevelStatus, "NetStream.Play.Switch", "Switching to "+string(name)+"."),
+			message.Status(
+				message.LevelStatus,
+				"NetStream.Play.Switch",
+				"Switching to "+string(name)+".",
+			),
 		}}),
 		userControl(message.StreamIsRecorded, streamID),
 		userControl(message.StreamBegin, streamID),
-		onStatus(streamID, message.LevelStatus, "NetStream.Play.Start", "Started playing "+string(name)+"."))
+		onStatus(
+			streamID,
+			message.LevelStatus,
+			"NetStream.Play.Start",
+			"Started playing "+string(name)+".",
+		),
+	)
 }

@@ -155,7 +155,9 @@ type experience struct {
 	repeated int           // pictures that came again
 	stalled  time.Duration // for how long the host stood still
 	back     int           // steps back of the timestamps, of all players
-	drift    time.Duration // by how much a step of the timestamps differs from the pause that it spans, but for stalls of the host
+	// by how much a step of the timestamps differs from the pause that it spans, but for stalls of
+	// the host
+	drift time.Duration
 }
 
 func (e experience) String() string {

@@ -133,7 +133,8 @@ func seedFile(t *testing.T, dir, name string, k key) string {
 	return file
 }
 
-// credentials make an operator with a system account and one for media, whose user has a creds file.
+// credentials make an operator with a system account and one for media, whose user has a creds
+// file.
 func credentials(t *testing.T, dir string) access {
 	operator := newKey(t, nkeys.CreateOperator)
 	system, account := newKey(t, nkeys.CreateAccount), newKey(t, nkeys.CreateAccount)

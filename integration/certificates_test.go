@@ -31,7 +31,8 @@ func newAuthority(t *testing.T, dir, name string) *authority {
 	return a
 }
 
-// issue makes a certificate for a server on 127.0.0.1 or a client, and returns its file and that of its key.
+// issue makes a certificate for a server on 127.0.0.1 or a client, and returns its file and that of
+// its key.
 func (a *authority) issue(t *testing.T, dir, name string) (certFile, keyFile string) {
 	t.Helper()
 	template := template(name)

@@ -11,8 +11,8 @@
 // when: the longest pause, what is missing, and whether the timestamps go on. The encoder's
 // pictures carry their number and time, so that nothing is lost unseen.
 //
-// Shared objects are used by RTMP clients and by pages in a real browser, on several nodes, while nodes and NATS servers die;
-// with NATSCAST_TEST_ARTIFACTS=DIR the screenshots are kept there.
+// Shared objects are used by RTMP clients and by pages in a real browser, on several nodes, while
+// nodes and NATS servers die; with NATSCAST_TEST_ARTIFACTS=DIR the screenshots are kept there.
 //
 // A test skips only when a tool that it needs is not installed, and with
 // NATSCAST_TEST_STRICT=1 not even then. NATSCAST_TEST_RACE=1 builds the binary with

@@ -124,8 +124,8 @@ func thePublisher(t *testing.T, l leaders) roles {
 	return roles{victim: victim, home: victim, door: l.meta, directory: l.meta}
 }
 
-// When one of three NATS servers is killed, or hangs, players see a pause and miss nothing, what is stored
-// has no holes unless its only copy is gone, and who joins later gets a picture at once.
+// When one of three NATS servers is killed, or hangs, players see a pause and miss nothing, what is
+// stored has no holes unless its only copy is gone, and who joins later gets a picture at once.
 func TestNATSFaults(t *testing.T) {
 	t.Parallel()
 	for name, f := range faults {

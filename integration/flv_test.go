@@ -28,8 +28,9 @@ var httpPlayers = map[string]player{
 	}},
 }
 
-// HTTP players, as the first ones on their edge and as later ones, get the very packets that were published, up to
-// the last, and end by themselves when the stream does; with audio and video, and with one of them.
+// HTTP players, as the first ones on their edge and as later ones, get the very packets that were
+// published, up to the last, and end by themselves when the stream does; with audio and video, and
+// with one of them.
 func TestFLV(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
@@ -46,7 +47,8 @@ func TestFLV(t *testing.T) {
 				cold.awaitMedia()
 				warm := p.record(t, c.edge.flvURL(stream))
 				publisher.succeed(patience)
-				want := run{atLeast: 25 * sourceSeconds / 4, toEnd: true} // when there is one kind, ffmpeg waits for the other, and so does the test
+				// when there is one kind, ffmpeg waits for the other, and so does the test
+				want := run{atLeast: 25 * sourceSeconds / 4, toEnd: true}
 				cold.check(published.packets, want)
 				warm.check(published.packets, want)
 			})

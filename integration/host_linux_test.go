@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownGroup has a process be in a group of its own, so that its children can be killed with it; the kernel kills it when the test dies.
+// ownGroup has a process be in a group of its own, so that its children can be killed with it; the
+// kernel kills it when the test dies.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -62,8 +62,8 @@ func TestNATSCluster(t *testing.T) {
 	}
 }
 
-// When the server dies that an edge is connected to, its players miss nothing: also where it stores the stream for all, and nothing
-// is stored until another one does.
+// When the server dies that an edge is connected to, its players miss nothing: also where it stores
+// the stream for all, and nothing is stored until another one does.
 func TestNATSServerIsKilled(t *testing.T) {
 	t.Parallel()
 	const directory, shard = "KV_streams", "LIVE_0"

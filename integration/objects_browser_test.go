@@ -25,7 +25,8 @@ type browserTab struct {
 	ctx context.Context
 }
 
-// startBrowser runs Chromium without a window until the test ends, and returns a function that opens pages.
+// startBrowser runs Chromium without a window until the test ends, and returns a function that
+// opens pages.
 func startBrowser(t *testing.T) func(url string) *browserTab {
 	t.Helper()
 	need(t, "chromium")
@@ -39,8 +40,9 @@ func startBrowser(t *testing.T) func(url string) *browserTab {
 		t.Fatal(err)
 	}
 	return func(url string) *browserTab {
-		ctx, _ := chromedp.NewContext(browser)    // it ends with the browser
-		if err := chromedp.Run(ctx); err != nil { // the tab ends with the context of its first action
+		ctx, _ := chromedp.NewContext(browser) // it ends with the browser
+		// the tab ends with the context of its first action
+		if err := chromedp.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
 		b := &browserTab{t, ctx}
@@ -94,8 +96,8 @@ func (b *browserTab) drag(selector string, dx, dy float64) {
 	b.do(input.DispatchMouseEvent(input.MouseReleased, x+dx, y+dy).WithButton(input.Left).WithClickCount(1))
 }
 
-// picture writes what the page looks like to the directory NATSCAST_TEST_ARTIFACTS, or that of the test's artifacts (go
-// test -artifacts).
+// picture writes what the page looks like to the directory NATSCAST_TEST_ARTIFACTS, or that of the
+// test's artifacts (go test -artifacts).
 func (b *browserTab) picture(name string) {
 	b.t.Helper()
 	var png []byte

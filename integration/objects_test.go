@@ -154,7 +154,8 @@ func (u *objectUser) copy() (local map[string]float64, waits int) {
 	return maps.Clone(u.local), waits
 }
 
-// agree waits until nobody waits for an answer, and all have the same copy, which is what any client of NATS reads.
+// agree waits until nobody waits for an answer, and all have the same copy, which is what any
+// client of NATS reads.
 func agree(t *testing.T, s *natsServer, prefix string, users []*objectUser) map[string]float64 {
 	t.Helper()
 	var copies []map[string]float64
@@ -241,8 +242,8 @@ func checkOrders(t *testing.T, users []*objectUser) {
 	}
 }
 
-// Six clients on three nodes change one object 1000 times a second while the leader of its bucket dies: nothing is lost
-// that was acknowledged, and all see one order and end alike.
+// Six clients on three nodes change one object 1000 times a second while the leader of its bucket
+// dies: nothing is lost that was acknowledged, and all see one order and end alike.
 //
 // It is not parallel: the others measure pauses, beside which it is too much load.
 func TestObjectsWhenTheLeaderDies(t *testing.T) {
@@ -331,7 +332,8 @@ func TestObjectsWhenNATSIsAway(t *testing.T) {
 	agree(t, s, "live.game", []*objectUser{a, b, late})
 }
 
-// An edge is killed: its clients find the object on another one, and it lives as long as somebody uses it.
+// An edge is killed: its clients find the object on another one, and it lives as long as somebody
+// uses it.
 func TestObjectsWhenAnEdgeDies(t *testing.T) {
 	t.Parallel()
 	s := startNATS(t)

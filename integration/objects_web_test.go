@@ -81,7 +81,8 @@ func (n *node) object(t *testing.T, method, name, body string) (status int, answ
 	return response.StatusCode, string(b)
 }
 
-// While NATS is away, pages and services keep what they have and learn that nothing can be written; when it is back, they go on.
+// While NATS is away, pages and services keep what they have and learn that nothing can be written;
+// when it is back, they go on.
 func TestPagesWhenNATSIsAway(t *testing.T) {
 	t.Parallel()
 	const object = "live/board"

@@ -29,8 +29,9 @@ var publishedFiles = []string{
 	"audio-only.mp4", "video-only.mp4", "mp3.mp4", "hevc.mp4", "av1.mp4", "vp9-opus.mp4", "ac3.mp4",
 }
 
-// What plays at an edge is the file that natscast publishes on another node, over and over: each packet at its time, and each
-// round where the one before it ends. What ffmpeg does not know in FLV goes to the project's own client.
+// What plays at an edge is the file that natscast publishes on another node, over and over: each
+// packet at its time, and each round where the one before it ends. What ffmpeg does not know in FLV
+// goes to the project's own client.
 func TestPublishFiles(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe")
@@ -75,7 +76,8 @@ func readToEnd(t *testing.T, url string) (frames []media.Frame) {
 	}
 }
 
-// checkLoop compares what was played with the rounds of a file, from somewhere in the first one to a later one.
+// checkLoop compares what was played with the rounds of a file, from somewhere in the first one to
+// a later one.
 func checkLoop(t *testing.T, path string, got testmedia.Packets) {
 	t.Helper()
 	f, err := mediafile.Open(path)

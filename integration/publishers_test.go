@@ -41,7 +41,8 @@ func publishWithGStreamer(t *testing.T, av source, url string) publication {
 	return publishToSink(t, av, "location="+url)
 }
 
-// publishToSink publishes with GStreamer's rtmp2sink. It muxes anew, so it records what it publishes.
+// publishToSink publishes with GStreamer's rtmp2sink. It muxes anew, so it records what it
+// publishes.
 func publishToSink(t *testing.T, av source, properties ...string) publication {
 	need(t, "gst-launch-1.0")
 	published := filepath.Join(t.TempDir(), "published.flv")

@@ -127,7 +127,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// Files that are sent as fast as the network takes them, longer than what is kept of a live stream for players that join, are recorded whole.
+// Files that are sent as fast as the network takes them, longer than what is kept of a live stream
+// for players that join, are recorded whole.
 func TestRecordUploads(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe")
@@ -160,8 +161,8 @@ func TestRecordUploads(t *testing.T) {
 	}
 }
 
-// The ingest node is killed, and the encoder comes back on another one: the file goes on, and misses no
-// more than the time between.
+// The ingest node is killed, and the encoder comes back on another one: the file goes on, and
+// misses no more than the time between.
 func TestRecordingSurvivesIngest(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"flv", "mp4"} {

@@ -12,8 +12,9 @@ const aStall = 100 * time.Millisecond
 // host knows when it stood still since the tests began.
 var host stalls
 
-// stalls are times in which one of the processors was not to be had, as it happens to a virtual machine, or to one that has far more to do
-// than it can: pauses that players see then tell nothing of the program.
+// stalls are times in which one of the processors was not to be had, as it happens to a virtual
+// machine, or to one that has far more to do than it can: pauses that players see then tell nothing
+// of the program.
 type stalls struct {
 	mu    sync.Mutex
 	spans []span // in the order of their ends

@@ -56,7 +56,8 @@ func (n *node) placed(t *testing.T, stream, client string) (id, url string) {
 	return route.Node, route.RTMP
 }
 
-// startEdges starts nodes with HTTP on the servers, which they share, and waits until they see each other.
+// startEdges starts nodes with HTTP on the servers, which they share, and waits until they see each
+// other.
 func startEdges(t *testing.T, servers []*natsServer, ids []string, args ...string) []*node {
 	t.Helper()
 	var nodes []*node

@@ -145,8 +145,9 @@ func behind(all testmedia.Packets, after, to float64) testmedia.Packets {
 	return some
 }
 
-// Who pauses gets nothing meanwhile, and then everything else; who seeks begins at the last keyframe before. Timestamps are
-// those of the file, whose pictures come with B-frames: they begin at 80 ms.
+// Who pauses gets nothing meanwhile, and then everything else; who seeks begins at the last
+// keyframe before. Timestamps are those of the file, whose pictures come with B-frames: they begin
+// at 80 ms.
 func TestPauseAndSeekInFile(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe")
@@ -200,8 +201,8 @@ func TestPauseAndSeekInFile(t *testing.T) {
 	}
 }
 
-// rtmpdump asks for a part of a file by times of the file. It adds the first one to all timestamps, as it would with other
-// servers, and calls incomplete what is shorter than the file.
+// rtmpdump asks for a part of a file by times of the file. It adds the first one to all timestamps,
+// as it would with other servers, and calls incomplete what is shorter than the file.
 func TestPartOfFile(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe", "rtmpdump")
@@ -261,7 +262,8 @@ func TestLiveBeforeFile(t *testing.T) {
 	start(t, "mpv", "--no-config", "--no-terminal", "--vo=null", "--ao=null", "--start=2", edge.file("film.mp4")).succeed(patience)
 }
 
-// Players of all of a large library, as fast as they can read: what the edge holds of it is bounded, and all play to the end.
+// Players of all of a large library, as fast as they can read: what the edge holds of it is
+// bounded, and all play to the end.
 func TestSegmentCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("NATSCAST_TEST_RACE") == "1" {

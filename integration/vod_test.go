@@ -80,8 +80,8 @@ func samePackets(t *testing.T, got, want testmedia.Packets) {
 	}
 }
 
-// What ffmpeg gets from an edge is what it reads from the file, which only another node has. What ffmpeg does not know in FLV goes
-// to the project's own client.
+// What ffmpeg gets from an edge is what it reads from the file, which only another node has. What
+// ffmpeg does not know in FLV goes to the project's own client.
 func TestFilesThroughEdge(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe")
@@ -131,7 +131,8 @@ func playFile(t *testing.T, url string) (frames []media.Frame) {
 	}
 }
 
-// One of two origins is killed in the middle, and nobody notices. When the other one is killed too, players end.
+// One of two origins is killed in the middle, and nobody notices. When the other one is killed too,
+// players end.
 func TestOriginOfFileIsKilled(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe")
@@ -168,7 +169,8 @@ func TestOriginOfFileIsKilled(t *testing.T) {
 	}
 }
 
-// Players begin at the last keyframe before the time that they ask for, and play to the end, which each of them notices in its own way.
+// Players begin at the last keyframe before the time that they ask for, and play to the end, which
+// each of them notices in its own way.
 func TestPlayersOfFiles(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe", "rtmpdump", "gst-launch-1.0")
@@ -195,7 +197,8 @@ func TestPlayersOfFiles(t *testing.T) {
 		t.Run("rtmpdump "+name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "dump.flv")
-			// It says 2, incomplete, where the duration is a part of a picture longer than the last timestamp.
+			// It says 2, incomplete, where the duration is a part of a picture longer than the last
+			// timestamp.
 			start(t, "rtmpdump", "-q", "-r", edge.file(name), "-o", file).wait(patience)
 			samePackets(t, testmedia.Probe(t, file), want)
 		})
@@ -222,8 +225,8 @@ func TestPlayersOfFiles(t *testing.T) {
 	})
 }
 
-// A file is replaced while it plays: who plays it plays the old one to its end. One that is overwritten in place ends for its players; one
-// that is removed is not listed any more.
+// A file is replaced while it plays: who plays it plays the old one to its end. One that is
+// overwritten in place ends for its players; one that is removed is not listed any more.
 func TestFileIsReplaced(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe")

@@ -37,9 +37,10 @@ func TestWholeFileToOtherPlayers(t *testing.T) {
 	}
 }
 
-// A seek lands on the last keyframe before the time, and all that is behind it comes, whatever the file is like. For streams with
-// B-frames, ffmpeg asks for 130 ms less than it is told. The files are longer than its buffer: it would take the end of what it has
-// been sent for the end of what it seeks.
+// A seek lands on the last keyframe before the time, and all that is behind it comes, whatever the
+// file is like. For streams with B-frames, ffmpeg asks for 130 ms less than it is told. The files
+// are longer than its buffer: it would take the end of what it has been sent for the end of what it
+// seeks.
 func TestSeeksInFiles(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe")

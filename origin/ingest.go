@@ -33,10 +33,14 @@ func NewIngest(config Config, b *bus.Bus, streams *kv.Streams, log *slog.Logger)
 	return &Ingest{config: config, bus: b, streams: streams, log: log}
 }
 
-// Publish takes the stream's lease and begins a publication. The error wraps
-// kv.ErrTaken when the stream is already being published. client describes the
-// publisher in the directory, and record says whether the stream is to be recorded: see [kv.Stream]. ctx bounds the taking only.
-func (in *Ingest) Publish(ctx context.Context, name media.Name, client, record string) (media.Sink, error) {
+// Publish takes the stream's lease and begins a publication. The error wraps kv.ErrTaken when the
+// stream is already being published. client describes the publisher in the directory, and record
+// says whether the stream is to be recorded: see [kv.Stream]. ctx bounds the taking only.
+func (in *Ingest) Publish(
+	ctx context.Context,
+	name media.Name,
+	client, record string,
+) (media.Sink, error) {
 	shard, err := in.bus.PickShard(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("publish %s: %w", name, err)

@@ -25,7 +25,8 @@ const (
 	maxFiles = 100_000
 	// indexersAtOnce is how many files are indexed at the same time.
 	indexersAtOnce = 2
-	// scanShare bounds the time that scanning takes: a scan that takes long is followed by a pause that many times as long.
+	// scanShare bounds the time that scanning takes: a scan that takes long is followed by a pause
+	// that many times as long.
 	scanShare = 20
 )
 
@@ -35,11 +36,12 @@ type Directory struct {
 	Path string
 }
 
-// ParseDirectory reads APP=DIR, or DIR, which has the app [DefaultApp]. A DIR with a "=" of its own begins with "/" or ".".
-// The directory must be there.
+// ParseDirectory reads APP=DIR, or DIR, which has the app [DefaultApp]. A DIR with a "=" of its own
+// begins with "/" or ".". The directory must be there.
 func ParseDirectory(s string) (Directory, error) {
 	d := Directory{App: DefaultApp, Path: s}
-	if app, path, ok := strings.Cut(s, "="); ok && !strings.HasPrefix(app, "/") && !strings.HasPrefix(app, ".") {
+	if app, path, ok := strings.Cut(s, "="); ok && !strings.HasPrefix(app, "/") &&
+		!strings.HasPrefix(app, ".") {
 		const file = "/x"
 		name, err := media.ParseName(app, file)
 		if err != nil {
@@ -67,10 +69,11 @@ type LibraryConfig struct {
 
 	interval time.Duration // of scans (2 s)
 	growth   time.Duration // how often a growing file is indexed (5 s)
-	linger   time.Duration // how long a version that is gone may still be read, since it was read last (10 min)
-	unread   time.Duration // how long it may be read at least (30 s)
-	retry    time.Duration // after which a file is tried again that failed (1 min)
-	open     int           // files that are kept open (64)
+	// how long a version that is gone may still be read, since it was read last (10 min)
+	linger time.Duration
+	unread time.Duration // how long it may be read at least (30 s)
+	retry  time.Duration // after which a file is tried again that failed (1 min)
+	open   int           // files that are kept open (64)
 }
 
 func (c LibraryConfig) withDefaults() LibraryConfig {
@@ -103,13 +106,14 @@ type Library struct {
 	results chan indexed
 
 	// Owned by Run.
-	files    map[media.Name]*file
-	aliases  map[media.Name][]*file // the offered files whose name is this with an extension, the first one first
-	queue    []*file                // to be indexed
-	indexing int                    // how many are being indexed
-	old      []*version             // withdrawn
-	round    int                    // number of the scan
-	told     map[string]int         // what was warned about, and the last scan that found it
+	files map[media.Name]*file
+	// the offered files whose name is this with an extension, the first one first
+	aliases  map[media.Name][]*file
+	queue    []*file        // to be indexed
+	indexing int            // how many are being indexed
+	old      []*version     // withdrawn
+	round    int            // number of the scan
+	told     map[string]int // what was warned about, and the last scan that found it
 	began    time.Time
 
 	stats struct {
@@ -185,7 +189,15 @@ func (l *Library) report() {
 			return // it is being written
 		}
 	}
-	l.log.Info("static streams are offered", "files", len(l.files), "streams", l.stats.offered.Load(), "after", time.Since(l.began))
+	l.log.Info(
+		"static streams are offered",
+		"files",
+		len(l.files),
+		"streams",
+		l.stats.offered.Load(),
+		"after",
+		time.Since(l.began),
+	)
 	l.began = time.Time{}
 }
 

@@ -141,7 +141,8 @@ func (n *node) awaitGone(t *testing.T, name media.Name) {
 	eventually.True(t, string(name)+" is gone", func() bool { return n.id(t, name) == "" })
 }
 
-// play reads all segments and returns the frames as a file has them, without onMetaData and headers.
+// play reads all segments and returns the frames as a file has them, without onMetaData and
+// headers.
 func (n *node) play(t *testing.T, a bus.Asset) []byte {
 	t.Helper()
 	var b []byte
@@ -403,7 +404,8 @@ func TestLibraryGrows(t *testing.T) {
 			write(i)
 		}
 		a := s.await(t, "rec/rec", ids...)
-		for a.Size < int64(len(whole)*(i+1)/10) { // a part of what was just written, or of that before
+		// a part of what was just written, or of that before
+		for a.Size < int64(len(whole)*(i+1)/10) {
 			ids = append(ids, a.ID)
 			a = s.await(t, "rec/rec", ids...)
 		}

@@ -89,7 +89,8 @@ func (r indexed) close() {
 func (l *Library) take(r indexed) {
 	f, now := r.file, time.Now()
 	f.queued, f.tried = false, now
-	if l.files[f.name] != f || f.place != r.place || f.current != r.current || r.stat != nil && !os.SameFile(r.stat, f.stat) {
+	if l.files[f.name] != f || f.place != r.place || f.current != r.current ||
+		r.stat != nil && !os.SameFile(r.stat, f.stat) {
 		r.close() // it has changed meanwhile; the next scan sees to it
 		return
 	}
@@ -200,7 +201,8 @@ func (l *Library) remove(f *file, now time.Time) {
 	}
 }
 
-// owner is the file that has a name without its extension: no other, when that is a file's own name.
+// owner is the file that has a name without its extension: no other, when that is a file's own
+// name.
 func (l *Library) owner(alias media.Name) *file {
 	files := l.aliases[alias]
 	if f := l.files[alias]; f != nil && f.current != nil || len(files) == 0 {
@@ -225,7 +227,16 @@ func (l *Library) settle(alias media.Name) {
 // tell tells the cluster of a file.
 func (l *Library) tell(f *file) {
 	a := f.current.asset
-	l.shelf.Set(kv.Asset{Name: a.Name, ID: a.ID, Duration: a.Duration, Size: a.Size, Modified: a.Modified, Info: a.Info})
+	l.shelf.Set(
+		kv.Asset{
+			Name:     a.Name,
+			ID:       a.ID,
+			Duration: a.Duration,
+			Size:     a.Size,
+			Modified: a.Modified,
+			Info:     a.Info,
+		},
+	)
 	l.log.Debug("static stream offered", "stream", a.Name, "asset", a.ID, "segments", len(a.Starts))
 }
 
@@ -237,7 +248,8 @@ func (l *Library) retire(v *version, now time.Time) {
 	l.stats.old.Store(int64(len(l.old)))
 }
 
-// sweep ends the versions that were withdrawn and are not read any more, and closes the files that nobody reads.
+// sweep ends the versions that were withdrawn and are not read any more, and closes the files that
+// nobody reads.
 func (l *Library) sweep(now time.Time) {
 	l.old = slices.DeleteFunc(l.old, func(v *version) bool {
 		if !v.isOver(now, l.config) {

@@ -22,17 +22,24 @@ func extension(rel string) string { return strings.ToLower(path.Ext(rel)) }
 
 // same says whether two stats are of one version of one file.
 func same(a, b fs.FileInfo) bool {
-	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() &&
+		a.ModTime().Equal(b.ModTime())
 }
 
-// scan finds out which files are there, withdraws what is gone or has changed, and has indexed what is new.
+// scan finds out which files are there, withdraws what is gone or has changed, and has indexed what
+// is new.
 func (l *Library) scan(now time.Time) {
 	l.round++
 	found := 0
 	for i, d := range l.config.Directories {
 		err := l.walk(d, func(rel string, stat fs.FileInfo) error {
 			if found++; found > maxFiles {
-				l.warn("too many", "the static directories have too many files: the others are left out", "most", maxFiles)
+				l.warn(
+					"too many",
+					"the static directories have too many files: the others are left out",
+					"most",
+					maxFiles,
+				)
 				return fs.SkipAll
 			}
 			l.find(place{i, d, rel}, stat, now)
@@ -41,7 +48,14 @@ func (l *Library) scan(now time.Time) {
 		if err == nil {
 			continue
 		}
-		l.warn(d.Path, "a static directory cannot be read", "directory", d.Path, "err", withoutPath(err))
+		l.warn(
+			d.Path,
+			"a static directory cannot be read",
+			"directory",
+			d.Path,
+			"err",
+			withoutPath(err),
+		)
 		if !errors.Is(err, fs.ErrNotExist) {
 			l.keep(i)
 		}
@@ -76,8 +90,8 @@ func (l *Library) warn(key, message string, args ...any) {
 	l.told[key] = l.round
 }
 
-// walk visits the media files of a directory, in order, until visit returns an error. It follows no symbolic links to directories, and
-// none that lead out of it.
+// walk visits the media files of a directory, in order, until visit returns an error. It follows no
+// symbolic links to directories, and none that lead out of it.
 func (l *Library) walk(d Directory, visit func(rel string, stat fs.FileInfo) error) error {
 	root, err := os.OpenRoot(d.Path)
 	if err != nil {
@@ -194,13 +208,15 @@ func (l *Library) see(f *file, p place, stat fs.FileInfo, now time.Time) {
 	}
 }
 
-// isGrowing says that the file is an FLV file that is being recorded, or was, and so has its header written at last.
+// isGrowing says that the file is an FLV file that is being recorded, or was, and so has its header
+// written at last.
 func (f *file) isGrowing() bool {
 	return extension(f.place.rel) == extFLV && os.SameFile(f.indexed, f.stat) &&
 		(f.stat.Size() > f.indexed.Size() || f.stat.Size() == f.indexed.Size() && f.grows())
 }
 
-// isDue says whether a file is to be indexed now. One that is being written waits until it is quiet, unless it is FLV.
+// isDue says whether a file is to be indexed now. One that is being written waits until it is
+// quiet, unless it is FLV.
 func (l *Library) isDue(f *file, now time.Time) bool {
 	done := same(f.indexed, f.stat)
 	quiet, tried := f.quiet(now), now.Sub(f.tried)

@@ -13,7 +13,8 @@ import (
 	"natscast/internal/mediafile"
 )
 
-// source is a file with one content, or one that grows: the same inode. Its index is in memory while it is read.
+// source is a file with one content, or one that grows: the same inode. Its index is in memory
+// while it is read.
 type source struct {
 	// Static.
 	dir Directory
@@ -37,8 +38,9 @@ type index struct {
 	dropped bool
 }
 
-// heldFile is an open file that mediafile opens again by the name that the kernel has for it: so the file remains what
-// it was when its own name goes or becomes another's, and no symbolic link can lead elsewhere in between.
+// heldFile is an open file that mediafile opens again by the name that the kernel has for it: so
+// the file remains what it was when its own name goes or becomes another's, and no symbolic link
+// can lead elsewhere in between.
 type heldFile struct {
 	*os.File
 	path  string // for mediafile
@@ -51,7 +53,11 @@ func hold(dir, rel string) (*heldFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &heldFile{File: file, path: "/proc/self/fd/" + strconv.FormatUint(uint64(file.Fd()), 10), shown: rel}
+	h := &heldFile{
+		File:  file,
+		path:  "/proc/self/fd/" + strconv.FormatUint(uint64(file.Fd()), 10),
+		shown: rel,
+	}
 	h.users.Store(1)
 	stat, err := file.Stat()
 	if err != nil {
@@ -122,7 +128,8 @@ func (x *index) close() {
 	x.held.release()
 }
 
-// acquire returns the index, read anew if need be, when it serves a version. The caller releases it.
+// acquire returns the index, read anew if need be, when it serves a version. The caller releases
+// it.
 func (s *source) acquire(v *version) (*index, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +158,8 @@ func (s *source) release(x *index) {
 	}
 }
 
-// current returns the index, nil while the source is closed. It is the caller's to read with until it releases it.
+// current returns the index, nil while the source is closed. It is the caller's to read with until
+// it releases it.
 func (s *source) current() *index {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,7 +169,8 @@ func (s *source) current() *index {
 	return s.open
 }
 
-// replace puts an index, or none, in the place of the present one, which is closed as soon as nobody reads with it.
+// replace puts an index, or none, in the place of the present one, which is closed as soon as
+// nobody reads with it.
 func (s *source) replace(x *index) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +211,8 @@ func newOpenSources(most int) *openSources {
 	return &openSources{most: most, used: map[*source]time.Time{}}
 }
 
-// use notes that a source is read, and closes the one that was not for the longest time if there are too many.
+// use notes that a source is read, and closes the one that was not for the longest time if there
+// are too many.
 func (o *openSources) use(s *source) {
 	o.mu.Lock()
 	victim := s

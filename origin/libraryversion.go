@@ -46,7 +46,8 @@ func (l *Library) newVersion(f *file, r indexed) *version {
 	return &version{library: l, source: r.source, asset: a, alias: f.alias()}
 }
 
-// offerAs offers a version, with or without its other name, in the place of how it was offered before.
+// offerAs offers a version, with or without its other name, in the place of how it was offered
+// before.
 func (v *version) offerAs(aliased bool) error {
 	var others []media.Name
 	if aliased {
@@ -63,8 +64,8 @@ func (v *version) offerAs(aliased bool) error {
 	return nil
 }
 
-// isIn says whether a file has this version: it is the same, or has grown since. Of a file that grows, the segments stay
-// what they were, but for the last one.
+// isIn says whether a file has this version: it is the same, or has grown since. Of a file that
+// grows, the segments stay what they were, but for the last one.
 func (v *version) isIn(f *mediafile.File) bool {
 	if f.Asset() == v.asset.ID {
 		return true
@@ -75,7 +76,8 @@ func (v *version) isIn(f *mediafile.File) bool {
 	}
 	for n, start := range v.asset.Starts {
 		s := f.Segment(n)
-		if s.Start != start || uint32(s.Bytes) < v.asset.Sizes[n] || n < last && uint32(s.Bytes) > v.asset.Sizes[n] {
+		if s.Start != start || uint32(s.Bytes) < v.asset.Sizes[n] ||
+			n < last && uint32(s.Bytes) > v.asset.Sizes[n] {
 			return false
 		}
 	}
@@ -94,7 +96,8 @@ func (v *version) isOver(now time.Time, c LibraryConfig) bool {
 	return read == 0 || now.Sub(time.Unix(0, read)) >= c.linger
 }
 
-// segment reads a segment. A file that is only not the same as before, but has the same content, is opened anew.
+// segment reads a segment. A file that is only not the same as before, but has the same content, is
+// opened anew.
 func (v *version) segment(n int) (s bus.Segment, err error) {
 	v.read.Store(time.Now().UnixNano())
 	v.library.stats.reads.Add(1)

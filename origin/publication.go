@@ -52,7 +52,13 @@ type publication struct {
 
 var errEnded = errors.New("the publication has ended")
 
-func newPublication(in *Ingest, name media.Name, shard string, lease *kv.Lease, line timeline.Timeline) *publication {
+func newPublication(
+	in *Ingest,
+	name media.Name,
+	shard string,
+	lease *kv.Lease,
+	line timeline.Timeline,
+) *publication {
 	p := &publication{
 		ingest:   in,
 		name:     name,
@@ -108,7 +114,13 @@ func (p *publication) watchStore(ctx context.Context) {
 			continue
 		}
 		if err := p.move(ctx, shard); err != nil && ctx.Err() == nil {
-			p.log.Warn("the store does not acknowledge, and the stream cannot move", "shard", shard, "err", err)
+			p.log.Warn(
+				"the store does not acknowledge, and the stream cannot move",
+				"shard",
+				shard,
+				"err",
+				err,
+			)
 		}
 	}
 }
@@ -147,7 +159,15 @@ func (p *publication) move(ctx context.Context, from string) error {
 	if err != nil {
 		return err
 	}
-	p.log.Warn("the store did not acknowledge: the stream moves", "from", from, "shard", shard, "epoch", epoch)
+	p.log.Warn(
+		"the store did not acknowledge: the stream moves",
+		"from",
+		from,
+		"shard",
+		shard,
+		"epoch",
+		epoch,
+	)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turn(shard, epoch)

@@ -17,13 +17,15 @@ import (
 )
 
 const (
-	// recorderInterval is how often the recorder looks for what it was not told of, or could not do.
+	// recorderInterval is how often the recorder looks for what it was not told of, or could not
+	// do.
 	recorderInterval = time.Second
-	// leftFor is how long it is known that another recorder has left a stream, and leftMargin how much later than its TTL a
-	// lease may run out.
+	// leftFor is how long it is known that another recorder has left a stream, and leftMargin how
+	// much later than its TTL a lease may run out.
 	leftFor    = 10 * time.Second
 	leftMargin = 2 * time.Second
-	// newFor is how long a stream is new: its recording begins with its first chunk, which may have come before the recorder has. Clocks may differ by as much.
+	// newFor is how long a stream is new: its recording begins with its first chunk, which may have
+	// come before the recorder has. Clocks may differ by as much.
 	newFor = 10 * time.Second
 )
 
@@ -67,8 +69,8 @@ func (s *RecorderStats) add(o RecorderStats) {
 	s.Errors += o.Errors
 }
 
-// Recorder records live streams into files. Of all recorders in the cluster, one records a stream: the one
-// that has its entry among [kv.Store.Recordings].
+// Recorder records live streams into files. Of all recorders in the cluster, one records a stream:
+// the one that has its entry among [kv.Store.Recordings].
 type Recorder struct {
 	// Static.
 	config    RecorderConfig
@@ -92,7 +94,12 @@ type Recorder struct {
 }
 
 // NewRecorder returns the recorder of a node. It makes the directory if there is none.
-func NewRecorder(config RecorderConfig, b *bus.Bus, store *kv.Store, log *slog.Logger) (*Recorder, error) {
+func NewRecorder(
+	config RecorderConfig,
+	b *bus.Bus,
+	store *kv.Store,
+	log *slog.Logger,
+) (*Recorder, error) {
 	dir, err := recording.OpenDir(config.Dir, config.Template)
 	if err != nil {
 		return nil, fmt.Errorf("recordings: %w", err)
@@ -141,8 +148,10 @@ func (r *Recorder) noteLeft(changes []kv.Change[kv.Stream]) {
 	r.note()
 }
 
-// from is from when, and from which epoch, a stream is to be recorded, as far as it is stored: where another recorder has left it, which may not have written
-// anything for as long as its lease lasted, or from its begin. The time is zero for one that has long been published. The caller holds mu.
+// from is from when, and from which epoch, a stream is to be recorded, as far as it is stored:
+// where another recorder has left it, which may not have written anything for as long as its lease
+// lasted, or from its begin. The time is zero for one that has long been published. The caller
+// holds mu.
 func (r *Recorder) from(st kv.Stream) (from time.Time, epoch uint64) {
 	switch left, ok := r.left[st.Name]; {
 	case ok && !st.Since.After(left) && time.Since(left) < leftFor:
@@ -212,7 +221,10 @@ func (r *Recorder) wants(st kv.Stream) bool {
 		return false
 	}
 	return st.Record != "" ||
-		slices.ContainsFunc(r.config.Patterns, func(p media.Pattern) bool { return p.Matches(st.Name) })
+		slices.ContainsFunc(
+			r.config.Patterns,
+			func(p media.Pattern) bool { return p.Matches(st.Name) },
+		)
 }
 
 func (r *Recorder) forget(s *session) {

@@ -193,7 +193,8 @@ func TestUploadIsRecorded(t *testing.T) {
 	}
 }
 
-// A recording begins in what is stored where another one was left, or the stream has begun just now.
+// A recording begins in what is stored where another one was left, or the stream has begun just
+// now.
 func TestRecordFrom(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, newServer(t))

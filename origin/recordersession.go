@@ -21,13 +21,16 @@ const (
 	quiet = time.Second
 	// presenceInterval is how often a session looks whether its stream is still there.
 	presenceInterval = 250 * time.Millisecond
-	// leastGrace lets the last chunks come, which may be later than the news that their publisher has gone.
+	// leastGrace lets the last chunks come, which may be later than the news that their publisher
+	// has gone.
 	leastGrace = 500 * time.Millisecond
 	// fillTimeout bounds the reading of what is stored, while what comes waits.
 	fillTimeout = 10 * time.Second
-	// The store may be a little behind what comes: what is not there yet is read again after a while, some times. What is not to be had is not asked for soon.
+	// The store may be a little behind what comes: what is not there yet is read again after a
+	// while, some times. What is not to be had is not asked for soon.
 	fillRetry, fillTries, fillPause = 100 * time.Millisecond, 5, 10 * time.Second
-	// fillMargin is how much earlier than it came a chunk may have been stored, by clocks that differ.
+	// fillMargin is how much earlier than it came a chunk may have been stored, by clocks that
+	// differ.
 	fillMargin = 2 * time.Second
 )
 
@@ -71,7 +74,13 @@ func newSession(r *Recorder, st kv.Stream) *session {
 
 // open opens the next file.
 func (s *session) open(n int, at time.Time) (io.WriteCloser, error) {
-	f, err := s.recorder.dir.Open(s.stream.Name, recording.Mode(s.stream.Record), s.stream.Since, n, at)
+	f, err := s.recorder.dir.Open(
+		s.stream.Name,
+		recording.Mode(s.stream.Record),
+		s.stream.Since,
+		n,
+		at,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +88,8 @@ func (s *session) open(n int, at time.Time) (io.WriteCloser, error) {
 	return f, nil
 }
 
-// run records if no other recorder does, until the stream has ended, ctx ends or another one has the lease.
+// run records if no other recorder does, until the stream has ended, ctx ends or another one has
+// the lease.
 func (s *session) run(ctx context.Context) {
 	lease, err := s.recorder.leases.Acquire(ctx, kv.Stream{
 		Name: s.stream.Name, Kind: kv.Recording, Node: s.recorder.config.Node, Since: time.Now().UTC(),
@@ -123,7 +133,8 @@ func (s *session) keep(ctx context.Context, lease *kv.Lease) {
 	}
 }
 
-// awaitEnd waits until the stream has had no publisher for the grace time, or one who does not want it to be recorded.
+// awaitEnd waits until the stream has had no publisher for the grace time, or one who does not want
+// it to be recorded.
 func (s *session) awaitEnd(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -183,7 +194,8 @@ func (s *session) write(ctx context.Context) {
 	}
 }
 
-// fill writes what is stored, from a time on and before a chunk that has come, or all when none has.
+// fill writes what is stored, from a time on and before a chunk that has come, or all when none
+// has.
 func (s *session) fill(ctx context.Context, from time.Time, before bus.Chunk) {
 	ctx, cancel := context.WithTimeout(ctx, fillTimeout)
 	defer cancel()
@@ -220,7 +232,15 @@ func (s *session) copy(ctx context.Context, from time.Time, before bus.Position)
 				return nil
 			}
 			if c.Epoch >= s.epoch {
-				s.put(c, earlier(time.Now(), gop.Stored.Add(time.Duration(media.Since(gop.Chunks[0].DTS, c.DTS))*time.Millisecond)))
+				s.put(
+					c,
+					earlier(
+						time.Now(),
+						gop.Stored.Add(
+							time.Duration(media.Since(gop.Chunks[0].DTS, c.DTS))*time.Millisecond,
+						),
+					),
+				)
 			}
 		}
 		mark = gop.Next
@@ -239,7 +259,13 @@ func earlier(a, b time.Time) time.Time {
 func (s *session) note(err error) {
 	if err != nil {
 		s.retry = time.Now().Add(s.recorder.config.retry)
-		s.log.Error("recording failed, another file is tried later", "in", s.recorder.config.retry, "err", err)
+		s.log.Error(
+			"recording failed, another file is tried later",
+			"in",
+			s.recorder.config.retry,
+			"err",
+			err,
+		)
 	}
 	written := s.recording.Stats()
 	s.count(func(n *RecorderStats) {

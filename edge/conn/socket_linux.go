@@ -28,7 +28,15 @@ func offer(fd uintptr, pieces [][]byte) (int, syscall.Errno) {
 	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
 	if len(pieces) == 1 {
 		b := pieces[0]
-		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
+		n, _, errno := syscall.RawSyscall6(
+			unix.SYS_SENDTO,
+			fd,
+			uintptr(unsafe.Pointer(&b[0])),
+			uintptr(len(b)),
+			flags,
+			0,
+			0,
+		)
 		return int(n), errno
 	}
 	v := vectors.Get().(*vector)

@@ -26,7 +26,11 @@ type tlsListener struct {
 // NewTLSListener has the clients that come to ln speak TLS 1.2 or later. The certificate,
 // which may be followed by its chain, and its key are PEM files. They are read again when
 // they change; a pair that does not work is logged, and the one before stays.
-func NewTLSListener(ln net.Listener, certFile, keyFile string, log *slog.Logger) (net.Listener, error) {
+func NewTLSListener(
+	ln net.Listener,
+	certFile, keyFile string,
+	log *slog.Logger,
+) (net.Listener, error) {
 	c, err := newCertificate(certFile, keyFile, log)
 	if err != nil {
 		return nil, err

@@ -138,7 +138,15 @@ func (h *Hub) begin(c bus.Chunk, now time.Time) {
 	}
 	h.streams.count.epochs.Add(1)
 	h.line = timeline.After(h.newest, h.heard, now)
-	h.log.Info("the stream goes on in a new epoch", "epoch", c.Epoch, "after", h.last, "pause", now.Sub(h.heard))
+	h.log.Info(
+		"the stream goes on in a new epoch",
+		"epoch",
+		c.Epoch,
+		"after",
+		h.last,
+		"pause",
+		now.Sub(h.heard),
+	)
 }
 
 // shift is what to add to the timestamps of a chunk: nothing, unless its epoch steps back

@@ -27,7 +27,8 @@ const (
 // errBehind ends a client that asks for a whole object before it has read what it was told.
 var errBehind = errors.New("the client asks without reading the answers")
 
-// Outlet is how a client is sent bytes. Its methods may be called from any goroutine; none but Close waits. They keep the bytes.
+// Outlet is how a client is sent bytes. Its methods may be called from any goroutine; none but
+// Close waits. They keep the bytes.
 type Outlet interface {
 	// Answer sends what the client has asked for. A client that takes no answers is closed.
 	Send(b []byte)
@@ -111,7 +112,8 @@ func (c *Client) answer(b []byte) {
 
 func (c *Client) offer(b []byte) bool { return c.out.Offer(b) }
 
-// use makes the client a user of an object that it calls label. Who uses it already gets it once more.
+// use makes the client a user of an object that it calls label. Who uses it already gets it once
+// more.
 func (c *Client) use(label string, name media.Name, wants kv.Persistence, d dialect) {
 	if m := c.member(label); m != nil {
 		m.room.again(m)
@@ -151,7 +153,8 @@ func (c *Client) release(label string) {
 	}
 }
 
-// submit writes what the client asks for, now or when its rate allows. What it may not do is answered.
+// submit writes what the client asks for, now or when its rate allows. What it may not do is
+// answered.
 func (c *Client) submit(w *write) {
 	if !c.mayWrite(w) {
 		w.member.room.object.Do(func(s *kv.State) {
@@ -166,14 +169,21 @@ func (c *Client) submit(w *write) {
 }
 
 func (c *Client) mayWrite(w *write) bool {
-	q := Request{Action: Write, Client: c.address, Object: w.member.room.name, Edits: w.Edits, Call: w.Call}
+	q := Request{
+		Action: Write,
+		Client: c.address,
+		Object: w.member.room.name,
+		Edits:  w.Edits,
+		Call:   w.Call,
+	}
 	if w.Call != nil {
 		q.Action = Send
 	}
 	return c.registry.allows(q)
 }
 
-// pace reports whether the write may go at once. Otherwise it is held, and a client of which too much is held ends.
+// pace reports whether the write may go at once. Otherwise it is held, and a client of which too
+// much is held ends.
 func (c *Client) pace(w *write) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,9 +208,11 @@ func (c *Client) pace(w *write) bool {
 
 func (w *write) cost() float64 { return float64(max(len(w.Edits), 1)) }
 
-// hold keeps a write until later. It replaces what it changes in the last one, if that is of the same object and as simple.
+// hold keeps a write until later. It replaces what it changes in the last one, if that is of the
+// same object and as simple.
 func (c *Client) hold(w *write) {
-	if n := len(c.held); n > 0 && c.held[n-1].member == w.member && c.held[n-1].isSimple() && w.isSimple() {
+	if n := len(c.held); n > 0 && c.held[n-1].member == w.member && c.held[n-1].isSimple() &&
+		w.isSimple() {
 		c.held[n-1].merge(w)
 		return
 	}

@@ -1,30 +1,33 @@
-// Package objects lets the clients of a node use the cluster's shared objects: RTMP's SharedObject (Adobe RTMP 1.0, 7.1.3),
-// and JSON over WebSocket and HTTP. One change's way:
+// Package objects lets the clients of a node use the cluster's shared objects: RTMP's SharedObject
+// (Adobe RTMP 1.0, 7.1.3), and JSON over WebSocket and HTTP. One change's way:
 //
 //	a client ─> Client, which paces it ─> kv.Object.Submit ─> JetStream
 //	                                                             │ tail
 //	each client of the room <── encoded once per dialect <── room <── kv.Object
 //
-// A [Registry] has a room for each object that clients of this node use, and some seconds longer: it is the object's audience
-// (see [kv.Audience]). The writer hears of its own change on the same way as all others, so all hear all in one order. A
-// [Client] is one connection.
+// A [Registry] has a room for each object that clients of this node use, and some seconds longer:
+// it is the object's audience (see [kv.Audience]). The writer hears of its own change on the same
+// way as all others, so all hear all in one order. A [Client] is one connection.
 //
 // Decisions:
 //
-//   - An object's name is app/[instance/]name, whichever part of it the client has connected to: room1/ball in app is ball in app/room1. So a
-//     URL names an object as it names a stream.
-//   - Who uses an object gets Clear and all attributes, always: that is right for whatever the client has kept.
+//   - An object's name is app/[instance/]name, whichever part of it the client has connected to:
+//     room1/ball in app is ball in app/room1. So a URL names an object as it names a stream.
+//   - Who uses an object gets Clear and all attributes, always: that is right for whatever the
+//     client has kept.
 //   - A request for an object that the client does not use is refused.
-//   - A client whose socket is full is told nothing more but the answers to its own requests; when it takes bytes again it
-//     gets the object anew. So nobody waits, and nothing piles up.
-//   - A client that writes faster than its rate is slowed down: of what waits, the last value of each attribute is written. One
-//     that keeps flooding is told so, and closed.
-//   - A refused write is answered with a Status and the value that the attribute has, which takes back what the client has
-//     shown already.
-//   - A method call (SendMessage) waits for the changes that came before it, so its receivers know those. Calls of clients of
-//     different nodes have no common order: nobody stores them.
-//   - Pages of other origins are refused unless the operator allows them: browsers let any page open a WebSocket. Plain
-//     requests that change something must be of a type for which browsers ask first.
-//   - A WebSocket costs a goroutine that reads, and a small buffer: nothing of its HTTP request is kept, and one goroutine sends
-//     the pings of all. Server-sent events are the same messages in another frame.
+//   - A client whose socket is full is told nothing more but the answers to its own requests; when
+//     it takes bytes again it gets the object anew. So nobody waits, and nothing piles up.
+//   - A client that writes faster than its rate is slowed down: of what waits, the last value of
+//     each attribute is written. One that keeps flooding is told so, and closed.
+//   - A refused write is answered with a Status and the value that the attribute has, which takes
+//     back what the client has shown already.
+//   - A method call (SendMessage) waits for the changes that came before it, so its receivers know
+//     those. Calls of clients of different nodes have no common order: nobody stores them.
+//   - Pages of other origins are refused unless the operator allows them: browsers let any page
+//     open a WebSocket. Plain requests that change something must be of a type for which browsers
+//     ask first.
+//   - A WebSocket costs a goroutine that reads, and a small buffer: nothing of its HTTP request is
+//     kept, and one goroutine sends the pings of all. Server-sent events are the same messages in
+//     another frame.
 package objects

@@ -61,7 +61,8 @@ type ack struct {
 	Revision uint64          `json:"revision"`
 }
 
-// refusal is an error. That of a conflict tells what the attributes are of which a revision was wanted.
+// refusal is an error. That of a conflict tells what the attributes are of which a revision was
+// wanted.
 type refusal struct {
 	Type      string            `json:"type"`
 	ID        json.RawMessage   `json:"id,omitempty"`
@@ -88,7 +89,8 @@ type form struct {
 // jsonDialect is the dialect of one client of the web.
 type jsonDialect struct {
 	form
-	resume *uint64 // the client knows the object as it was at this revision; until the first welcome
+	// the client knows the object as it was at this revision; until the first welcome
+	resume *uint64
 	// end is told that the client has been told of an error that ends it.
 	end func()
 }
@@ -146,7 +148,9 @@ func (d *jsonDialect) settled(s *kv.State, w *write, err error) (b []byte) {
 }
 
 func (d *jsonDialect) refused(err error) []byte {
-	return append(d.frame(typeError, 0, refusal{Type: typeError, Code: codeOf(err), Message: err.Error()}), d.farewell(err)...)
+	return append(
+		d.frame(typeError, 0, refusal{Type: typeError, Code: codeOf(err), Message: err.Error()}),
+		d.farewell(err)...)
 }
 
 // farewell ends the client.
@@ -182,7 +186,11 @@ func current(s *kv.State, edits []kv.Edit) (values, map[string]uint64) {
 
 func (f form) snapshot(s *kv.State) []byte {
 	attributes, revisions := f.all(s.All())
-	return f.frame(typeSnapshot, s.Revision, snapshot{typeSnapshot, s.Name, s.Persistent, s.Revision, attributes, revisions})
+	return f.frame(
+		typeSnapshot,
+		s.Revision,
+		snapshot{typeSnapshot, s.Name, s.Persistent, s.Revision, attributes, revisions},
+	)
 }
 
 // resumed tells all at once that has happened.
@@ -266,7 +274,8 @@ func (f form) frame(name string, revision uint64, message any) []byte {
 	return append(b, "\n\n"...)
 }
 
-// encode makes JSON without line breaks, and valid UTF-8, of values that other clients of NATS have put.
+// encode makes JSON without line breaks, and valid UTF-8, of values that other clients of NATS have
+// put.
 func encode(message any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -31,8 +31,8 @@ type message struct {
 	Args   []json.RawMessage  `json:"args"`
 }
 
-// parseMessage returns what a message asks for, and its id, nil for none; the id even with an error, if it can be told. It keeps
-// nothing of the text.
+// parseMessage returns what a message asks for, and its id, nil for none; the id even with an
+// error, if it can be told. It keeps nothing of the text.
 func parseMessage(text []byte) (w kv.Write, id json.RawMessage, err error) {
 	var m message
 	if err := json.Unmarshal(text, &m); err != nil {
@@ -58,7 +58,8 @@ func parseMessage(text []byte) (w kv.Write, id json.RawMessage, err error) {
 	return w, m.ID, err
 }
 
-// edits are what sets and removes attributes, those with a revision in conditions only if they have it.
+// edits are what sets and removes attributes, those with a revision in conditions only if they have
+// it.
 func edits(set values, remove []string, conditions map[string]*uint64) ([]kv.Edit, error) {
 	if len(set)+len(remove) == 0 {
 		return nil, malformed("nothing to change")

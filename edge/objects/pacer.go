@@ -2,8 +2,8 @@ package objects
 
 import "time"
 
-// pacer allows a rate, after a burst of a second's worth, and counts what is asked for. A cost higher than the burst
-// is paid afterwards.
+// pacer allows a rate, after a burst of a second's worth, and counts what is asked for. A cost
+// higher than the burst is paid afterwards.
 type pacer struct {
 	rate   float64 // a second
 	tokens float64
@@ -40,5 +40,8 @@ func (p *pacer) take(now time.Time, cost float64) bool {
 // wait is how long it takes until something can be paid.
 func (p *pacer) wait(now time.Time, cost float64) time.Duration {
 	missing := min(cost, p.rate) - p.tokens
-	return max(time.Duration(missing/p.rate*float64(time.Second))-now.Sub(p.filled), time.Millisecond)
+	return max(
+		time.Duration(missing/p.rate*float64(time.Second))-now.Sub(p.filled),
+		time.Millisecond,
+	)
 }

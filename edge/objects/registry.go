@@ -15,7 +15,8 @@ import (
 
 // Errors that clients are told.
 var (
-	// ErrPersistence says that the object is persistent and was asked for as a temporary one, or the other way round.
+	// ErrPersistence says that the object is persistent and was asked for as a temporary one, or
+	// the other way round.
 	ErrPersistence = errors.New("the object has another persistence")
 	// ErrNoRead, ErrNoCreate and ErrNoWrite say that the client may not do that.
 	ErrNoRead   = errors.New("not allowed to read the object")
@@ -52,11 +53,13 @@ type Request struct {
 
 // Config is what an operator may choose.
 type Config struct {
-	// Rate is how many attributes a client may change a second, on average; 0 means 500. Ten times as many end it.
+	// Rate is how many attributes a client may change a second, on average; 0 means 500. Ten times
+	// as many end it.
 	Rate float64
 	// ChunkSize is that of the RTMP messages.
 	ChunkSize int
-	// Outlet makes the outlet of a TCP connection, which nobody else may write to or close from then on.
+	// Outlet makes the outlet of a TCP connection, which nobody else may write to or close from
+	// then on.
 	Outlet func(net.Conn) (Outlet, error)
 	// Allow decides what clients may do; nil allows everything. It must not wait.
 	Allow func(Request) bool
@@ -106,7 +109,9 @@ func (r *Registry) allows(q Request) bool { return r.config.Allow == nil || r.co
 
 // mayCreate says whether a client may use an object though it is not known, or it is known.
 func (r *Registry) mayCreate(client string, name media.Name, wants kv.Persistence) bool {
-	if r.allows(Request{Action: Create, Client: client, Object: name, Persistent: wants == kv.Persistent}) {
+	if r.allows(
+		Request{Action: Create, Client: client, Object: name, Persistent: wants == kv.Persistent},
+	) {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), existsTimeout)

@@ -13,8 +13,8 @@ import (
 // refreshInterval is how soon it is seen whether a client that was slow takes bytes again.
 const refreshInterval = 200 * time.Millisecond
 
-// dialect says in a client's language what happens to an object. Equal dialects say it in the same bytes, which nobody may
-// change: an update is encoded once for all who do not differ.
+// dialect says in a client's language what happens to an object. Equal dialects say it in the same
+// bytes, which nobody may change: an update is encoded once for all who do not differ.
 type dialect interface {
 	comparable() any
 	// welcome is the whole object, for one who begins to use it or has missed something.
@@ -76,7 +76,8 @@ func (r *room) add(m *member) {
 // admit greets a member, or sends it away.
 func (r *room) admit(s *kv.State, m *member) {
 	err := r.err
-	if err == nil && (m.wants == kv.Persistent && !s.Persistent || m.wants == kv.Temporary && s.Persistent) {
+	if err == nil &&
+		(m.wants == kv.Persistent && !s.Persistent || m.wants == kv.Temporary && s.Persistent) {
 		err = ErrPersistence
 	}
 	if err != nil {

@@ -19,8 +19,8 @@ const (
 	codeNotCreated  = "SharedObject.ObjectCreationFailed"
 )
 
-// RTMP handles a message of type 19 or 16 of a client that has connected to a scope, which is the app with its instances. An error
-// ends the connection.
+// RTMP handles a message of type 19 or 16 of a client that has connected to a scope, which is the
+// app with its instances. An error ends the connection.
 func (c *Client) RTMP(scope string, m chunk.Message) error {
 	so, err := sharedobject.Decode(m)
 	if err != nil {
@@ -245,7 +245,13 @@ func (d rtmp) frame(version uint32, events []sharedobject.Event) []byte {
 	if len(events) == 0 {
 		return nil
 	}
-	so := sharedobject.Message{Name: d.name, Version: version, Flags: d.flags, AMF3: d.amf3, Events: events}
+	so := sharedobject.Message{
+		Name:    d.name,
+		Version: version,
+		Flags:   d.flags,
+		AMF3:    d.amf3,
+		Events:  events,
+	}
 	m, err := so.Message()
 	switch {
 	case err == nil:

@@ -23,7 +23,8 @@ import (
 const WebPath = "/objects/"
 
 const (
-	// pingInterval is how often a client is sent something, and silence how long a WebSocket client may be silent.
+	// pingInterval is how often a client is sent something, and silence how long a WebSocket client
+	// may be silent.
 	pingInterval = 30 * time.Second
 	silence      = 75 * time.Second
 	// farewellTimeout is how long a client that was told to end may take for it.
@@ -32,13 +33,16 @@ const (
 	maxRequests = 64
 )
 
-// Web lets browsers, and all who speak HTTP, use the objects of a registry. At /objects/APP/[INSTANCE/]NAME an object is used
+// Web lets browsers, and all who speak HTTP, use the objects of a registry. At
+// /objects/APP/[INSTANCE/]NAME an object is used
 //
 //   - with a WebSocket, whose text messages are one JSON object each;
-//   - with Accept: text/event-stream, to read the same messages as server-sent events named by their type;
+//   - with Accept: text/event-stream, to read the same messages as server-sent events named by
+//     their type;
 //   - with plain requests: GET, HEAD, PUT, PATCH, DELETE and POST.
 //
-// The server tells of the object first, then of each change in the order that all clients see, all of one write together:
+// The server tells of the object first, then of each change in the order that all clients see, all
+// of one write together:
 //
 //	{"type":"snapshot","object":"live/ball","persistent":false,"revision":12,"attributes":{"x":1}}
 //	{"type":"change","revision":13,"set":{"x":2},"remove":["y"]}    one of them may be missing
@@ -48,9 +52,10 @@ const (
 //	{"type":"ack","id":1,"revision":13}                             a request is done
 //	{"type":"error","id":1,"code":"denied","message":"..."}         a request is refused; without id, what the client wants as a whole
 //
-// Codes are conflict, denied, limit, away, flood, persistence and malformed. A conflict tells what there is as a change does, in "set" and
-// "revisions", where revision 0 is that of an attribute that does not exist. A snapshot can come at any time: the client was too slow to be told
-// of everything.
+// Codes are conflict, denied, limit, away, flood, persistence and malformed. A conflict tells what
+// there is as a change does, in "set" and "revisions", where revision 0 is that of an attribute
+// that does not exist. A snapshot can come at any time: the client was too slow to be told of
+// everything.
 //
 // A WebSocket client asks with
 //
@@ -59,12 +64,14 @@ const (
 //	{"type":"clear","id":3}
 //	{"type":"send","id":4,"method":"msg","args":["hi"]}
 //
-// An id may be any short JSON value. Without one there is no ack. "if" is the revision that an attribute must have, 0 for one that must not exist;
-// nothing is changed when one of them has another. The writer hears of its change as all others do, and has its ack right after it.
+// An id may be any short JSON value. Without one there is no ack. "if" is the revision that an
+// attribute must have, 0 for one that must not exist; nothing is changed when one of them has
+// another. The writer hears of its change as all others do, and has its ack right after it.
 //
-// In the query, persistent=true or false says what a new object shall be and a known one must be; resume=REVISION asks for one
-// change with all that has happened since instead of the snapshot, where that is known; revisions=true adds "revisions" to snapshots and
-// changes, of each attribute that is set. Last-Event-ID is as good as resume.
+// In the query, persistent=true or false says what a new object shall be and a known one must be;
+// resume=REVISION asks for one change with all that has happened since instead of the snapshot,
+// where that is known; revisions=true adds "revisions" to snapshots and changes, of each attribute
+// that is set. Last-Event-ID is as good as resume.
 type Web struct {
 	registry *Registry
 	origins  []string
@@ -78,8 +85,8 @@ type Web struct {
 	running  sync.WaitGroup
 }
 
-// NewWeb returns a handler for the paths below [WebPath]. Pages of these origins may use it, "*" for all, and those of its
-// own. It must be closed.
+// NewWeb returns a handler for the paths below [WebPath]. Pages of these origins may use it, "*"
+// for all, and those of its own. It must be closed.
 func NewWeb(r *Registry, origins []string, log *slog.Logger) *Web {
 	w := &Web{
 		registry: r, origins: origins, log: log,
@@ -113,7 +120,14 @@ func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	origin := r.Header.Get("Origin")
 	if origin != "" {
 		if !w.allowsOrigin(origin, r.Host) {
-			fail(rw, failure(http.StatusForbidden, "pages of %s may not use this node: see --http-origin", origin))
+			fail(
+				rw,
+				failure(
+					http.StatusForbidden,
+					"pages of %s may not use this node: see --http-origin",
+					origin,
+				),
+			)
 			return
 		}
 		header.Set("Access-Control-Allow-Origin", origin)
@@ -139,7 +153,11 @@ func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 // allowsOrigin says whether a page may use the objects.
 func (w *Web) allowsOrigin(origin, host string) bool {
-	if slices.Contains(w.origins, "*") || slices.ContainsFunc(w.origins, func(o string) bool { return strings.EqualFold(o, origin) }) {
+	if slices.Contains(w.origins, "*") ||
+		slices.ContainsFunc(
+			w.origins,
+			func(o string) bool { return strings.EqualFold(o, origin) },
+		) {
 		return true
 	}
 	u, err := url.Parse(origin)
@@ -149,7 +167,10 @@ func (w *Web) allowsOrigin(origin, host string) bool {
 func preflight(header http.Header) {
 	header.Set("Allow", allowed)
 	header.Set("Access-Control-Allow-Methods", allowed)
-	header.Set("Access-Control-Allow-Headers", "Content-Type, If-Match, If-None-Match, Last-Event-ID")
+	header.Set(
+		"Access-Control-Allow-Headers",
+		"Content-Type, If-Match, If-None-Match, Last-Event-ID",
+	)
 	header.Set("Access-Control-Max-Age", "600")
 }
 
@@ -220,8 +241,8 @@ type webClient struct {
 // label is the name that a client has for its only object.
 const label = ""
 
-// begin serves a client in a goroutine of its own, so that nothing is left of the request. It takes the
-// connection over, and answers with head first.
+// begin serves a client in a goroutine of its own, so that nothing is left of the request. It takes
+// the connection over, and answers with head first.
 func (w *Web) begin(conn net.Conn, q query, f framing, head []byte, serve func(*webClient) error) {
 	conn.SetDeadline(time.Time{})
 	out, err := w.registry.config.Outlet(conn)
@@ -251,7 +272,15 @@ func (w *Web) run(c *webClient, q query, serve func(*webClient) error) {
 	var err error
 	defer func() {
 		if r := recover(); r != nil {
-			w.log.Error("panic for a client of objects", "client", q.address, "panic", r, "stack", string(debug.Stack()))
+			w.log.Error(
+				"panic for a client of objects",
+				"client",
+				q.address,
+				"panic",
+				r,
+				"stack",
+				string(debug.Stack()),
+			)
 		}
 		c.uses.Close()
 		w.mu.Lock()
@@ -270,7 +299,8 @@ func (c *webClient) end() {
 	c.uses.registry.timers.After(farewellTimeout, func() { c.out.Abort(net.ErrClosed) })
 }
 
-// watch tells the clients now and then that the node is there, and ends those of which nothing is heard.
+// watch tells the clients now and then that the node is there, and ends those of which nothing is
+// heard.
 func (w *Web) watch() {
 	tick := time.NewTicker(pingInterval / 6)
 	defer tick.Stop()

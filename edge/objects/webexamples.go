@@ -24,7 +24,10 @@ func Examples() http.Handler {
 		header := w.Header()
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-cache")
-		header.Set("Access-Control-Allow-Origin", "*") // modules are only run by pages of other origins with that
+		header.Set(
+			"Access-Control-Allow-Origin",
+			"*",
+		) // modules are only run by pages of other origins with that
 		server.ServeHTTP(w, r)
 	})
 }

@@ -60,14 +60,23 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	// A page of another origin can send other types without asking.
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" && (kind != "application/merge-patch+json" || r.Method != http.MethodPatch) {
-		return nil, failure(http.StatusUnsupportedMediaType, "want a body of Content-Type application/json")
+	if err != nil ||
+		kind != "application/json" &&
+			(kind != "application/merge-patch+json" || r.Method != http.MethodPatch) {
+		return nil, failure(
+			http.StatusUnsupportedMediaType,
+			"want a body of Content-Type application/json",
+		)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, maxBody))
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		return nil, failure(http.StatusRequestEntityTooLarge, "a body of more than %d bytes", maxBody)
+		return nil, failure(
+			http.StatusRequestEntityTooLarge,
+			"a body of more than %d bytes",
+			maxBody,
+		)
 	case err != nil:
 		return nil, malformed("%w", err)
 	case !json.Valid(body):
@@ -159,7 +168,12 @@ func (p *plain) put(rw http.ResponseWriter) error {
 	return p.write(rw, list)
 }
 
-func (p *plain) putOne(rw http.ResponseWriter, value json.RawMessage, revision uint64, condition *uint64) error {
+func (p *plain) putOne(
+	rw http.ResponseWriter,
+	value json.RawMessage,
+	revision uint64,
+	condition *uint64,
+) error {
 	var body bytes.Buffer
 	if err := json.Compact(&body, p.body); err != nil {
 		return malformed("%w", err)

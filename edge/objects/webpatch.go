@@ -11,7 +11,8 @@ import (
 	"natscast/kv"
 )
 
-// mergeTries bounds how often a patch of nested values is tried that others change at the same time.
+// mergeTries bounds how often a patch of nested values is tried that others change at the same
+// time.
 const mergeTries = 5
 
 // patch is a JSON merge patch (RFC 7396) of the attributes.
@@ -41,7 +42,8 @@ func (p *plain) patch(rw http.ResponseWriter) error {
 	}
 }
 
-// merged are the changes that a patch makes. One that depends on what an attribute is has a condition.
+// merged are the changes that a patch makes. One that depends on what an attribute is has a
+// condition.
 func merged(s *kv.State, patches values) (list []kv.Edit) {
 	for _, key := range slices.Sorted(maps.Keys(patches)) {
 		value, revision := s.Get(key)

@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	// maxMessage bounds a message of a client: a value of the greatest length, and what is around it.
+	// maxMessage bounds a message of a client: a value of the greatest length, and what is around
+	// it.
 	maxMessage = kv.MaxValue + 4<<10
 	// readBuffer holds most messages, and each client has one all the time.
 	readBuffer = 512
@@ -62,7 +63,11 @@ func (c *webClient) serveSocket(ahead []byte) error {
 	if len(ahead) > 0 {
 		from = io.MultiReader(bytes.NewReader(ahead), c.conn)
 	}
-	in := socketReader{in: bufio.NewReaderSize(from, readBuffer), answer: c.out.Send, heard: c.heard.set}
+	in := socketReader{
+		in:     bufio.NewReaderSize(from, readBuffer),
+		answer: c.out.Send,
+		heard:  c.heard.set,
+	}
 	for {
 		text, err := in.next()
 		if err != nil {
@@ -83,7 +88,13 @@ func (c *webClient) handle(text []byte) {
 		err = ErrNotUsed
 	}
 	if err != nil {
-		c.uses.answer(c.frame(typeError, 0, refusal{Type: typeError, ID: id, Code: codeOf(err), Message: err.Error()}))
+		c.uses.answer(
+			c.frame(
+				typeError,
+				0,
+				refusal{Type: typeError, ID: id, Code: codeOf(err), Message: err.Error()},
+			),
+		)
 		return
 	}
 	asked := &write{member: m, Write: w}
@@ -149,7 +160,8 @@ type socketReader struct {
 	heard  func()       // is told of each frame
 }
 
-// next returns the next text message, and handles the control frames before it. The text is the caller's.
+// next returns the next text message, and handles the control frames before it. The text is the
+// caller's.
 func (r *socketReader) next() ([]byte, error) {
 	var text []byte
 	for state := ws.StateServerSide; ; {
@@ -194,7 +206,10 @@ func (r *socketReader) header(state ws.State, before int) (ws.Header, error) {
 	case h.OpCode == ws.OpBinary:
 		return h, &socketError{ws.StatusUnsupportedData, "messages are text"}
 	case h.Length > int64(maxMessage-before):
-		return h, &socketError{ws.StatusMessageTooBig, fmt.Sprintf("a message of more than %d bytes", maxMessage)}
+		return h, &socketError{
+			ws.StatusMessageTooBig,
+			fmt.Sprintf("a message of more than %d bytes", maxMessage),
+		}
 	}
 	return h, nil
 }

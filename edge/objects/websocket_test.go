@@ -226,7 +226,8 @@ func TestWebSocketRefusals(t *testing.T) {
 	a.hears(`{"type":"change","revision":N,"set":{"x":1}}`, `{"type":"ack","id":5,"revision":N}`)
 }
 
-// A page that changes too fast is slowed down, and each request is answered. One that floods is closed.
+// A page that changes too fast is slowed down, and each request is answered. One that floods is
+// closed.
 func TestWebSocketRate(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, startServer(t), edge.Config{ObjectRate: 20})

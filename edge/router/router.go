@@ -152,5 +152,11 @@ func (r *Router) request(stream media.Name, region, client string) placement.Req
 	if !ok {
 		bits = usualBitrate
 	}
-	return placement.Request{Stream: string(stream), Region: region, Key: client, Bits: bits, Now: time.Now()}
+	return placement.Request{
+		Stream: string(stream),
+		Region: region,
+		Key:    client,
+		Bits:   bits,
+		Now:    time.Now(),
+	}
 }

@@ -92,7 +92,12 @@ func (c *Cache) Wait() { c.running.Wait() }
 // which it cannot be had. Otherwise it begins to load the segment, which has about the size
 // given, and calls ready, from another goroutine, when it is worth asking again. Without ready,
 // the segment is loaded ahead of time, if there is room.
-func (c *Cache) acquire(key Key, size int64, load func(context.Context) (*segment, error), ready func()) (*slot, error) {
+func (c *Cache) acquire(
+	key Key,
+	size int64,
+	load func(context.Context) (*segment, error),
+	ready func(),
+) (*slot, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.slots[key]

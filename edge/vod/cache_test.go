@@ -32,7 +32,8 @@ func newShop(t *testing.T, limit int64) *shop {
 	return s
 }
 
-// ask asks for a segment; the channel has a token when it is worth asking again. Nobody waits for one that is brought closer.
+// ask asks for a segment; the channel has a token when it is worth asking again. Nobody waits for
+// one that is brought closer.
 func (s *shop) ask(n int, size int64, closer bool) (ready chan struct{}) {
 	s.t.Helper()
 	end := s.end[n]

@@ -354,7 +354,8 @@ func (h *Playhead) reach(s *segment, limit int) (to int, over bool) {
 		if h.bounds && media.Since(h.until, at.DTS) >= 0 {
 			return to, true
 		}
-		if !soon && media.Since(allowed, at.DTS) > 0 || to >= h.span+smallest && at.End-from > limit {
+		if !soon && media.Since(allowed, at.DTS) > 0 ||
+			to >= h.span+smallest && at.End-from > limit {
 			break
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"natscast/edge/wire"
 )
 
-// A player is sent what its buffer takes, and all of its segment when others wait for the room; then it waits for its clock before it takes the
-// next one.
+// A player is sent what its buffer takes, and all of its segment when others wait for the room;
+// then it waits for its clock before it takes the next one.
 func TestReach(t *testing.T) {
 	t.Parallel()
 	var spans []wire.Span

@@ -63,7 +63,11 @@ func local(h handler) handler {
 		}
 		for _, sign := range []string{"Origin", "Sec-Fetch-Site", "Forwarded", "Via", "X-Forwarded-For", "X-Real-Ip"} {
 			if len(r.Header.Values(sign)) > 0 {
-				return failure(http.StatusForbidden, "not from a browser nor through a proxy: the request has %q", sign)
+				return failure(
+					http.StatusForbidden,
+					"not from a browser nor through a proxy: the request has %q",
+					sign,
+				)
 			}
 		}
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {

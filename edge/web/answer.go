@@ -58,7 +58,11 @@ func (a *api) answer(h handler) http.Handler {
 			header.Set("Access-Control-Allow-Origin", "*")
 		}
 		if r.ContentLength > maxBody {
-			a.fail(w, r, failure(http.StatusRequestEntityTooLarge, "a body of more than %d bytes", maxBody))
+			a.fail(
+				w,
+				r,
+				failure(http.StatusRequestEntityTooLarge, "a body of more than %d bytes", maxBody),
+			)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -71,7 +75,17 @@ func (a *api) answer(h handler) http.Handler {
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := statusOf(err)
 	if status >= http.StatusInternalServerError {
-		a.log.Debug("http: failed", "method", r.Method, "path", r.URL.Path, "status", status, "err", err)
+		a.log.Debug(
+			"http: failed",
+			"method",
+			r.Method,
+			"path",
+			r.URL.Path,
+			"status",
+			status,
+			"err",
+			err,
+		)
 	}
 	body := Failure{Error: err.Error()}
 	var noNode *noNodeError

@@ -28,7 +28,8 @@ type Config struct {
 
 // Router places players. Its errors say that no node takes them.
 type Router interface {
-	// Route returns the node on which a client should play a stream, and expects that it goes there.
+	// Route returns the node on which a client should play a stream, and expects that it goes
+	// there.
 	Route(stream media.Name, region, client string) (kv.Node, error)
 	// Explain tells what Route would answer; the candidates are told with an error too.
 	Explain(stream media.Name, region, client string) (placement.Explanation, error)
@@ -46,8 +47,8 @@ const (
 	maxStoreReads     = 4 // at once
 )
 
-// Server returns a server with limits for clients that are slow or send too much. A handler that streams lifts the
-// read and write timeouts with an [http.ResponseController].
+// Server returns a server with limits for clients that are slow or send too much. A handler that
+// streams lifts the read and write timeouts with an [http.ResponseController].
 func Server(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -90,13 +91,17 @@ func (a *api) routes() []route {
 	}
 }
 
-// New returns the API of a node. It answers every path; others may be mounted beside it, with more specific patterns.
+// New returns the API of a node. It answers every path; others may be mounted beside it, with more
+// specific patterns.
 func New(config Config, log *slog.Logger) http.Handler {
 	a := &api{config: config, log: log, reads: make(chan struct{}, maxStoreReads)}
 	mux := http.NewServeMux()
 	mux.Handle("/", a.answer(notFound))
 	mux.Handle("/{app}/{stream...}", a.answer(a.play))
-	mux.Handle("/{app}", a.answer(notFound)) // or ServeMux would redirect to the same path with a slash
+	mux.Handle(
+		"/{app}",
+		a.answer(notFound),
+	) // or ServeMux would redirect to the same path with a slash
 	for _, r := range a.routes() {
 		mux.Handle(r.method+" "+r.path, a.answer(r.handler))
 		mux.Handle(r.path, a.answer(notAllowed(r.method)))

@@ -12,19 +12,22 @@
 //
 // Decisions:
 //
-//   - Answers are those of the kv types, in the order of kv's lists: what one reads here, in the command
-//     line and with `nats kv` has the same names.
-//   - A read of the store holds its place until the answer is written, so that clients that read slowly
-//     cannot pile up lists of the whole cluster in memory.
-//   - There is no access control yet. Everybody may read, web pages too. Who may kick and drain must be on the node's own
-//     host, and neither a browser, which any page can make send a request, nor behind a proxy,
-//     which makes everybody look local. A proxy that hides itself must not pass POST requests on.
+//   - Answers are those of the kv types, in the order of kv's lists: what one reads here, in the
+//     command line and with `nats kv` has the same names.
+//   - A read of the store holds its place until the answer is written, so that clients that read
+//     slowly cannot pile up lists of the whole cluster in memory.
+//   - There is no access control yet. Everybody may read, web pages too. Who may kick and drain
+//     must be on the node's own host, and neither a browser, which any page can make send a
+//     request, nor behind a proxy, which makes everybody look local. A proxy that hides itself must
+//     not pass POST requests on.
 //   - A path that is not canonical ("//", "..") is refused. ServeMux would redirect, and escape the
 //     name of the stream a second time.
-//   - Whoever wants to play on a node that drains is redirected to another one: all HTTP players follow, unlike those of RTMP.
+//   - Whoever wants to play on a node that drains is redirected to another one: all HTTP players
+//     follow, unlike those of RTMP.
 //   - HEAD does not wait for a stream, as GET does: it tells whether there is one now.
-//   - In a redirect .flv is the format asked for, and not part of the stream's name; in a JSON answer the
-//     name is taken as it is. RTMP clients send what is in the URL without decoding it, so
-//     RTMP URLs are not escaped.
-//   - 503 means that it may work later, or elsewhere: NATS does not answer, no node takes players, too many requests at once.
+//   - In a redirect .flv is the format asked for, and not part of the stream's name; in a JSON
+//     answer the name is taken as it is. RTMP clients send what is in the URL without decoding it,
+//     so RTMP URLs are not escaped.
+//   - 503 means that it may work later, or elsewhere: NATS does not answer, no node takes players,
+//     too many requests at once.
 package web

@@ -40,7 +40,12 @@ func (a *api) play(w http.ResponseWriter, r *http.Request) error {
 		return failure(http.StatusBadRequest, "%w", err)
 	}
 	if r.Method == http.MethodHead {
-		return a.reading(func(w http.ResponseWriter, r *http.Request) error { return a.playHead(r.Context(), w, name) })(w, r)
+		return a.reading(
+			func(w http.ResponseWriter, r *http.Request) error { return a.playHead(r.Context(), w, name) },
+		)(
+			w,
+			r,
+		)
 	}
 	if a.config.Self().Draining {
 		return a.sendAway(w, r, name)
@@ -84,7 +89,11 @@ func (a *api) sendAway(w http.ResponseWriter, r *http.Request, name media.Name) 
 	if node.ID == self.ID {
 		return failure(http.StatusServiceUnavailable, "the node drains")
 	}
-	location, err := playbackURL(node, routeRequest{stream: name, extension: flvExtension}, r.URL.RawQuery)
+	location, err := playbackURL(
+		node,
+		routeRequest{stream: name, extension: flvExtension},
+		r.URL.RawQuery,
+	)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,14 @@ type Candidate struct {
 }
 
 func newExplanation(x placement.Explanation) *Explanation {
-	e := &Explanation{Edge: x.Edge, Carries: x.Carries, Full: x.Full, Stream: x.Stream, Region: x.Region, Candidates: []Candidate{}}
+	e := &Explanation{
+		Edge:       x.Edge,
+		Carries:    x.Carries,
+		Full:       x.Full,
+		Stream:     x.Stream,
+		Region:     x.Region,
+		Candidates: []Candidate{},
+	}
 	for _, c := range x.Candidates {
 		e.Candidates = append(e.Candidates, Candidate{
 			Edge: c.Edge, Region: c.Region, Capacity: c.Capacity, Load: c.Load, Bound: c.Bound,
@@ -150,12 +157,18 @@ func parseFlag(query url.Values, name string) (bool, error) {
 	}
 	on, err := strconv.ParseBool(query.Get(name))
 	if err != nil {
-		return false, failure(http.StatusBadRequest, "%s: %q is neither 1 nor 0", name, query.Get(name))
+		return false, failure(
+			http.StatusBadRequest,
+			"%s: %q is neither 1 nor 0",
+			name,
+			query.Get(name),
+		)
 	}
 	return on, nil
 }
 
-// takesJSON says that a client has nothing against JSON: RFC 9110, 12.5.1, the most specific range counts.
+// takesJSON says that a client has nothing against JSON: RFC 9110, 12.5.1, the most specific range
+// counts.
 func takesJSON(accept []string) bool {
 	if len(accept) == 0 {
 		return true

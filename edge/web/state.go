@@ -18,7 +18,8 @@ type Health struct {
 	Draining bool   `json:"draining,omitempty"`
 }
 
-// health says whether the node is a member of the cluster and takes clients. It stays one while NATS is away.
+// health says whether the node is a member of the cluster and takes clients. It stays one while
+// NATS is away.
 func (a *api) health(w http.ResponseWriter, _ *http.Request) error {
 	self := a.config.Self()
 	if self.Draining {
@@ -53,7 +54,10 @@ func (a *api) hotness(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list := slices.DeleteFunc(a.config.Hotness.All(), func(h kv.Heat) bool { return !f.matches(h.Node, h.Stream) })
+	list := slices.DeleteFunc(
+		a.config.Hotness.All(),
+		func(h kv.Heat) bool { return !f.matches(h.Node, h.Stream) },
+	)
 	slices.SortFunc(list, func(a, b kv.Heat) int {
 		return cmp.Or(strings.Compare(a.Node, b.Node), cmp.Compare(a.Stream, b.Stream))
 	})
@@ -69,7 +73,10 @@ func (a *api) connections(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list = slices.DeleteFunc(list, func(c kv.Connection) bool { return !f.matches(c.Node, c.Stream) })
+	list = slices.DeleteFunc(
+		list,
+		func(c kv.Connection) bool { return !f.matches(c.Node, c.Stream) },
+	)
 	return respond(w, http.StatusOK, array(list))
 }
 

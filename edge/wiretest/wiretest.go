@@ -45,7 +45,11 @@ func stamp(body string, dts uint32) []byte { return append([]byte(body), byte(dt
 
 // Chunk makes a chunk of frames, the first headers of which are codec headers.
 func Chunk(epoch, seq uint64, headers int, frames ...media.Frame) bus.Chunk {
-	c := bus.Chunk{Position: bus.Position{Epoch: epoch, Seq: seq}, Key: headers > 0, DTS: frames[headers].DTS}
+	c := bus.Chunk{
+		Position: bus.Position{Epoch: epoch, Seq: seq},
+		Key:      headers > 0,
+		DTS:      frames[headers].DTS,
+	}
 	for i, f := range frames {
 		c.Payload = flv.AppendTag(c.Payload, f)
 		if i+1 == headers {
@@ -70,8 +74,15 @@ func DeltaChunk(epoch, seq uint64, dts uint32) bus.Chunk {
 func Describe(t testing.TB, streamID uint32, pieces [][]byte) string {
 	t.Helper()
 	in := chunk.NewReader(io.MultiReader(
-		bytes.NewReader(chunk.Append(nil, chunk.Message{ChunkStreamID: 2, Type: 1, Payload: []byte{0, 1, 0, 0}}, chunk.DefaultSize)),
-		bytes.NewReader(slices.Concat(pieces...))), chunk.DefaultLimits())
+		bytes.NewReader(
+			chunk.Append(
+				nil,
+				chunk.Message{ChunkStreamID: 2, Type: 1, Payload: []byte{0, 1, 0, 0}},
+				chunk.DefaultSize,
+			),
+		),
+		bytes.NewReader(slices.Concat(pieces...)),
+	), chunk.DefaultLimits())
 	var out []string
 	for {
 		m, err := in.Read()

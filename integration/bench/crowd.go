@@ -43,7 +43,12 @@ type ticket struct {
 
 // fill has n players join one after another, and keeps parsing one of every so many. It
 // returns when all have had their first keyframe.
-func (c *crowd) fill(ctx context.Context, n, every int, ramp time.Duration, ticket func(i int) ticket) error {
+func (c *crowd) fill(
+	ctx context.Context,
+	n, every int,
+	ramp time.Duration,
+	ticket func(i int) ticket,
+) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var joining sync.WaitGroup

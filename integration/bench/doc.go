@@ -1,10 +1,10 @@
 //go:build linux
 
-// Command bench measures what it costs to bring one live stream to many players:
-// natscast against nginx-rtmp and against a bare loop of sends, all in one run, on one
-// host over loopback. With -streams it measures the opposite case: many streams with
-// one viewer each, from node to node over an external NATS server; with -nodes, the state of a large cluster; with -objects,
-// shared objects: RTMP clients on two nodes, over one NATS server and over three.
+// Command bench measures what it costs to bring one live stream to many players: natscast against
+// nginx-rtmp and against a bare loop of sends, all in one run, on one host over loopback. With
+// -streams it measures the opposite case: many streams with one viewer each, from node to node over
+// an external NATS server; with -nodes, the state of a large cluster; with -objects, shared
+// objects: RTMP clients on two nodes, over one NATS server and over three.
 //
 //	publisher (paces the test pattern) ─> server, a process of its own
 //	                                         │ N connections
@@ -34,5 +34,6 @@
 //   - Players join one after another. Each is parsed up to its first keyframe.
 //   - Memory per player is what the server's has grown by when all have joined: later its
 //     history of the stream grows too, which has nothing to do with players.
-//   - A change of a shared object carries its time as its value; a latency runs from the client that asks to a client on the other node.
+//   - A change of a shared object carries its time as its value; a latency runs from the client
+//     that asks to a client on the other node.
 package main

@@ -47,7 +47,10 @@ func runFanout(ctx context.Context, w *workshop, r row, o options) (result fanou
 		}
 		write = writeEach(conn)
 	}
-	p, err := newPublisher(testpattern.Config{FPS: fanoutFPS, Bitrate: o.bitrate - audioBitrate}, write)
+	p, err := newPublisher(
+		testpattern.Config{FPS: fanoutFPS, Bitrate: o.bitrate - audioBitrate},
+		write,
+	)
 	if err != nil {
 		return result, err
 	}
@@ -66,7 +69,13 @@ func runFanout(ctx context.Context, w *workshop, r row, o options) (result fanou
 		return result, err
 	}
 	every := max(1, min(sampleEvery, o.players/minSample))
-	err = c.fill(ctx, o.players, every, o.ramp, func(int) ticket { return ticket{stream, p.ledger, 0} })
+	err = c.fill(
+		ctx,
+		o.players,
+		every,
+		o.ramp,
+		func(int) ticket { return ticket{stream, p.ledger, 0} },
+	)
 	if err != nil {
 		return result, err
 	}

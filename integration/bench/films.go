@@ -38,7 +38,8 @@ func makeFilms(w *workshop, bitrate int, long time.Duration) (dir string, err er
 	return dir, nil
 }
 
-// writeFilm writes the test pattern as a file with an index of its keyframes, without which nginx-rtmp cannot seek.
+// writeFilm writes the test pattern as a file with an index of its keyframes, without which
+// nginx-rtmp cannot seek.
 func writeFilm(dir, name string, bitrate int, length time.Duration) error {
 	source, err := testpattern.New(testpattern.Config{
 		Label: name, FPS: fanoutFPS, Bitrate: bitrate - audioBitrate, KeyframeInterval: filmGOP,
@@ -68,7 +69,11 @@ func writeFilm(dir, name string, bitrate int, length time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, name), append(append(flv.FileHeader[:len(flv.FileHeader):len(flv.FileHeader)], about...), tags...), 0o600)
+	return os.WriteFile(
+		filepath.Join(dir, name),
+		append(append(flv.FileHeader[:len(flv.FileHeader):len(flv.FileHeader)], about...), tags...),
+		0o600,
+	)
 }
 
 // index tells where keyframes are.
@@ -88,7 +93,15 @@ func (x index) tag(length time.Duration, offset int) ([]byte, error) {
 	}
 	payload, err := amf.Append0(nil, "onMetaData", &amf.ECMAArray{Members: amf.Members{
 		{Key: "duration", Value: length.Seconds()},
-		{Key: "keyframes", Value: &amf.Object{Members: amf.Members{{Key: "times", Value: times}, {Key: "filepositions", Value: positions}}}},
+		{
+			Key: "keyframes",
+			Value: &amf.Object{
+				Members: amf.Members{
+					{Key: "times", Value: times},
+					{Key: "filepositions", Value: positions},
+				},
+			},
+		},
 	}})
 	if err != nil {
 		return nil, err

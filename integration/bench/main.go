@@ -27,10 +27,11 @@ const (
 )
 
 type options struct {
-	players                 int
-	bitrate                 int // of audio and video, bits per second
-	duration                time.Duration
-	settle                  time.Duration // before the first player, and after the last one has joined
+	players  int
+	bitrate  int // of audio and video, bits per second
+	duration time.Duration
+	// before the first player, and after the last one has joined
+	settle                  time.Duration
 	ramp                    time.Duration // from the first player to the last
 	rows                    []row
 	streams                 int  // the second table, if not 0
@@ -77,7 +78,12 @@ func parseOptions(args []string) (options, error) {
 	fs.BoolVar(&o.objects, "objects", false, "measure shared objects instead")
 	fs.BoolVar(&o.static, "static", false, "measure files and the past of live streams instead")
 	fs.BoolVar(&o.readers, "readers", false, "measure readers with small buffers instead")
-	fs.BoolVar(&o.prompt, "prompt", false, "players wait for what comes, and the server pays for waking them")
+	fs.BoolVar(
+		&o.prompt,
+		"prompt",
+		false,
+		"players wait for what comes, and the server pays for waking them",
+	)
 	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown")
 	var names []string
 	for _, r := range rows {
@@ -94,8 +100,15 @@ func parseOptions(args []string) (options, error) {
 		}
 		o.rows = append(o.rows, rows[i])
 	}
-	if o.players < 1 || o.streams < 0 || o.nodes < 0 || o.connections < 0 || o.duration < time.Second || o.bitrate < 2*audioBitrate || fs.NArg() > 0 {
-		return o, usage(fs, "at least one player, %d bit/s, one second; no arguments", 2*audioBitrate)
+	if o.players < 1 || o.streams < 0 || o.nodes < 0 || o.connections < 0 ||
+		o.duration < time.Second ||
+		o.bitrate < 2*audioBitrate ||
+		fs.NArg() > 0 {
+		return o, usage(
+			fs,
+			"at least one player, %d bit/s, one second; no arguments",
+			2*audioBitrate,
+		)
 	}
 	o.settle = settleTime
 	o.ramp = max(minRamp, joinInterval*time.Duration(max(o.players, o.streams)))
@@ -117,8 +130,14 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	fmt.Fprintf(out, "%d cores shared by servers, publisher and players, %s, load average %s at the start, %v measured\n\n",
-		runtime.NumCPU(), runtime.Version(), loadAverage(), o.duration)
+	fmt.Fprintf(
+		out,
+		"%d cores shared by servers, publisher and players, %s, load average %s at the start, %v measured\n\n",
+		runtime.NumCPU(),
+		runtime.Version(),
+		loadAverage(),
+		o.duration,
+	)
 	if o.streams > 0 {
 		return reportStreams(ctx, out, w, o)
 	}
@@ -138,9 +157,30 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 }
 
 func reportFanout(ctx context.Context, out io.Writer, w *workshop, o options) error {
-	fmt.Fprintf(out, "One stream of %.3g Mbit/s, H.264 with %d pictures and one keyframe a second, and AAC, to %d players%s:\n\n",
-		float64(o.bitrate)/1e6, fanoutFPS, o.players, map[bool]string{true: " that wait for it"}[o.prompt])
-	t := newTable("server", "CPU s/GB", "of nginx-rtmp's", "video p50", "p99", "all p50", "p99 ms", "first keyframe p50", "p99 ms", "KB RSS/player", "delivered", "gaps")
+	fmt.Fprintf(
+		out,
+		"One stream of %.3g Mbit/s, H.264 with %d pictures and one keyframe a second, and AAC, to %d players%s:\n\n",
+		float64(
+			o.bitrate,
+		)/1e6,
+		fanoutFPS,
+		o.players,
+		map[bool]string{true: " that wait for it"}[o.prompt],
+	)
+	t := newTable(
+		"server",
+		"CPU s/GB",
+		"of nginx-rtmp's",
+		"video p50",
+		"p99",
+		"all p50",
+		"p99 ms",
+		"first keyframe p50",
+		"p99 ms",
+		"KB RSS/player",
+		"delivered",
+		"gaps",
+	)
 	var notes []string
 	var unit float64 // CPU s/GB of the baseline
 	for _, r := range o.rows {
@@ -156,11 +196,32 @@ func reportFanout(ctx context.Context, out io.Writer, w *workshop, o options) er
 		if r.name == baseline {
 			unit = cost
 		}
-		t.add(r.label, fmt.Sprintf("%.2f", cost), ratio(cost, unit),
-			ms(f.video, 0.5), ms(f.video, 0.99), ms(f.all, 0.5), ms(f.all, 0.99), ms(f.first, 0.5), ms(f.first, 0.99),
-			fmt.Sprintf("%.1f", f.rssPlayer/1000), delivered(f.window), fmt.Sprint(f.gaps))
+		t.add(
+			r.label,
+			fmt.Sprintf("%.2f", cost),
+			ratio(cost, unit),
+			ms(
+				f.video,
+				0.5,
+			),
+			ms(f.video, 0.99),
+			ms(f.all, 0.5),
+			ms(f.all, 0.99),
+			ms(f.first, 0.5),
+			ms(f.first, 0.99),
+			fmt.Sprintf("%.1f", f.rssPlayer/1000),
+			delivered(f.window),
+			fmt.Sprint(f.gaps),
+		)
 		if len(f.cpu) > 1 {
-			notes = append(notes, fmt.Sprintf("%s: nats-server %.2f CPU s/GB", r.label, f.cpu[1].Seconds()/f.deliverGB))
+			notes = append(
+				notes,
+				fmt.Sprintf(
+					"%s: nats-server %.2f CPU s/GB",
+					r.label,
+					f.cpu[1].Seconds()/f.deliverGB,
+				),
+			)
 		}
 		notes = append(notes, remarks(r.label, f.window, f.seen)...)
 	}
@@ -173,9 +234,20 @@ func reportStreams(ctx context.Context, out io.Writer, w *workshop, o options) e
 		return err
 	}
 	media := o.duration.Seconds() * float64(s.players)
-	fmt.Fprintf(out, "%d streams of %.0f kbit/s, %d pictures and one keyframe a second, published on one node, one player each on another:\n\n",
-		s.players, float64(s.media)*8/1000/o.duration.Seconds(), streamsFPS)
-	t := newTable("process", "cores", "CPU µs per stream and second of media", "MB RSS", "KB RSS per stream")
+	fmt.Fprintf(
+		out,
+		"%d streams of %.0f kbit/s, %d pictures and one keyframe a second, published on one node, one player each on another:\n\n",
+		s.players,
+		float64(s.media)*8/1000/o.duration.Seconds(),
+		streamsFPS,
+	)
+	t := newTable(
+		"process",
+		"cores",
+		"CPU µs per stream and second of media",
+		"MB RSS",
+		"KB RSS per stream",
+	)
 	for i, name := range []string{"nats-server", "the publishers' node", "the players' node"} {
 		t.add(name, fmt.Sprintf("%.3f", s.cpu[i].Seconds()/s.wall.Seconds()),
 			fmt.Sprintf("%.0f", s.cpu[i].Seconds()*1e6/media),
@@ -183,8 +255,16 @@ func reportStreams(ctx context.Context, out io.Writer, w *workshop, o options) e
 			fmt.Sprintf("%.0f", float64(s.rss[i]-s.empty[i])/1e3/float64(s.players)))
 	}
 	notes := []string{
-		fmt.Sprintf("video latency p50 %s, p99 %s ms, the publisher's lateness included", ms(s.video, 0.5), ms(s.video, 0.99)),
-		fmt.Sprintf("first keyframe of a stream that the node did not have, p50 %s, p99 %s ms", ms(s.first, 0.5), ms(s.first, 0.99)),
+		fmt.Sprintf(
+			"video latency p50 %s, p99 %s ms, the publisher's lateness included",
+			ms(s.video, 0.5),
+			ms(s.video, 0.99),
+		),
+		fmt.Sprintf(
+			"first keyframe of a stream that the node did not have, p50 %s, p99 %s ms",
+			ms(s.first, 0.5),
+			ms(s.first, 0.99),
+		),
 		fmt.Sprintf("delivered %s, gaps %d", delivered(s.window), s.gaps),
 	}
 	return t.write(out, o.markdown, append(notes, remarks("the run", s.window, s.seen)...))
@@ -197,7 +277,17 @@ func remarks(label string, w window, s seen) []string {
 		notes = append(notes, fmt.Sprintf("%s: %d connections were lost: %v", label, s.lost, s.err))
 	}
 	if w.others > busyCores {
-		notes = append(notes, fmt.Sprintf("WARNING: %s: others kept %.2f cores busy meanwhile", label, w.others))
+		notes = append(
+			notes,
+			fmt.Sprintf("WARNING: %s: others kept %.2f cores busy meanwhile", label, w.others),
+		)
 	}
-	return append(notes, fmt.Sprintf("%s: publisher and players took %.2f cores", label, w.own.Seconds()/w.wall.Seconds()))
+	return append(
+		notes,
+		fmt.Sprintf(
+			"%s: publisher and players took %.2f cores",
+			label,
+			w.own.Seconds()/w.wall.Seconds(),
+		),
+	)
 }

@@ -45,7 +45,13 @@ func readClocks(processes []*process) (u clocks, err error) {
 
 // measure has the publisher pause, then publish for that long, then pause again,
 // and compares what was spent and received.
-func measure(ctx context.Context, p *publisher, c *crowd, processes []*process, length time.Duration) (window, error) {
+func measure(
+	ctx context.Context,
+	p *publisher,
+	c *crowd,
+	processes []*process,
+	length time.Duration,
+) (window, error) {
 	var w window
 	resume, err := pause(ctx, p, c)
 	if err != nil {

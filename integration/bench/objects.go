@@ -42,12 +42,17 @@ var objectsRows = []objectsRow{
 	{"one object, 100 changes/s, a user on each node, R1", 1, runPair},
 	{"one object, 100 changes/s, a user on each node, three NATS servers, R3", 3, runPair},
 	{"one object, 50 changes/s, 500 users on each node, R1", 1, runCrowd},
-	{"1000 objects, 20,000 changes/s, a writer on one node and a reader on the other, R1", 1, runMany},
+	{
+		"1000 objects, 20,000 changes/s, a writer on one node and a reader on the other, R1",
+		1,
+		runMany,
+	},
 }
 
 // objectsFigures are what one row shows.
 type objectsFigures struct {
-	latency  []time.Duration // from the request to the event at another client, on the other node where there are two
+	// from the request to the event at another client, on the other node where there are two
+	latency  []time.Duration
 	acks     int
 	changes  int // events that came
 	expected int
@@ -55,7 +60,8 @@ type objectsFigures struct {
 	alike    bool // all users have the same values at the end
 }
 
-// objectUser is a client of shared objects. A value is the time when it was asked for, in microseconds after epoch.
+// objectUser is a client of shared objects. A value is the time when it was asked for, in
+// microseconds after epoch.
 type objectUser struct {
 	*client
 	done chan struct{}
@@ -132,7 +138,12 @@ func (u *objectUser) request(object string, e sharedobject.Event) error {
 func (u *objectUser) change(key string, objects ...string) error {
 	var b []byte
 	for _, name := range objects {
-		m, err := sharedobject.Message{Name: name, Events: []sharedobject.Event{{Type: sharedobject.RequestChange, Key: key, Value: now()}}}.Message()
+		m, err := sharedobject.Message{
+			Name: name,
+			Events: []sharedobject.Event{
+				{Type: sharedobject.RequestChange, Key: key, Value: now()},
+			},
+		}.Message()
 		if err != nil {
 			return err
 		}
@@ -187,8 +198,13 @@ func (u *objectUser) take(m chunk.Message) error {
 	return nil
 }
 
-// useAll connects many users, a few at once. It returns those that it has connected with the error too.
-func useAll(ctx context.Context, n int, open func(i int) (*objectUser, error)) ([]*objectUser, error) {
+// useAll connects many users, a few at once. It returns those that it has connected with the error
+// too.
+func useAll(
+	ctx context.Context,
+	n int,
+	open func(i int) (*objectUser, error),
+) ([]*objectUser, error) {
 	users := make([]*objectUser, n)
 	errs := make([]error, n)
 	next := make(chan int)
@@ -205,7 +221,11 @@ func useAll(ctx context.Context, n int, open func(i int) (*objectUser, error)) (
 	}
 	close(next)
 	workers.Wait()
-	return slices.DeleteFunc(users, func(u *objectUser) bool { return u == nil }), errors.Join(errs...)
+	return slices.DeleteFunc(
+			users,
+			func(u *objectUser) bool { return u == nil },
+		), errors.Join(
+			errs...)
 }
 
 func leaveAll(users []*objectUser) {
@@ -281,7 +301,13 @@ func runPair(ctx context.Context, a, b *server, o options) (f objectsFigures, er
 	}
 	defer reader.leave()
 	f, err = figures([]*objectUser{reader}, []*objectUser{writer, reader}, func() error {
-		return every(ctx, pairRate, o.duration, 0, func() error { return writer.change("x", "pair") })
+		return every(
+			ctx,
+			pairRate,
+			o.duration,
+			0,
+			func() error { return writer.change("x", "pair") },
+		)
 	})
 	f.expected = int(pairRate * o.duration.Seconds())
 	return f, err
@@ -330,7 +356,13 @@ func runMany(ctx context.Context, a, b *server, o options) (f objectsFigures, er
 		for i := range manyConns {
 			phase := time.Second * time.Duration(i) / manyRate / manyConns
 			writing.Go(func() {
-				errs[i] = every(ctx, manyRate, o.duration, phase, func() error { return users[2*i].change("x", names(i)...) })
+				errs[i] = every(
+					ctx,
+					manyRate,
+					o.duration,
+					phase,
+					func() error { return users[2*i].change("x", names(i)...) },
+				)
 			})
 		}
 		writing.Wait()
@@ -341,7 +373,12 @@ func runMany(ctx context.Context, a, b *server, o options) (f objectsFigures, er
 }
 
 // withNodes runs a row on two nodes over NATS.
-func withNodes(ctx context.Context, w *workshop, replicas int, run func(processes []*process, a, b *server) error) (err error) {
+func withNodes(
+	ctx context.Context,
+	w *workshop,
+	replicas int,
+	run func(processes []*process, a, b *server) error,
+) (err error) {
 	servers, url, err := startNATSCluster(ctx, w, replicas)
 	defer func() {
 		for _, s := range servers {
@@ -353,7 +390,17 @@ func withNodes(ctx context.Context, w *workshop, replicas int, run func(processe
 	}
 	var nodes []*server
 	for i, id := range []string{"a", "b"} {
-		n, err := startNode(ctx, w, "edge", "--nats", url[i%len(url)], "--id", id, "--kv-replicas", fmt.Sprint(replicas))
+		n, err := startNode(
+			ctx,
+			w,
+			"edge",
+			"--nats",
+			url[i%len(url)],
+			"--id",
+			id,
+			"--kv-replicas",
+			fmt.Sprint(replicas),
+		)
 		if err != nil {
 			return err
 		}
@@ -366,7 +413,16 @@ func withNodes(ctx context.Context, w *workshop, replicas int, run func(processe
 
 func reportObjects(ctx context.Context, out io.Writer, w *workshop, o options) error {
 	fmt.Fprintf(out, "Shared objects, RTMP clients on two nodes over external NATS:\n\n")
-	t := newTable("what", "latency p50", "p99 ms", "changes/s", "events came", "alike", "cores: NATS", "nodes")
+	t := newTable(
+		"what",
+		"latency p50",
+		"p99 ms",
+		"changes/s",
+		"events came",
+		"alike",
+		"cores: NATS",
+		"nodes",
+	)
 	var notes []string
 	for _, r := range objectsRows {
 		err := withNodes(ctx, w, r.replicas, func(processes []*process, a, b *server) error {
@@ -385,12 +441,32 @@ func reportObjects(ctx context.Context, out io.Writer, w *workshop, o options) e
 			var win window
 			win.spent(before, after)
 			nats, nodes := win.cpu[:len(win.cpu)-2], win.cpu[len(win.cpu)-2:]
-			t.add(r.label, ms(f.latency, 0.5), ms(f.latency, 0.99), fmt.Sprintf("%.0f", float64(f.acks)/f.wall.Seconds()),
-				fmt.Sprintf("%.1f %%", 100*float64(f.changes)/float64(f.expected)), map[bool]string{true: "yes", false: "NO"}[f.alike],
-				cores(nats, win.wall), cores(nodes, win.wall))
-			notes = append(notes, fmt.Sprintf("%s: the clients took %.2f cores", r.label, win.own.Seconds()/win.wall.Seconds()))
+			t.add(
+				r.label,
+				ms(f.latency, 0.5),
+				ms(f.latency, 0.99),
+				fmt.Sprintf("%.0f", float64(f.acks)/f.wall.Seconds()),
+				fmt.Sprintf(
+					"%.1f %%",
+					100*float64(f.changes)/float64(f.expected),
+				),
+				map[bool]string{true: "yes", false: "NO"}[f.alike],
+				cores(nats, win.wall),
+				cores(nodes, win.wall),
+			)
+			notes = append(
+				notes,
+				fmt.Sprintf(
+					"%s: the clients took %.2f cores",
+					r.label,
+					win.own.Seconds()/win.wall.Seconds(),
+				),
+			)
 			if win.others > busyCores {
-				notes = append(notes, fmt.Sprintf("WARNING: others kept %.2f cores busy meanwhile", win.others))
+				notes = append(
+					notes,
+					fmt.Sprintf("WARNING: others kept %.2f cores busy meanwhile", win.others),
+				)
 			}
 			return nil
 		})
@@ -420,14 +496,22 @@ func idleMemory(ctx context.Context, w *workshop) (note string, err error) {
 		if err != nil {
 			return err
 		}
-		users, err := useAll(ctx, idleUsers, func(int) (*objectUser, error) { return use(ctx, a, "idle") })
+		users, err := useAll(
+			ctx,
+			idleUsers,
+			func(int) (*objectUser, error) { return use(ctx, a, "idle") },
+		)
 		defer leaveAll(users)
 		if err != nil {
 			return err
 		}
 		time.Sleep(settleTime)
 		using, err := a.rss()
-		note = fmt.Sprintf("%d idle users of an object: %.1f KB RSS each", idleUsers, float64(using-empty)/idleUsers/1000)
+		note = fmt.Sprintf(
+			"%d idle users of an object: %.1f KB RSS each",
+			idleUsers,
+			float64(using-empty)/idleUsers/1000,
+		)
 		return err
 	})
 	return note, err

@@ -44,7 +44,13 @@ type playerStats struct {
 var errOver = errors.New("the stream ended")
 
 // join begins to play and returns when the first keyframe is there.
-func join(ctx context.Context, s *server, stream string, l *ledger, late time.Duration) (*player, error) {
+func join(
+	ctx context.Context,
+	s *server,
+	stream string,
+	l *ledger,
+	late time.Duration,
+) (*player, error) {
 	p := &player{ledger: l, late: late, begun: time.Now()}
 	var err error
 	if p.client, err = dial(ctx, s.address, s.bare); err != nil {
@@ -52,7 +58,10 @@ func join(ctx context.Context, s *server, stream string, l *ledger, late time.Du
 	}
 	if s.bare {
 		// What the server frames with; it does not say so itself.
-		p.client.in = chunk.NewReader(io.MultiReader(announcement(), p.client.TCPConn), chunk.DefaultLimits())
+		p.client.in = chunk.NewReader(
+			io.MultiReader(announcement(), p.client.TCPConn),
+			chunk.DefaultLimits(),
+		)
 	} else if err := p.client.play(stream); err != nil {
 		return nil, fmt.Errorf("player: %w", err)
 	}

@@ -126,7 +126,9 @@ func feed(c *client) func(media.Frame) error {
 	})
 }
 
-var errBehind = errors.New("the server, or the host, does not keep up: media still came long after the publisher had paused")
+var errBehind = errors.New(
+	"the server, or the host, does not keep up: media still came long after the publisher had paused",
+)
 
 const (
 	// stillness is how long nothing may have arrived to call it silence.

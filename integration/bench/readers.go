@@ -61,8 +61,12 @@ type readers struct {
 }
 
 func reportReaders(ctx context.Context, out io.Writer, w *workshop, o options) error {
-	fmt.Fprintf(out, "One stream of %d Mbit/s to readers with a receive buffer of %d KB that are never away for long:\n\n",
-		readersBitrate/1_000_000, readersBuffer>>10)
+	fmt.Fprintf(
+		out,
+		"One stream of %d Mbit/s to readers with a receive buffer of %d KB that are never away for long:\n\n",
+		readersBitrate/1_000_000,
+		readersBuffer>>10,
+	)
 	t := newTable("server", "readers", "stalls over 3 s", "worst pause ms", "closed", "delivered")
 	var notes []string
 	for _, r := range readerRows {
@@ -75,10 +79,19 @@ func reportReaders(ctx context.Context, out io.Writer, w *workshop, o options) e
 				notes = append(notes, fmt.Sprintf("%s: failed: %v", r.label, err))
 				continue
 			}
-			t.add(r.label, fmt.Sprint(n), fmt.Sprint(s.stalls), fmt.Sprintf("%.0f", s.worst.Seconds()*1000),
-				fmt.Sprint(s.closed), fmt.Sprintf("%.1f %%", s.delivered*100))
+			t.add(
+				r.label,
+				fmt.Sprint(n),
+				fmt.Sprint(s.stalls),
+				fmt.Sprintf("%.0f", s.worst.Seconds()*1000),
+				fmt.Sprint(s.closed),
+				fmt.Sprintf("%.1f %%", s.delivered*100),
+			)
 			if s.err != nil {
-				notes = append(notes, fmt.Sprintf("%s: the first that was closed: %v", r.label, s.err))
+				notes = append(
+					notes,
+					fmt.Sprintf("%s: the first that was closed: %v", r.label, s.err),
+				)
 			}
 		}
 	}
@@ -86,7 +99,14 @@ func reportReaders(ctx context.Context, out io.Writer, w *workshop, o options) e
 }
 
 // runReaders starts a server, publishes one stream to it and has n readers read that.
-func runReaders(ctx context.Context, w *workshop, r row, http bool, n int, o options) (result readers, err error) {
+func runReaders(
+	ctx context.Context,
+	w *workshop,
+	r row,
+	http bool,
+	n int,
+	o options,
+) (result readers, err error) {
 	s, err := r.start(ctx, w)
 	if err != nil {
 		return result, err
@@ -110,7 +130,10 @@ func runReaders(ctx context.Context, w *workshop, r row, http bool, n int, o opt
 		}
 		write = writeEach(conn)
 	}
-	p, err := newPublisher(testpattern.Config{FPS: fanoutFPS, Bitrate: readersBitrate - audioBitrate}, write)
+	p, err := newPublisher(
+		testpattern.Config{FPS: fanoutFPS, Bitrate: readersBitrate - audioBitrate},
+		write,
+	)
 	if err != nil {
 		return result, err
 	}
@@ -143,7 +166,11 @@ func closeReaders(all []*reader) {
 
 func tallyReaders(all []*reader, length time.Duration) (result readers) {
 	for _, r := range all {
-		result.delivered += float64(r.bytes) * 8 / readersBitrate / length.Seconds() / float64(len(all))
+		result.delivered += float64(
+			r.bytes,
+		) * 8 / readersBitrate / length.Seconds() / float64(
+			len(all),
+		)
 		result.worst = max(result.worst, r.worst)
 		if r.worst > stalled {
 			result.stalls++
@@ -158,15 +185,23 @@ func tallyReaders(all []*reader, length time.Duration) (result readers) {
 
 // newReader connects and asks to play.
 func newReader(ctx context.Context, s *server, stream string, overHTTP bool) (*reader, error) {
-	dialer := net.Dialer{Timeout: dialogTimeout, Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		controlErr := raw.Control(func(fd uintptr) {
-			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, readersBuffer)
-		})
-		if err != nil {
-			return err
-		}
-		return controlErr
-	}}
+	dialer := net.Dialer{
+		Timeout: dialogTimeout,
+		Control: func(_, _ string, raw syscall.RawConn) (err error) {
+			controlErr := raw.Control(func(fd uintptr) {
+				err = syscall.SetsockoptInt(
+					int(fd),
+					syscall.SOL_SOCKET,
+					syscall.SO_RCVBUF,
+					readersBuffer,
+				)
+			})
+			if err != nil {
+				return err
+			}
+			return controlErr
+		},
+	}
 	if !overHTTP {
 		c, err := dialWith(ctx, dialer, s.address, s.bare)
 		if err != nil {
@@ -181,7 +216,12 @@ func newReader(ctx context.Context, s *server, stream string, overHTTP bool) (*r
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+"/"+app+"/"+stream+".flv", http.NoBody)
+	request, err := http.NewRequestWithContext(
+		ctx,
+		http.MethodGet,
+		"http://"+s.http+"/"+app+"/"+stream+".flv",
+		http.NoBody,
+	)
 	if err != nil {
 		return nil, err
 	}

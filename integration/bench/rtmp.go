@@ -61,7 +61,12 @@ func (c *client) connect(address string) error {
 	if err := c.send(message.SetChunkSize(sendChunk)); err != nil {
 		return err
 	}
-	about := &amf.Object{Members: amf.Members{{Key: "app", Value: app}, {Key: "tcUrl", Value: "rtmp://" + address + "/" + app}}}
+	about := &amf.Object{
+		Members: amf.Members{
+			{Key: "app", Value: app},
+			{Key: "tcUrl", Value: "rtmp://" + address + "/" + app},
+		},
+	}
 	if err := c.command(message.Command{Name: "connect", Transaction: 1, Args: []amf.Value{about}}); err != nil {
 		return err
 	}
@@ -83,7 +88,14 @@ func (c *client) connect(address string) error {
 
 // publish asks to publish and waits for the permission.
 func (c *client) publish(stream string) error {
-	err := c.command(message.Command{Name: "publish", Transaction: 3, Args: []amf.Value{nil, stream, "live"}, StreamID: mediaStream})
+	err := c.command(
+		message.Command{
+			Name:        "publish",
+			Transaction: 3,
+			Args:        []amf.Value{nil, stream, "live"},
+			StreamID:    mediaStream,
+		},
+	)
 	if err != nil {
 		return err
 	}
@@ -95,7 +107,14 @@ func (c *client) publish(stream string) error {
 
 // play asks to play, live only; what comes of it is for the player to see.
 func (c *client) play(stream string) error {
-	return c.command(message.Command{Name: "play", Transaction: 3, Args: []amf.Value{nil, stream, -1000}, StreamID: mediaStream})
+	return c.command(
+		message.Command{
+			Name:        "play",
+			Transaction: 3,
+			Args:        []amf.Value{nil, stream, -1000},
+			StreamID:    mediaStream,
+		},
+	)
 }
 
 // await skips everything up to the command of that name. An error or a status of that level is

@@ -148,7 +148,10 @@ func startDev(args ...string) func(context.Context, *workshop) (*server, error) 
 		if err != nil {
 			return nil, err
 		}
-		return startNode(ctx, w, append([]string{"dev", "--no-demo", "--nats-port", "0", "--data", dir}, args...)...)
+		return startNode(
+			ctx,
+			w,
+			append([]string{"dev", "--no-demo", "--nats-port", "0", "--data", dir}, args...)...)
 	}
 }
 
@@ -192,9 +195,13 @@ func startNode(ctx context.Context, w *workshop, args ...string) (*server, error
 	return &server{process: p, address: ready.Nodes[0].RTMP, http: ready.Nodes[0].HTTP}, nil
 }
 
-// startNATSCluster starts as many nats-servers that form a cluster, or one that is none. It returns those that it has started
-// with the error too.
-func startNATSCluster(ctx context.Context, w *workshop, size int) (servers []*process, urls []string, err error) {
+// startNATSCluster starts as many nats-servers that form a cluster, or one that is none. It returns
+// those that it has started with the error too.
+func startNATSCluster(
+	ctx context.Context,
+	w *workshop,
+	size int,
+) (servers []*process, urls []string, err error) {
 	lines := make([]string, size)
 	if size > 1 {
 		routes, err := freeAddresses(size)
@@ -202,8 +209,12 @@ func startNATSCluster(ctx context.Context, w *workshop, size int) (servers []*pr
 			return nil, nil, err
 		}
 		for i, address := range routes {
-			lines[i] = fmt.Sprintf("server_name: n%d\ncluster { name: c, listen: %q, routes: [\"nats://%s\"] }\n",
-				i, address, strings.Join(routes, `", "nats://`))
+			lines[i] = fmt.Sprintf(
+				"server_name: n%d\ncluster { name: c, listen: %q, routes: [\"nats://%s\"] }\n",
+				i,
+				address,
+				strings.Join(routes, `", "nats://`),
+			)
 		}
 	}
 	for i := range size {

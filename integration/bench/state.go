@@ -70,7 +70,10 @@ func (s *simulation) join(ctx context.Context, i, connections int, hot bool) err
 	ctx, cancel := context.WithCancel(ctx)
 	s.members = append(s.members, cancel)
 	m, err := s.store(i).Nodes.Join(ctx, kv.Node{
-		ID: fmt.Sprintf("node-%d", i), Roles: []string{"edge"}, RTMP: "rtmp://192.0.2.1:1935", Region: "eu", Capacity: 1e10, Version: "bench", Started: time.Now(),
+		ID: fmt.Sprintf(
+			"node-%d",
+			i,
+		), Roles: []string{"edge"}, RTMP: "rtmp://192.0.2.1:1935", Region: "eu", Capacity: 1e10, Version: "bench", Started: time.Now(),
 	})
 	if err != nil {
 		return err
@@ -168,7 +171,8 @@ func (s *simulation) settle(ctx context.Context, connections int) error {
 			return err
 		}
 		if len(list) == connections {
-			sleepUntil(ctx, time.Now().Add(20*time.Second)) // the reports are bounded: they need ten to tell everything
+			// the reports are bounded: they need ten to tell everything
+			sleepUntil(ctx, time.Now().Add(20*time.Second))
 			return nil
 		}
 		sleepUntil(ctx, time.Now().Add(time.Second))
@@ -220,7 +224,13 @@ func heap() int64 {
 }
 
 // observe measures what a node without clients spends, and how much is written.
-func (r *state) observe(ctx context.Context, w *workshop, server *process, url string, duration time.Duration) (err error) {
+func (r *state) observe(
+	ctx context.Context,
+	w *workshop,
+	server *process,
+	url string,
+	duration time.Duration,
+) (err error) {
 	edge, err := startNode(ctx, w, "edge", "--nats", url, "--id", "observer")
 	if err != nil {
 		return err
@@ -308,14 +318,36 @@ func reportState(ctx context.Context, out io.Writer, w *workshop, o options) err
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d nodes with %d connections each, %d of them with %d streams, of which %.0f %% change each second:\n\n",
-		o.nodes, o.connections, min(o.hot, o.nodes), heatStreams, 100*restless)
+	fmt.Fprintf(
+		out,
+		"%d nodes with %d connections each, %d of them with %d streams, of which %.0f %% change each second:\n\n",
+		o.nodes,
+		o.connections,
+		min(o.hot, o.nodes),
+		heatStreams,
+		100*restless,
+	)
 	t := newTable("", "")
-	t.add("all buckets read by a new node", fmt.Sprintf("%.2f s, %.0f MB of heap", r.whole.Seconds(), float64(r.heap)/1e6))
-	t.add("a node without clients, which follows nodes and hotness", fmt.Sprintf("%.3f cores", r.edge))
+	t.add(
+		"all buckets read by a new node",
+		fmt.Sprintf("%.2f s, %.0f MB of heap", r.whole.Seconds(), float64(r.heap)/1e6),
+	)
+	t.add(
+		"a node without clients, which follows nodes and hotness",
+		fmt.Sprintf("%.3f cores", r.edge),
+	)
 	t.add("nats-server", fmt.Sprintf("%.2f cores", r.nats))
-	t.add("written, all buckets", fmt.Sprintf("%.0f messages, %.0f KB a second", r.messages, r.bytes/1e3))
-	t.add("of which hotness", fmt.Sprintf("%.0f messages, %.0f KB a second", r.heatMessage, r.heatBytes/1e3))
-	t.add(fmt.Sprintf("a death is seen by %d others after", observers), fmt.Sprintf("%.2f s", r.death.Seconds()))
+	t.add(
+		"written, all buckets",
+		fmt.Sprintf("%.0f messages, %.0f KB a second", r.messages, r.bytes/1e3),
+	)
+	t.add(
+		"of which hotness",
+		fmt.Sprintf("%.0f messages, %.0f KB a second", r.heatMessage, r.heatBytes/1e3),
+	)
+	t.add(
+		fmt.Sprintf("a death is seen by %d others after", observers),
+		fmt.Sprintf("%.2f s", r.death.Seconds()),
+	)
 	return t.write(out, o.markdown, nil)
 }

@@ -44,7 +44,12 @@ func (l *library) end(err error) error {
 }
 
 // startLibrary starts NATS, an origin that has the films, and an edge.
-func startLibrary(ctx context.Context, w *workshop, dir string, edgeArgs ...string) (_ *library, err error) {
+func startLibrary(
+	ctx context.Context,
+	w *workshop,
+	dir string,
+	edgeArgs ...string,
+) (_ *library, err error) {
 	nats, url, err := startNATS(ctx, w)
 	if err != nil {
 		return nil, err
@@ -57,7 +62,17 @@ func startLibrary(ctx context.Context, w *workshop, dir string, edgeArgs ...stri
 			}
 		}
 	}()
-	origin, err := startNode(ctx, w, "origin", "--nats", url, "--id", "origin", "--static", app+"="+dir)
+	origin, err := startNode(
+		ctx,
+		w,
+		"origin",
+		"--nats",
+		url,
+		"--id",
+		"origin",
+		"--static",
+		app+"="+dir,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +94,13 @@ func (l *library) awaitFilms(ctx context.Context) error {
 	}
 	defer c.Close()
 	for length := 0.0; length == 0; {
-		err := c.command(message.Command{Name: "getStreamLength", Transaction: 9, Args: []amf.Value{nil, fmt.Sprintf(filmsStream, films-1)}})
+		err := c.command(
+			message.Command{
+				Name:        "getStreamLength",
+				Transaction: 9,
+				Args:        []amf.Value{nil, fmt.Sprintf(filmsStream, films-1)},
+			},
+		)
 		if err != nil {
 			return err
 		}
@@ -155,7 +176,8 @@ func measureAudience(ctx context.Context, l *library, o options) (a audience, er
 	return a, err
 }
 
-// received compares what came with the time that has passed: bare is the part of RTMP that is media, and sampled what the parsed players had.
+// received compares what came with the time that has passed: bare is the part of RTMP that is
+// media, and sampled what the parsed players had.
 func (a *audience) received(o options, had, have []int64, bare, sampled float64) {
 	each := float64(o.bitrate) / 8 * a.wall.Seconds()
 	sum := sampled
@@ -197,21 +219,28 @@ type scattered struct {
 	rss        int64 // the most, while all play
 }
 
-// measureScattered has many players watch many films. Each seeks to a place of its own where nobody has been, and later there again.
+// measureScattered has many players watch many films. Each seeks to a place of its own where nobody
+// has been, and later there again.
 func measureScattered(ctx context.Context, l *library) (s scattered, err error) {
 	var watchers []*watcher
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer closeAll(&watchers)
 	for i := range seekers {
-		w, _, err := watch(ctx, l.server, fmt.Sprintf(filmsStream, i%films), time.Duration(i/films)*filmGOP)
+		w, _, err := watch(
+			ctx,
+			l.server,
+			fmt.Sprintf(filmsStream, i%films),
+			time.Duration(i/films)*filmGOP,
+		)
 		if err != nil {
 			return s, err
 		}
 		watchers = append(watchers, w)
 		running.Go(w.run)
 	}
-	// The last places come first: a player, and what is fetched ahead of it, must not come to where another is going to seek.
+	// The last places come first: a player, and what is fetched ahead of it, must not come to where
+	// another is going to seek.
 	seekAll := func(times *[]time.Duration) error {
 		for i, w := range watchers {
 			took, err := w.seek(filmLength - time.Duration(1+i/films)*4*filmGOP + filmGOP/2)
@@ -257,8 +286,13 @@ func (s *scattered) settle(ctx context.Context, l *library, watchers []*watcher)
 	return nil
 }
 
-// measureRewind publishes on one node, and has players of another one begin in the past, or seek there, each where nobody has been.
-func measureRewind(ctx context.Context, w *workshop, o options) (played, sought []time.Duration, err error) {
+// measureRewind publishes on one node, and has players of another one begin in the past, or seek
+// there, each where nobody has been.
+func measureRewind(
+	ctx context.Context,
+	w *workshop,
+	o options,
+) (played, sought []time.Duration, err error) {
 	nats, url, err := startNATS(ctx, w)
 	if err != nil {
 		return nil, nil, err
@@ -290,12 +324,19 @@ func measureRewind(ctx context.Context, w *workshop, o options) (played, sought 
 		}
 		writes = append(writes, writeEach(c))
 	}
-	p, err := newPublisher(testpattern.Config{FPS: fanoutFPS, Bitrate: o.bitrate - audioBitrate, KeyframeInterval: filmGOP}, func(f media.Frame) (err error) {
-		for _, write := range writes {
-			err = errors.Join(err, write(f))
-		}
-		return err
-	})
+	p, err := newPublisher(
+		testpattern.Config{
+			FPS:              fanoutFPS,
+			Bitrate:          o.bitrate - audioBitrate,
+			KeyframeInterval: filmGOP,
+		},
+		func(f media.Frame) (err error) {
+			for _, write := range writes {
+				err = errors.Join(err, write(f))
+			}
+			return err
+		},
+	)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -320,7 +361,8 @@ func measureRewind(ctx context.Context, w *workshop, o options) (played, sought 
 	return played, sought, nil
 }
 
-// rewind returns how long it takes to the first keyframe in the past of a stream, which has begun at some time.
+// rewind returns how long it takes to the first keyframe in the past of a stream, which has begun
+// at some time.
 func rewind(ctx context.Context, s *server, stream string, begun time.Time) (time.Duration, error) {
 	w, took, err := watch(ctx, s, fmt.Sprintf("%s?start=-%v", stream, rewindBy), -2*time.Second)
 	if err != nil {
@@ -331,7 +373,12 @@ func rewind(ctx context.Context, s *server, stream string, begun time.Time) (tim
 }
 
 // seekBack returns how long a seek to the past takes in what is live.
-func seekBack(ctx context.Context, s *server, stream string, begun time.Time) (time.Duration, error) {
+func seekBack(
+	ctx context.Context,
+	s *server,
+	stream string,
+	begun time.Time,
+) (time.Duration, error) {
 	w, _, err := watch(ctx, s, stream+"?dvr=1", -2*time.Second)
 	if err != nil {
 		return 0, err
@@ -347,7 +394,8 @@ func seekBack(ctx context.Context, s *server, stream string, begun time.Time) (t
 	return took, checkPast(stream, w, begun)
 }
 
-// checkPast says whether a player has begun where it wanted, in a stream that has begun at some time.
+// checkPast says whether a player has begun where it wanted, in a stream that has begun at some
+// time.
 func checkPast(stream string, w *watcher, begun time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -362,7 +410,8 @@ func checkPast(stream string, w *watcher, begun time.Time) error {
 type staticReport struct {
 	*table
 	notes []string
-	cells [2][]string // of natscast and nginx-rtmp: what measureBoth finds, in the order of its lines
+	// of natscast and nginx-rtmp: what measureBoth finds, in the order of its lines
+	cells [2][]string
 }
 
 func reportStatic(ctx context.Context, out io.Writer, w *workshop, o options) error {
@@ -370,8 +419,13 @@ func reportStatic(ctx context.Context, out io.Writer, w *workshop, o options) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Files of %.3g Mbit/s with a keyframe every %v, on an edge that reads them from an origin over an external nats-server; players have a buffer of %v:\n\n",
-		float64(o.bitrate)/1e6, filmGOP, filmBuffer)
+	fmt.Fprintf(
+		out,
+		"Files of %.3g Mbit/s with a keyframe every %v, on an edge that reads them from an origin over an external nats-server; players have a buffer of %v:\n\n",
+		float64(o.bitrate)/1e6,
+		filmGOP,
+		filmBuffer,
+	)
 	r := &staticReport{table: newTable("what", "natscast", "nginx-rtmp")}
 	live, err := runFanout(ctx, w, row{start: startEdge}, o)
 	if err != nil {
@@ -379,7 +433,11 @@ func reportStatic(ctx context.Context, out io.Writer, w *workshop, o options) er
 	}
 	liveCost := live.cpu[0].Seconds() / live.deliverGB
 	r.warn("live", live.window)
-	r.add(fmt.Sprintf("CPU s/GB, %d players of one live stream", o.players), fmt.Sprintf("%.2f", liveCost), "")
+	r.add(
+		fmt.Sprintf("CPU s/GB, %d players of one live stream", o.players),
+		fmt.Sprintf("%.2f", liveCost),
+		"",
+	)
 	r.both(ctx, 0, liveCost, o, func() (*library, error) { return startLibrary(ctx, w, dir) })
 	r.both(ctx, 1, liveCost, o, func() (*library, error) {
 		s, err := startNginxWith(ctx, w, "play "+dir+";")
@@ -422,7 +480,13 @@ func (r *staticReport) warn(label string, w window) {
 }
 
 // both measures what both servers can do.
-func (r *staticReport) both(ctx context.Context, column int, liveCost float64, o options, start func() (*library, error)) {
+func (r *staticReport) both(
+	ctx context.Context,
+	column int,
+	liveCost float64,
+	o options,
+	start func() (*library, error),
+) {
 	err := withLibrary(start, func(l *library) error {
 		a, err := measureAudience(ctx, l, o)
 		if err != nil {
@@ -437,10 +501,19 @@ func (r *staticReport) both(ctx context.Context, column int, liveCost float64, o
 		}
 		cost := a.cpu[0].Seconds() / a.deliverGB
 		r.cells[column] = []string{
-			fmt.Sprintf("%.2f", cost), ratio(cost, liveCost), fmt.Sprintf("%.1f %%", 100*a.share), fmt.Sprintf("%.1f %%", 100*a.least), late(a.late),
+			fmt.Sprintf(
+				"%.2f",
+				cost,
+			), ratio(cost, liveCost), fmt.Sprintf("%.1f %%", 100*a.share), fmt.Sprintf("%.1f %%", 100*a.least), late(a.late),
 		}
 		s, err := measureScattered(ctx, l)
-		r.cells[column] = append(r.cells[column], quantiles(s.cold), quantiles(s.warm), megabytes(s.rss), late(s.late))
+		r.cells[column] = append(
+			r.cells[column],
+			quantiles(s.cold),
+			quantiles(s.warm),
+			megabytes(s.rss),
+			late(s.late),
+		)
 		return err
 	})
 	if err != nil {
@@ -480,7 +553,15 @@ func (r *staticReport) rewind(ctx context.Context, w *workshop, o options) {
 	if err != nil {
 		r.note("failed: %v", err)
 	}
-	r.add(fmt.Sprintf("play to first keyframe, %v back in %d live streams of another node, p50 / p99 ms", rewindBy, rewound), quantiles(played), "")
+	r.add(
+		fmt.Sprintf(
+			"play to first keyframe, %v back in %d live streams of another node, p50 / p99 ms",
+			rewindBy,
+			rewound,
+		),
+		quantiles(played),
+		"",
+	)
 	r.add("seek there in what is live, p50 / p99 ms", quantiles(sought), "")
 }
 

@@ -55,7 +55,9 @@ func (s *sweeper) adopt(conn *net.TCPConn) error {
 	}
 	var fd int
 	var dupErr error
-	err = raw.Control(func(old uintptr) { fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	err = raw.Control(
+		func(old uintptr) { fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) },
+	)
 	if err := errors.Join(err, dupErr, conn.Close()); err != nil {
 		return err
 	}
@@ -110,7 +112,15 @@ func (s *sweeper) empty(socket *sweptSocket) {
 		return
 	}
 	const all = 1 << 30
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(socket.fd), 0, all, unix.MSG_TRUNC|unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := syscall.RawSyscall6(
+		unix.SYS_RECVFROM,
+		uintptr(socket.fd),
+		0,
+		all,
+		unix.MSG_TRUNC|unix.MSG_DONTWAIT,
+		0,
+		0,
+	)
 	switch {
 	case errno == 0 && n > 0:
 		socket.bytes += int64(n)

@@ -17,7 +17,8 @@ import (
 // filmBuffer is what players tell as their buffer.
 const filmBuffer = 3 * time.Second
 
-// watcher is a client that plays a file, or the past of a live stream, and reads it message by message.
+// watcher is a client that plays a file, or the past of a live stream, and reads it message by
+// message.
 type watcher struct {
 	*client
 
@@ -31,8 +32,9 @@ type watcher struct {
 	begun   time.Time     // when the first keyframe of the place came
 	first   uint32        // its DTS
 	newest  uint32        // the DTS of what came last
-	late    time.Duration // the longest that something came after it was to be shown, had all begun with that keyframe
-	err     error
+	// the longest that something came after it was to be shown, had all begun with that keyframe
+	late time.Duration
+	err  error
 }
 
 type result struct {
@@ -40,17 +42,35 @@ type result struct {
 	err  error
 }
 
-// watch begins to play from a time, and returns when the first keyframe is there. took is the time since the play command.
-func watch(ctx context.Context, s *server, stream string, from time.Duration) (w *watcher, took time.Duration, err error) {
+// watch begins to play from a time, and returns when the first keyframe is there. took is the time
+// since the play command.
+func watch(
+	ctx context.Context,
+	s *server,
+	stream string,
+	from time.Duration,
+) (w *watcher, took time.Duration, err error) {
 	w = &watcher{found: make(chan result, 1)}
 	if w.client, err = dial(ctx, s.address, false); err != nil {
 		return nil, 0, err
 	}
-	buffer := message.UserControl{Event: message.SetBufferLength, Value: mediaStream, Buffer: uint32(filmBuffer.Milliseconds())}
+	buffer := message.UserControl{
+		Event:  message.SetBufferLength,
+		Value:  mediaStream,
+		Buffer: uint32(filmBuffer.Milliseconds()),
+	}
 	begun := time.Now()
 	err = errors.Join(
-		w.command(message.Command{Name: "play", Transaction: 3, Args: []amf.Value{nil, stream, float64(from.Milliseconds())}, StreamID: mediaStream}),
-		w.send(buffer.Message()))
+		w.command(
+			message.Command{
+				Name:        "play",
+				Transaction: 3,
+				Args:        []amf.Value{nil, stream, float64(from.Milliseconds())},
+				StreamID:    mediaStream,
+			},
+		),
+		w.send(buffer.Message()),
+	)
 	for err == nil && w.begun.IsZero() {
 		err = w.read()
 	}
@@ -149,8 +169,8 @@ func (w *watcher) seek(to time.Duration) (time.Duration, error) {
 	}
 }
 
-// punctuality begins to count, or ends to: it returns what the latest of late was since it was called last, and the bytes of media and of RTMP
-// so far.
+// punctuality begins to count, or ends to: it returns what the latest of late was since it was
+// called last, and the bytes of media and of RTMP so far.
 func (w *watcher) punctuality() (late time.Duration, payload, all int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -141,7 +141,12 @@ func (r *reader) leaf3(marker byte, n int) (Value, error) {
 	case vectorUint3:
 		return vector3(r, n, 4, binary.BigEndian.Uint32)
 	default: // vectorDouble3
-		return vector3(r, n, 8, func(b []byte) float64 { return math.Float64frombits(binary.BigEndian.Uint64(b)) })
+		return vector3(
+			r,
+			n,
+			8,
+			func(b []byte) float64 { return math.Float64frombits(binary.BigEndian.Uint64(b)) },
+		)
 	}
 }
 
@@ -312,7 +317,11 @@ func (r *reader) chargeTraits(t traits) error {
 }
 
 // vector3 reads a vector of n numbers of size bytes (AMF3 3.15).
-func vector3[T int32 | uint32 | float64](r *reader, n, size int, item func([]byte) T) (Value, error) {
+func vector3[T int32 | uint32 | float64](
+	r *reader,
+	n, size int,
+	item func([]byte) T,
+) (Value, error) {
 	fixed, err := r.uint8()
 	if err != nil {
 		return nil, err

@@ -60,7 +60,12 @@ func Next(b []byte) (f media.Frame, rest []byte, err error) {
 	}
 	size := bodySize(b)
 	if len(b) < size+Overhead {
-		return f, nil, fmt.Errorf("%w: a body of %d bytes where %d are left", ErrTag, size, len(b)-Overhead)
+		return f, nil, fmt.Errorf(
+			"%w: a body of %d bytes where %d are left",
+			ErrTag,
+			size,
+			len(b)-Overhead,
+		)
 	}
 	end := tagHeader + size
 	return frame(b, b[tagHeader:end:end]), b[end+tagTrailer:], nil

@@ -65,7 +65,9 @@ func Run(ctx context.Context) {
 	for {
 		live, collecting := read()
 		now := time.Now()
-		p.spent(float64(collecting-spent) / float64(now.Sub(last)*time.Duration(runtime.GOMAXPROCS(0))))
+		p.spent(
+			float64(collecting-spent) / float64(now.Sub(last)*time.Duration(runtime.GOMAXPROCS(0))),
+		)
 		last, spent = now, collecting
 		if p.reckon(live, holding.Load()) {
 			debug.SetGCPercent(p.percent)
@@ -81,7 +83,10 @@ func Run(ctx context.Context) {
 // read returns how many bytes were in use when the collector last looked, and for how long it
 // has worked so far.
 func read() (live int64, collecting time.Duration) {
-	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/cpu/classes/gc/total:cpu-seconds"}}
+	s := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/cpu/classes/gc/total:cpu-seconds"},
+	}
 	metrics.Read(s)
 	return int64(s[0].Value.Uint64()), time.Duration(s[1].Value.Float64() * float64(time.Second))
 }

@@ -11,8 +11,8 @@ import (
 // ErrPattern says that a text is no [Pattern].
 var ErrPattern = errors.New("bad stream pattern")
 
-// Pattern matches stream names: an element of it matches one of the name as a shell does ("*", "?", "[a-z]"), and "**"
-// any number of them. "live/*" matches live/cam, "**" everything.
+// Pattern matches stream names: an element of it matches one of the name as a shell does ("*", "?",
+// "[a-z]"), and "**" any number of them. "live/*" matches live/cam, "**" everything.
 type Pattern []string
 
 // ParsePattern checks a pattern.
@@ -32,7 +32,8 @@ func (p Pattern) Matches(name Name) bool {
 	return matches(p, strings.Split(string(name), "/"))
 }
 
-// matches goes back to the latest "**" where it fails, and no further: time is at most the product of the lengths.
+// matches goes back to the latest "**" where it fails, and no further: time is at most the product
+// of the lengths.
 func matches(pattern, name []string) bool {
 	i, j := 0, 0
 	again, from := -1, 0 // the latest "**", and what it matches up to

@@ -75,7 +75,13 @@ type boxSizeError struct {
 }
 
 func (e *boxSizeError) Error() string {
-	return fmt.Sprintf("at byte %d: box %q of %d bytes where %d are left", e.pos, e.kind, e.size, e.room)
+	return fmt.Sprintf(
+		"at byte %d: box %q of %d bytes where %d are left",
+		e.pos,
+		e.kind,
+		e.size,
+		e.room,
+	)
 }
 
 // each calls visit with each box of a run of them. Less than a header's bytes at its end
@@ -191,7 +197,13 @@ func checkCount(b box, body []byte) error {
 	}
 	count := int64(binary.BigEndian.Uint32(body[at:]))
 	if count > maxEntries || count*int64(width) > int64(len(body)-at-4) {
-		return malformed(b.body+int64(at), "box %q promises %d entries in %d bytes", b.kind, count, b.size())
+		return malformed(
+			b.body+int64(at),
+			"box %q promises %d entries in %d bytes",
+			b.kind,
+			count,
+			b.size(),
+		)
 	}
 	return nil
 }

@@ -174,7 +174,8 @@ func packFragment(at int, tfhd, trun []byte) []byte {
 	return moof
 }
 
-// avc1 is a sample description with a record of the Baseline profile without parameter sets, of a level.
+// avc1 is a sample description with a record of the Baseline profile without parameter sets, of a
+// level.
 func avc1(level byte) []byte {
 	return packBox("avc1", zeros(78), packBox("avcC", "\x01\x42\xc0", []byte{level}, "\xff\xe0\x00"))
 }

@@ -7,7 +7,8 @@ import (
 	"natscast/internal/media"
 )
 
-// codec is how a track is packed into FLV, and its sequence header if it has one, or why FLV cannot carry it.
+// codec is how a track is packed into FLV, and its sequence header if it has one, or why FLV cannot
+// carry it.
 type codec struct {
 	packing packing
 	header  *media.Frame
@@ -37,7 +38,8 @@ const (
 	audioEntryPlus2 = 36
 )
 
-// readCodecs reads the sample descriptions. Those behind the first one count only where frames have them.
+// readCodecs reads the sample descriptions. Those behind the first one count only where frames have
+// them.
 func (m *movie) readCodecs(t *track) error {
 	stsd, ok, err := m.find(t.trak, "mdia", "minf", "stbl", "stsd")
 	if err != nil {
@@ -183,7 +185,11 @@ func readAudioCodec(e sampleEntry) (codec, error) {
 		}
 		head, ok := opusHead(dops)
 		if !ok {
-			return codec{}, fmt.Errorf("codec %q with a configuration (dOps) of %d bytes", e.kind, len(dops))
+			return codec{}, fmt.Errorf(
+				"codec %q with a configuration (dOps) of %d bytes",
+				e.kind,
+				len(dops),
+			)
 		}
 		return enhanced(media.Audio, "Opus", codedFrames, false, head), nil
 	case "ac-3", "ec-3":
@@ -213,7 +219,10 @@ func readMPEGAudio(e sampleEntry) (codec, error) {
 	object, config, ok := decoderConfig(esds)
 	switch {
 	case !ok:
-		return codec{}, fmt.Errorf("codec %q with a configuration (esds) that makes no sense", e.kind)
+		return codec{}, fmt.Errorf(
+			"codec %q with a configuration (esds) that makes no sense",
+			e.kind,
+		)
 	case object == objectMP3 || object == objectMP3Part3:
 		return mp3Codec(e), nil
 	case object != objectAAC && (object < objectAACMain2 || object > objectAACSSR2):

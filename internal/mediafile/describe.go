@@ -41,7 +41,10 @@ func (f *File) learn(headers []media.Frame) (amf.Members, error) {
 func (f *File) firsts() ([]media.Frame, error) {
 	isSound := func(e entry) bool { return e.rank() == rankAudio && !e.has(flagHeader) }
 	isPicture := func(e entry) bool { return e.has(flagVideo) && !e.has(flagHeader) }
-	video := slices.IndexFunc(f.entries, func(e entry) bool { return isPicture(e) && e.has(flagKey) })
+	video := slices.IndexFunc(
+		f.entries,
+		func(e entry) bool { return isPicture(e) && e.has(flagKey) },
+	)
 	if video < 0 {
 		video = slices.IndexFunc(f.entries, isPicture)
 	}
@@ -129,7 +132,10 @@ var untrue = []string{
 func (f *File) metadata(headers []media.Frame, members amf.Members) (media.Frame, error) {
 	for _, h := range headers {
 		if own, ok := readMetadata(h); ok {
-			members = slices.DeleteFunc(slices.Clone(own), func(m amf.Member) bool { return slices.Contains(untrue, m.Key) })
+			members = slices.DeleteFunc(
+				slices.Clone(own),
+				func(m amf.Member) bool { return slices.Contains(untrue, m.Key) },
+			)
 			break
 		}
 	}

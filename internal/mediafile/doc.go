@@ -25,8 +25,9 @@
 //   - A file of which the end is missing is refused, but for FLV (the last tag may be cut
 //     off) and fragmented MP4 (the last fragment may): recordings of a killed
 //     recorder are like that.
-//   - Where an MP4 track changes its sample description, or an FLV file its sequence headers, the new
-//     ones are among the frames, and HeadersAt tells them to who begins later. A change of the codec itself is refused.
+//   - Where an MP4 track changes its sample description, or an FLV file its sequence headers, the
+//     new ones are among the frames, and HeadersAt tells them to who begins later. A change of the
+//     codec itself is refused.
 //   - Composition times below 0 in fragments delay their track by the lowest of them, as
 //     ffmpeg does, though by the standard it is the decoding that is earlier.
 //   - Timestamps of an FLV file that leap back by more than 10 s, as where two recordings

@@ -31,9 +31,16 @@ func (m *movie) readEdits(trak box, timescale uint32) ([]edit, error) {
 	}
 	var edits []edit
 	for _, e := range elst.Entries {
-		duration := math.Round(float64(e.SegmentDuration) * float64(timescale) / float64(m.timescale))
+		duration := math.Round(
+			float64(e.SegmentDuration) * float64(timescale) / float64(m.timescale),
+		)
 		if e.MediaTime > maxTime || duration > maxTime {
-			return nil, malformed(trak.pos, "an edit from %d on, of %d", e.MediaTime, e.SegmentDuration)
+			return nil, malformed(
+				trak.pos,
+				"an edit from %d on, of %d",
+				e.MediaTime,
+				e.SegmentDuration,
+			)
 		}
 		if duration == 0 {
 			duration = maxTime
@@ -149,7 +156,10 @@ func (t *track) within(e *edit) (part []entry, first int) {
 
 // keyAtOrBefore returns the last keyframe that is presented then or earlier, else 0.
 func (t *track) keyAtOrBefore(media int64) int {
-	i := sort.Search(len(t.samples), func(i int) bool { return t.samples[i].dts > media+t.shift }) - 1
+	i := sort.Search(
+		len(t.samples),
+		func(i int) bool { return t.samples[i].dts > media+t.shift },
+	) - 1
 	for ; i > 0; i-- {
 		s := &t.samples[i]
 		if s.dts+int64(s.cts) <= media && (!t.video || s.has(flagKey)) {

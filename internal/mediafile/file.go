@@ -146,7 +146,12 @@ func (f *File) Close() error { return f.file.Close() }
 
 // Info describes the file.
 func (f *File) Info() Info {
-	return Info{Duration: f.duration, Size: f.stat.Size(), Modified: f.stat.ModTime(), Media: f.media}
+	return Info{
+		Duration: f.duration,
+		Size:     f.stat.Size(),
+		Modified: f.stat.ModTime(),
+		Media:    f.media,
+	}
 }
 
 // Asset is the identity of the content in 32 hexadecimal digits, whatever the file's

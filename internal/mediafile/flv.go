@@ -92,7 +92,8 @@ func (f *File) Extend() (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.scan == nil || !os.SameFile(f.stat, g.stat) || g.stat.Size() < f.stat.Size() || !f.scan.isIn(g.file) {
+	if f.scan == nil || !os.SameFile(f.stat, g.stat) || g.stat.Size() < f.stat.Size() ||
+		!f.scan.isIn(g.file) {
 		return g.finish(g.index())
 	}
 	return g.finish(g.continueFLV(f))
@@ -158,7 +159,12 @@ func (s *scan) run(entries []entry) ([]entry, error) {
 }
 
 // tag classifies the tag that head begins. ok is false for one that is no frame.
-func (s *scan) tag(kind media.Kind, head []byte, body int64, size int) (e entry, ok bool, err error) {
+func (s *scan) tag(
+	kind media.Kind,
+	head []byte,
+	body int64,
+	size int,
+) (e entry, ok bool, err error) {
 	stamp := uint32(head[4])<<16 | uint32(head[5])<<8 | uint32(head[6]) | uint32(head[7])<<24
 	frame, err := s.classify(kind, head[flvTagHeader:], body, size)
 	if err != nil {

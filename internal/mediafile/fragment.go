@@ -89,7 +89,11 @@ func (m *movie) readTrackFragment(traf, moof box, data int64) (end int64, err er
 	}
 	if ok {
 		if tfdt.BaseMediaDecodeTime() > maxTime {
-			return data, malformed(traf.pos, "a fragment at the time %d", tfdt.BaseMediaDecodeTime())
+			return data, malformed(
+				traf.pos,
+				"a fragment at the time %d",
+				tfdt.BaseMediaDecodeTime(),
+			)
 		}
 		t.end = int64(tfdt.BaseMediaDecodeTime())
 	}
@@ -131,7 +135,12 @@ func (m *movie) readTrackFragment(traf, moof box, data int64) (end int64, err er
 }
 
 // readRun reads a run of samples (14496-12, 8.8.8) and returns where their data ends.
-func (m *movie) readRun(t *track, trun box, defaults sampleDefaults, base, data int64) (end int64, err error) {
+func (m *movie) readRun(
+	t *track,
+	trun box,
+	defaults sampleDefaults,
+	base, data int64,
+) (end int64, err error) {
 	b, err := m.read(trun, maxMoof)
 	if err != nil {
 		return data, err
@@ -170,7 +179,14 @@ func (m *movie) readRun(t *track, trun box, defaults sampleDefaults, base, data 
 }
 
 // checkRun checks that a run is what the file has room for.
-func (m *movie) checkRun(t *track, trun box, count int64, left int, flags uint32, defaults sampleDefaults) error {
+func (m *movie) checkRun(
+	t *track,
+	trun box,
+	count int64,
+	left int,
+	flags uint32,
+	defaults sampleDefaults,
+) error {
 	width := int64(0)
 	for _, flag := range []uint32{runDuration, runSize, runFlags, runComposition} {
 		if flags&flag != 0 {
@@ -197,7 +213,12 @@ func (t *track) add(s sampleDefaults, pos int64, cts int32) {
 	if t.isLeftOut() {
 		return
 	}
-	e := entry{pos: pos, dts: t.end, cts: cts, word: s.size<<flagBits | (s.description-1)<<descriptionBit}
+	e := entry{
+		pos:  pos,
+		dts:  t.end,
+		cts:  cts,
+		word: s.size<<flagBits | (s.description-1)<<descriptionBit,
+	}
 	if t.video {
 		e.word |= flagVideo
 		if s.flags&noKey == 0 {

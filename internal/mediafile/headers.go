@@ -52,15 +52,21 @@ func (f *File) logHeaders(initial []media.Frame) {
 	}
 }
 
-// turn is where a track of an MP4 file changes its headers. In an FLV file they are among the frames.
+// turn is where a track of an MP4 file changes its headers. In an FLV file they are among the
+// frames.
 type turn struct {
 	entry  int // before which frame
 	header media.Frame
 }
 
-// withTurns puts the headers that change among the frames of a run of entries, of which the first is number from.
+// withTurns puts the headers that change among the frames of a run of entries, of which the first
+// is number from.
 func (f *File) withTurns(frames []media.Frame, from int) []media.Frame {
-	first, _ := slices.BinarySearchFunc(f.turns, from, func(t turn, entry int) int { return cmp.Compare(t.entry, entry) })
+	first, _ := slices.BinarySearchFunc(
+		f.turns,
+		from,
+		func(t turn, entry int) int { return cmp.Compare(t.entry, entry) },
+	)
 	last := first
 	for last < len(f.turns) && f.turns[last].entry < from+len(frames) {
 		last++

@@ -11,7 +11,18 @@ import (
 )
 
 // firstBoxes are those that an MP4 or QuickTime file begins with.
-var firstBoxes = []string{"ftyp", "styp", "moov", "mdat", "free", "skip", "wide", "pnot", "uuid", "sidx"}
+var firstBoxes = []string{
+	"ftyp",
+	"styp",
+	"moov",
+	"mdat",
+	"free",
+	"skip",
+	"wide",
+	"pnot",
+	"uuid",
+	"sidx",
+}
 
 func isMP4(head []byte) bool {
 	return len(head) >= boxHeader && slices.Contains(firstBoxes, string(head[4:8]))
@@ -179,7 +190,10 @@ func (m *movie) chooseTracks(traks []box) error {
 	case len(m.tracks) > 0:
 		return nil
 	case len(cannot) > 0:
-		return fmt.Errorf("no track that can be carried: the codecs are %s", strings.Join(cannot, ", "))
+		return fmt.Errorf(
+			"no track that can be carried: the codecs are %s",
+			strings.Join(cannot, ", "),
+		)
 	}
 	return errors.New("no video and no audio track")
 }
@@ -238,7 +252,8 @@ func (f *File) findTurns(m *movie) error {
 			if e.has(flagVideo) != t.video {
 				continue
 			}
-			if h := t.codecs[e.description()].header; last >= 0 && last != e.description() && h != nil {
+			if h := t.codecs[e.description()].header; last >= 0 && last != e.description() &&
+				h != nil {
 				f.turns = append(f.turns, turn{i, *h})
 			}
 			last = e.description()

@@ -76,7 +76,8 @@ func TestBoxes(t *testing.T) {
 	}
 }
 
-// The second and the fourth second of four have another sample description: what Read gives, and what HeadersAt says to who begins there.
+// The second and the fourth second of four have another sample description: what Read gives, and
+// what HeadersAt says to who begins there.
 func TestDescriptions(t *testing.T) {
 	t.Parallel()
 	two := packBox("stsd", 0, 2, avc1(30), avc1(40))

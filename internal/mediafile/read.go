@@ -69,7 +69,10 @@ func (f *File) fill(entries []entry, payloads [][]byte) error {
 	for i := range places {
 		places[i] = int32(i)
 	}
-	slices.SortFunc(places, func(a, b int32) int { return cmp.Compare(entries[a].pos, entries[b].pos) })
+	slices.SortFunc(
+		places,
+		func(a, b int32) int { return cmp.Compare(entries[a].pos, entries[b].pos) },
+	)
 	for len(places) > 0 {
 		n := runLength(entries, places)
 		if err := f.fillRun(entries, payloads, places[:n]); err != nil {

@@ -90,7 +90,10 @@ func (f *File) Segment(n int) Segment {
 // At returns the segment to begin with when playing from a time in milliseconds: that
 // with the last keyframe up to then, or the first one.
 func (f *File) At(ms uint32) int {
-	n := sort.Search(len(f.segments), func(i int) bool { return f.segments[i].start > int64(ms) }) - 1
+	n := sort.Search(
+		len(f.segments),
+		func(i int) bool { return f.segments[i].start > int64(ms) },
+	) - 1
 	for n > 0 && !f.segments[n].key {
 		n--
 	}

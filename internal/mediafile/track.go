@@ -193,7 +193,8 @@ func (m *movie) readOffsets(t *track, stbl box) error {
 	return nil
 }
 
-// checkDescription checks a number of a sample description, which a box gives. FLV cannot say that one codec follows another.
+// checkDescription checks a number of a sample description, which a box gives. FLV cannot say that
+// one codec follows another.
 func (t *track) checkDescription(at box, id uint32) error {
 	if id < 1 || int64(id) > int64(len(t.codecs)) {
 		return malformed(at.pos, "sample description %d of %d (%s)", id, len(t.codecs), at.kind)
@@ -343,7 +344,13 @@ func (m *movie) finish(t *track) error {
 			continue
 		}
 		if e.pos < 0 || e.pos > fileSize-int64(e.size()) {
-			return malformed(t.trak.pos, "a sample of %d bytes at %d in a file of %d", e.size(), e.pos, fileSize)
+			return malformed(
+				t.trak.pos,
+				"a sample of %d bytes at %d in a file of %d",
+				e.size(),
+				e.pos,
+				fileSize,
+			)
 		}
 		dts := millis(e.dts-t.shift, t.timescale)
 		pts := millis(e.dts+int64(e.cts), t.timescale)

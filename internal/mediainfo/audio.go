@@ -93,7 +93,8 @@ func (a *audio) readAAC(b []byte) {
 // is there behind a rate that is an index, not one of 24 bits.
 func signalsSBR(b []byte) bool {
 	const explicitRate = 15
-	return len(b) >= 5 && b[0]&7<<1|b[1]>>7 != explicitRate && b[2] == 0x56 && b[3] == 0xe5 && b[4]&0x80 != 0
+	return len(b) >= 5 && b[0]&7<<1|b[1]>>7 != explicitRate && b[2] == 0x56 && b[3] == 0xe5 &&
+		b[4]&0x80 != 0
 }
 
 // readFLAC reads STREAMINFO (RFC 9639, 8.2), which may follow the marker of the

@@ -76,7 +76,11 @@ type carrier struct {
 
 // NewCluster returns a cluster without streams.
 func NewCluster(edges ...Edge) *Cluster {
-	c := &Cluster{byID: map[string]*edge{}, regions: map[string]*region{}, streams: map[string]*stream{}}
+	c := &Cluster{
+		byID:    map[string]*edge{},
+		regions: map[string]*region{},
+		streams: map[string]*stream{},
+	}
 	for _, e := range edges {
 		c.SetEdge(e)
 	}

@@ -11,24 +11,27 @@
 //
 // Decisions:
 //
-//   - An edge takes viewers up to a bound: the mean utilisation of its region and some percent, never
-//     more than 97 % of its capacity while another has room. The percentage falls with the
-//     heat of the stream. Viewers of a hot stream yield first, for they find other copies;
-//     those of a cold one would open a copy each.
+//   - An edge takes viewers up to a bound: the mean utilisation of its region and some percent,
+//     never more than 97 % of its capacity while another has room. The percentage falls with the
+//     heat of the stream. Viewers of a hot stream yield first, for they find other copies; those of
+//     a cold one would open a copy each.
 //   - Reports are up to five seconds old, and every edge routes by itself. So nobody
 //     takes the best edge: all would take the same one. Each client goes to an edge with a
 //     probability that is its share of the room, drawn by the hash of the client's key.
 //   - A choice must have room for what comes until a report tells of it, less the viewers who leave
 //     meanwhile. What comes is what is reported, or what this router has got times the number of
 //     routers, where that is more than chance.
-//   - A copy opens when the room of the carriers does not suffice for that, and the copies with the fewest
-//     viewers get no more of them when the others have twice of it. Between is the hysteresis.
-//   - New copies are drawn by weighted rendezvous hashing of the stream, so that routers
-//     that do not know of each other open the same ones, as many as the need asks for. Of a stream that is all new
-//     each router expects that the others get what it gets, and its next client goes to the next draws.
-//   - What this cannot see: a crowd at a stream that has a few viewers already. Nothing tells its first client
-//     at a router from the usual one, so each router sends one or two to the carrier. In a cluster of hundreds of edges that
-//     fills it, and it has to send clients on until reports tell of them.
+//   - A copy opens when the room of the carriers does not suffice for that, and the copies with the
+//     fewest viewers get no more of them when the others have twice of it. Between is the
+//     hysteresis.
+//   - New copies are drawn by weighted rendezvous hashing of the stream, so that routers that do
+//     not know of each other open the same ones, as many as the need asks for. Of a stream that is
+//     all new each router expects that the others get what it gets, and its next client goes to the
+//     next draws.
+//   - What this cannot see: a crowd at a stream that has a few viewers already. Nothing tells its
+//     first client at a router from the usual one, so each router sends one or two to the carrier.
+//     In a cluster of hundreds of edges that fills it, and it has to send clients on until reports
+//     tell of them.
 //   - A client leaves its region only when no edge there has room.
 //
 // Every rule's number stands in router.go.

@@ -8,9 +8,10 @@ import (
 // Explanation is a choice with its reasons.
 type Explanation struct {
 	Choice
-	Stream     string
-	Region     string
-	Candidates []Candidate // the chosen one first, then those that carry the stream, then by utilisation
+	Stream string
+	Region string
+	// the chosen one first, then those that carry the stream, then by utilisation
+	Candidates []Candidate
 }
 
 // Candidate is one edge as the choice saw it. Rates are in bit/s.
@@ -50,7 +51,13 @@ func (r *Router) Explain(q Request) (Explanation, error) {
 		if e == nil {
 			continue
 		}
-		c := Candidate{Edge: e.ID, Region: e.Region, Capacity: e.Capacity, Load: r.load(e), Viewers: viewers[e]}
+		c := Candidate{
+			Edge:     e.ID,
+			Region:   e.Region,
+			Capacity: e.Capacity,
+			Load:     r.load(e),
+			Viewers:  viewers[e],
+		}
 		c.Carries = c.Viewers > 0
 		c.Bound = min(r.bound(e, egress), full*e.Capacity)
 		c.Chosen = e == d.edge
@@ -71,7 +78,11 @@ func byInterest(a, b Candidate) int {
 		}
 		return 2
 	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Load*b.Capacity, b.Load*a.Capacity), cmp.Compare(a.Edge, b.Edge))
+	return cmp.Or(
+		cmp.Compare(rank(a), rank(b)),
+		cmp.Compare(a.Load*b.Capacity, b.Load*a.Capacity),
+		cmp.Compare(a.Edge, b.Edge),
+	)
 }
 
 // reason is one line on an edge, after the choice was made.

@@ -14,10 +14,10 @@ func (r *Router) markCarriers(s *stream) {
 	}
 }
 
-// open returns an edge for a new copy, nil where none has room. As many edges share the need as it takes,
-// and they are the same for all routers: each is drawn by the hash of the stream, the
-// number of the draw and the edge, by its share of the room (weighted rendezvous hashing). The client's key
-// says which of the last draws it follows, those for what is fresh of the need.
+// open returns an edge for a new copy, nil where none has room. As many edges share the need as it
+// takes, and they are the same for all routers: each is drawn by the hash of the stream, the number
+// of the draw and the edge, by its share of the room (weighted rendezvous hashing). The client's
+// key says which of the last draws it follows, those for what is fresh of the need.
 func (r *Router) open(p pass, s *stream, need, fresh float64, key uint64) *edge {
 	count, room := r.openRooms(p)
 	if count == 0 {

@@ -250,8 +250,9 @@ func BenchmarkChoose(b *testing.B) {
 	}
 }
 
-// TestCrowd lets one stream go from nothing to many viewers between two reports, as one router sees it
-// that gets its part of them: it must not send them all to one edge, and few to each once it is over.
+// TestCrowd lets one stream go from nothing to many viewers between two reports, as one router sees
+// it that gets its part of them: it must not send them all to one edge, and few to each once it is
+// over.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
 	r := NewRouter(NewCluster(even(100, 0.5)...))
@@ -277,8 +278,9 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// TestSpreadAndFold follows a stream that heats and cools: copies open when the carriers have too little room, stay
-// while they have between once and twice of what is needed, and drain, smallest first, above.
+// TestSpreadAndFold follows a stream that heats and cools: copies open when the carriers have too
+// little room, stay while they have between once and twice of what is needed, and drain, smallest
+// first, above.
 func TestSpreadAndFold(t *testing.T) {
 	t.Parallel()
 	cases := []struct {

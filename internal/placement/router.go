@@ -116,7 +116,12 @@ func (r *Router) decide(q Request) (decision, error) {
 	}
 	r.markCarriers(s)
 	home := r.cluster.regions[q.Region]
-	passes := [...]pass{{region: home}, {region: home, elsewhere: true}, {region: home, unbounded: true}, {unbounded: true}}
+	passes := [...]pass{
+		{region: home},
+		{region: home, elsewhere: true},
+		{region: home, unbounded: true},
+		{unbounded: true},
+	}
 	for _, p := range passes {
 		if p.region == nil && p.elsewhere {
 			continue // the first pass was for all
@@ -126,13 +131,18 @@ func (r *Router) decide(q Request) (decision, error) {
 		}
 	}
 	if e := r.leastLoaded(); e != nil {
-		return decision{pass: pass{unbounded: true}, edge: e, carries: r.marks[e.slot] == r.mark, full: true}, nil
+		return decision{
+			pass:    pass{unbounded: true},
+			edge:    e,
+			carries: r.marks[e.slot] == r.mark,
+			full:    true,
+		}, nil
 	}
 	return decision{}, ErrNoEdge
 }
 
-// try looks for an edge with room: among those that carry the stream as far as they have enough of it,
-// and among the others for the rest.
+// try looks for an edge with room: among those that carry the stream as far as they have enough of
+// it, and among the others for the rest.
 func (r *Router) try(p pass, s *stream, q Request) (_ *edge, carries bool) {
 	key := mix(hashOf(q.Key) ^ s.hash)
 	need, fresh, room := r.gather(p, s, q)
@@ -148,10 +158,10 @@ func (r *Router) try(p pass, s *stream, q Request) (_ *edge, carries bool) {
 	return nil, false
 }
 
-// gather fills the pool with the carriers that get new viewers, those with most viewers
-// first, so that the small copies are the ones that drain. It returns the room needed for
-// what will come within the horizon, how much of that this router has not dealt out yet, and the room that
-// there is.
+// gather fills the pool with the carriers that get new viewers, those with most viewers first, so
+// that the small copies are the ones that drain. It returns the room needed for what will come
+// within the horizon, how much of that this router has not dealt out yet, and the room that there
+// is.
 func (r *Router) gather(p pass, s *stream, q Request) (need, fresh, room float64) {
 	var joins, viewers, egress float64
 	for _, c := range s.carriers {
@@ -179,9 +189,9 @@ func (r *Router) gather(p pass, s *stream, q Request) (need, fresh, room float64
 	return need, fresh, room
 }
 
-// expected is how many viewers will come to the stream within the horizon: as many as reports say, or
-// more where this router alone has got more than its part of that. Every edge is a router.
-// When all viewers are new, the ones who are unplaced come with this one, one to each router.
+// expected is how many viewers will come to the stream within the horizon: as many as reports say,
+// or more where this router alone has got more than its part of that. Every edge is a router. When
+// all viewers are new, the ones who are unplaced come with this one, one to each router.
 func (r *Router) expected(joins, viewers float64, stream string) (coming, unplaced float64) {
 	routers := float64(len(r.cluster.byID))
 	own := float64(r.own.joins[stream])
@@ -200,8 +210,8 @@ func (r *Router) expected(joins, viewers float64, stream string) (coming, unplac
 	return coming + noise, unplaced + noise
 }
 
-// room is what a carrier can take within the horizon: up to its limit, and in the place of the stream's
-// viewers that leave.
+// room is what a carrier can take within the horizon: up to its limit, and in the place of the
+// stream's viewers that leave.
 func (r *Router) room(p pass, c *carrier, egress, bits float64) float64 {
 	e := c.edge
 	load := r.load(e)
@@ -220,8 +230,8 @@ func (r *Router) mean(g *region) float64 {
 	return (g.load + r.own.regions[g.index]) / max(g.capacity, 1)
 }
 
-// bound is the load up to which an edge takes viewers of a stream with that egress: the hotter the stream
-// the lower, for its viewers move at no cost to where it is carried too.
+// bound is the load up to which an edge takes viewers of a stream with that egress: the hotter the
+// stream the lower, for its viewers move at no cost to where it is carried too.
 func (r *Router) bound(e *edge, egress float64) float64 {
 	fair := r.mean(e.region) * e.Capacity
 	heat := 1.0

@@ -183,7 +183,9 @@ func (p *Probe) Report() Report {
 		Bytes:   p.bytes.Load(),
 		Bitrate: uint64(float64(p.bytes.Load()) * 8 / seconds),
 		Gaps:    p.gaps.Load(), Missing: p.missing.Load(),
-		FirstFrameP50: ms(p.firstFrame.quantile(0.5)), FirstFrameP99: ms(p.firstFrame.quantile(0.99)),
+		FirstFrameP50: ms(
+			p.firstFrame.quantile(0.5),
+		), FirstFrameP99: ms(p.firstFrame.quantile(0.99)),
 		LatencyP50: ms(p.latency.quantile(0.5)), LatencyP99: ms(p.latency.quantile(0.99)),
 	}
 	p.mu.Lock()

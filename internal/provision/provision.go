@@ -1,4 +1,5 @@
-// Package provision makes what nodes need in JetStream, while the servers may still be starting and other nodes make the same.
+// Package provision makes what nodes need in JetStream, while the servers may still be starting and
+// other nodes make the same.
 package provision
 
 import (
@@ -14,14 +15,16 @@ import (
 const (
 	timeout = 20 * time.Second
 	pause   = 100 * time.Millisecond
-	// An answer gets lost while the servers elect a leader, and when several nodes create the same replicated stream at once: JetStream
-	// answers one of them. So the first tries are short; asking again is answered within milliseconds then.
+	// An answer gets lost while the servers elect a leader, and when several nodes create the same
+	// replicated stream at once: JetStream answers one of them. So the first tries are short;
+	// asking again is answered within milliseconds then.
 	firstTry = 250 * time.Millisecond
 	lastTry  = 2 * time.Second
 )
 
-// Try calls make until it succeeds, each time with a context of its own, or until its error is one that another try cannot
-// mend: that of a refused configuration, or of a closed connection. It gives up after 20 seconds.
+// Try calls make until it succeeds, each time with a context of its own, or until its error is one
+// that another try cannot mend: that of a refused configuration, or of a closed connection. It
+// gives up after 20 seconds.
 func Try(ctx context.Context, make func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -7,14 +7,15 @@ import (
 )
 
 const (
-	// stepBack is how far timestamps may go back, in milliseconds: encoders do not interleave sound and
-	// pictures exactly.
+	// stepBack is how far timestamps may go back, in milliseconds: encoders do not interleave sound
+	// and pictures exactly.
 	stepBack = 1000
 	// step is how far behind the last frame the next one is that has stepped back.
 	step = 40
 )
 
-// clock is the time of a recording: that of its frames, on the circle of 2^32, but where they step back it goes on.
+// clock is the time of a recording: that of its frames, on the circle of 2^32, but where they step
+// back it goes on.
 type clock struct {
 	shift  uint32
 	first  uint32

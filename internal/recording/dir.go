@@ -49,10 +49,16 @@ func (d *Dir) Close() error { return d.root.Close() }
 // maxSameName bounds how many files may differ by a number alone.
 const maxSameName = 10_000
 
-// Open opens file number n of a recording of a stream, which begins at a time. Only the first file replaces or goes on with
-// another one, and none replaces what was written since the publication began: that may be the
-// work of a recorder that has died.
-func (d *Dir) Open(name media.Name, mode Mode, since time.Time, n int, at time.Time) (*os.File, error) {
+// Open opens file number n of a recording of a stream, which begins at a time. Only the first file
+// replaces or goes on with another one, and none replaces what was written since the publication
+// began: that may be the work of a recorder that has died.
+func (d *Dir) Open(
+	name media.Name,
+	mode Mode,
+	since time.Time,
+	n int,
+	at time.Time,
+) (*os.File, error) {
 	base := d.template.path(name, n, at)
 	path := base + d.template.ext
 	if err := d.root.MkdirAll(filepath.Dir(path), 0o777); err != nil {
@@ -103,7 +109,8 @@ type File struct{ path string }
 // NewFile returns the file with a path.
 func NewFile(path string) File { return File{path} }
 
-// Open makes the file. It fails when there is one; another one that a recording needs has its number before the extension.
+// Open makes the file. It fails when there is one; another one that a recording needs has its
+// number before the extension.
 func (f File) Open(n int, _ time.Time) (io.WriteCloser, error) {
 	path := f.path
 	if n > 1 {

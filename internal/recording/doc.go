@@ -20,9 +20,9 @@
 //     scale, so that no time is rounded. There are no edit lists: decoding times and
 //     composition offsets are those of the stream, for sound and pictures alike. Codec
 //     configurations are passed on byte for byte. A header that changes begins a new file.
-//   - A file is never overwritten: another number is added to the name. A publisher that asks for "record"
-//     under a name without time or number replaces the file of an earlier publication, one that asks
-//     for "append" goes on with it.
+//   - A file is never overwritten: another number is added to the name. A publisher that asks for
+//     "record" under a name without time or number replaces the file of an earlier publication, one
+//     that asks for "append" goes on with it.
 //   - A stream's name never leaves the directory: what a file system or a player may
 //     take for something else is escaped, and an [os.Root] holds back the rest.
 package recording

@@ -138,7 +138,8 @@ func (w *flvWriter) flush() error {
 // maxBuffer is the largest buffer that is kept for the next group.
 const maxBuffer = 1 << 20
 
-// cutOff takes back a part of a tag. What cannot be taken back is a torn tag, which players pass over.
+// cutOff takes back a part of a tag. What cannot be taken back is a torn tag, which players pass
+// over.
 func (w *flvWriter) cutOff() {
 	w.buffer = nil
 	if w.patch != nil {

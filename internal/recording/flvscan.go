@@ -56,7 +56,8 @@ func (s *scan) next(r io.ReaderAt, size int64) (ok bool, err error) {
 	}
 	kind := media.Kind(header[0])
 	body := int64(header[1])<<16 | int64(header[2])<<8 | int64(header[3])
-	if kind != media.Audio && kind != media.Video && kind != media.Data || size-s.end < body+flv.Overhead {
+	if kind != media.Audio && kind != media.Video && kind != media.Data ||
+		size-s.end < body+flv.Overhead {
 		return false, nil
 	}
 	var trailer [4]byte

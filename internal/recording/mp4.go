@@ -192,7 +192,8 @@ func (w *mp4Writer) isFull(t *mp4Track, key bool, dts uint32) bool {
 	return span >= soundFragment
 }
 
-// leader is the track at whose samples fragments begin: the first one with pictures, or else the first one.
+// leader is the track at whose samples fragments begin: the first one with pictures, or else the
+// first one.
 func (w *mp4Writer) leader() *mp4Track {
 	for _, t := range w.tracks {
 		if t.key.kind == media.Video {
@@ -252,8 +253,9 @@ func (w *mp4Writer) encodeFragment(out *bytes.Buffer) error {
 	return fragment.Encode(out)
 }
 
-// encodeInit writes what the tracks are, and notes where the duration is to be written. Tracks that cannot be described are left out
-// for good; but one of which no sample has come begins another file when it does.
+// encodeInit writes what the tracks are, and notes where the duration is to be written. Tracks that
+// cannot be described are left out for good; but one of which no sample has come begins another
+// file when it does.
 func (w *mp4Writer) encodeInit(out *bytes.Buffer) error {
 	init := mp4.CreateEmptyInit()
 	init.Moov.Mvhd.Timescale = timescale

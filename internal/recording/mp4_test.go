@@ -56,8 +56,8 @@ func flvPackets(t *testing.T, groups [][]media.Frame) []packet {
 	return packets(t, f.path(1))
 }
 
-// readFLV returns the frames of a file as groups, as an origin makes them: the codec headers, then each video frame with the
-// sound before it; sound alone in groups of a few frames.
+// readFLV returns the frames of a file as groups, as an origin makes them: the codec headers, then
+// each video frame with the sound before it; sound alone in groups of a few frames.
 func readFLV(t *testing.T, file string) (groups [][]media.Frame) {
 	t.Helper()
 	b, err := os.ReadFile(file)
@@ -131,8 +131,8 @@ func TestMP4Codecs(t *testing.T) {
 	}
 }
 
-// convert makes a stream of Enhanced RTMP of what ffmpeg writes to an MP4 file: its sample tables are read with ffprobe, its
-// configurations from their boxes.
+// convert makes a stream of Enhanced RTMP of what ffmpeg writes to an MP4 file: its sample tables
+// are read with ffprobe, its configurations from their boxes.
 func convert(t *testing.T, file, box, code string, kind media.Kind) (frames []media.Frame) {
 	t.Helper()
 	b, err := os.ReadFile(file)

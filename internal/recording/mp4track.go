@@ -115,10 +115,16 @@ func (t *mp4Track) describe(init *mp4.InitSegment) error {
 		t.id = id
 		trak := init.AddEmptyTrack(timescale, "video", "und")
 		info := t.meter.Info()
-		width, height := uint16(min(info.Width, math.MaxUint16)), uint16(min(info.Height, math.MaxUint16))
+		width, height := uint16(
+			min(info.Width, math.MaxUint16),
+		), uint16(
+			min(info.Height, math.MaxUint16),
+		)
 		trak.Tkhd.Width, trak.Tkhd.Height = mp4.Fixed32(width)<<16, mp4.Fixed32(height)<<16
 		name, config := t.videoConfig()
-		trak.Mdia.Minf.Stbl.Stsd.AddChild(mp4.CreateVisualSampleEntryBox(name, width, height, config))
+		trak.Mdia.Minf.Stbl.Stsd.AddChild(
+			mp4.CreateVisualSampleEntryBox(name, width, height, config),
+		)
 		return nil
 	}
 	name, config, err := t.audioConfig()
@@ -150,8 +156,8 @@ func rawBox(name string, parts ...[]byte) mp4.Box {
 // fullBox are the version and the flags, 0, of a box.
 func fullBox(version byte) []byte { return []byte{version, 0, 0, 0} }
 
-// videoConfig returns the name of the sample entry, and the box with the decoder's configuration, which an encoder
-// sends as it is in MP4 (ISO/IEC 14496-15, AV1-ISOBMFF, VP-ISOBMFF).
+// videoConfig returns the name of the sample entry, and the box with the decoder's configuration,
+// which an encoder sends as it is in MP4 (ISO/IEC 14496-15, AV1-ISOBMFF, VP-ISOBMFF).
 func (t *mp4Track) videoConfig() (name string, config mp4.Box) {
 	switch t.codec {
 	case ertmp.HEVC:
@@ -200,7 +206,8 @@ func dOps(head []byte) (mp4.Box, error) {
 	return rawBox("dOps", body, head[10:]), nil
 }
 
-// dfLa makes the box (FLAC in ISOBMFF, 3.3.2) of STREAMINFO, with or without the marker and the header of its block before it.
+// dfLa makes the box (FLAC in ISOBMFF, 3.3.2) of STREAMINFO, with or without the marker and the
+// header of its block before it.
 func dfLa(config []byte) mp4.Box {
 	const streamInfo = 34
 	config = bytes.TrimPrefix(config, []byte("fLaC"))

@@ -40,8 +40,9 @@ func ParseFormat(s string) (Format, error) {
 // Config says how a stream is recorded.
 type Config struct {
 	Format Format
-	// Open returns the file number n of the recording, from 1, which begins at a time. When it is an
-	// *os.File, the recording patches it at its end; when that is an FLV file with content, it goes on behind it.
+	// Open returns the file number n of the recording, from 1, which begins at a time. When it is
+	// an *os.File, the recording patches it at its end; when that is an FLV file with content, it
+	// goes on behind it.
 	Open func(n int, at time.Time) (io.WriteCloser, error)
 	// A file ends at the first keyframe after MaxDuration or MaxBytes, 0 for no bound.
 	MaxDuration time.Duration
@@ -98,8 +99,9 @@ func New(config Config) *Recording {
 	return &Recording{config: config}
 }
 
-// Write takes consecutive frames, which came at a time. key says that a decoder can begin with them, given
-// the codec headers, which may be among them. After an error the next key group begins another file.
+// Write takes consecutive frames, which came at a time. key says that a decoder can begin with
+// them, given the codec headers, which may be among them. After an error the next key group begins
+// another file.
 func (r *Recording) Write(frames []media.Frame, key bool, at time.Time) error {
 	err := r.write(frames, key, at)
 	if err != nil {
@@ -173,13 +175,14 @@ func countMedia(frames []media.Frame) (n uint64) {
 	return n
 }
 
-// fileTime is a time of the clock in the file. A frame of another track that is a little earlier than the first
-// one of the file comes with that.
+// fileTime is a time of the clock in the file. A frame of another track that is a little earlier
+// than the first one of the file comes with that.
 func (r *Recording) fileTime(t uint32) uint32 {
 	return uint32(max(media.Since(r.base, t), 0))
 }
 
-// learn notes the codec headers among the frames, and returns those that differ from what was known.
+// learn notes the codec headers among the frames, and returns those that differ from what was
+// known.
 func (r *Recording) learn(frames []media.Frame) (changed []media.Frame) {
 	for _, f := range frames {
 		if !f.Header {

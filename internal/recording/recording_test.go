@@ -108,7 +108,8 @@ func TestRecording(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		config Config
-		groups []string // "*" begins those that begin a GOP, "!" those before which something is lost
+		// "*" begins those that begin a GOP, "!" those before which something is lost
+		groups []string
 		want   []string
 	}{
 		"from zero on": {

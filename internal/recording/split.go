@@ -28,7 +28,11 @@ func ParseSplit(values []string) (d time.Duration, bytes int64, err error) {
 		case notSize == nil && n > 0 && unit > 0 && n <= 1<<62/unit && bytes == 0:
 			bytes = n * unit
 		default:
-			return 0, 0, fmt.Errorf("%w: %q: want a time from 1s on, as 1h, a size, as 2GiB, or one of each", ErrSplit, v)
+			return 0, 0, fmt.Errorf(
+				"%w: %q: want a time from 1s on, as 1h, a size, as 2GiB, or one of each",
+				ErrSplit,
+				v,
+			)
 		}
 	}
 	return d, bytes, nil

@@ -47,11 +47,19 @@ func ParseTemplate(text string, format Format) (Template, error) {
 		return "", false
 	})
 	if strings.ContainsAny(probe, "{}\\\x00") {
-		return t, fmt.Errorf("%w: %q: the fields are {app}, {name}, {stream}, {time} and {n}", ErrTemplate, text)
+		return t, fmt.Errorf(
+			"%w: %q: the fields are {app}, {name}, {stream}, {time} and {n}",
+			ErrTemplate,
+			text,
+		)
 	}
 	for e := range strings.SplitSeq(probe, "/") {
 		if e == "" || strings.HasPrefix(e, ".") {
-			return t, fmt.Errorf("%w: %q: it is a relative path without hidden elements", ErrTemplate, text)
+			return t, fmt.Errorf(
+				"%w: %q: it is a relative path without hidden elements",
+				ErrTemplate,
+				text,
+			)
 		}
 	}
 	return t, nil
@@ -115,13 +123,15 @@ func escapePath(path string) string {
 // maxElement leaves room for what a template adds to a name, within the 255 bytes of a file system.
 const maxElement = 160
 
-// escape makes one element of a path of one of a stream's name: different ones stay different. '=' and two hexadecimal digits
-// stand for what is special to some file system, URL or shell. What is too long ends in "==" and a hash.
+// escape makes one element of a path of one of a stream's name: different ones stay different. '='
+// and two hexadecimal digits stand for what is special to some file system, URL or shell. What is
+// too long ends in "==" and a hash.
 func escape(element string) string {
 	var b strings.Builder
 	for i := range len(element) {
 		c := element[i]
-		if c < ' ' || c == 0x7f || strings.IndexByte(`\/:*?"<>|%#=`, c) >= 0 || i == 0 && (c == '.' || c == '-') {
+		if c < ' ' || c == 0x7f || strings.IndexByte(`\/:*?"<>|%#=`, c) >= 0 ||
+			i == 0 && (c == '.' || c == '-') {
 			fmt.Fprintf(&b, "=%02X", c)
 			continue
 		}

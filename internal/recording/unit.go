@@ -62,7 +62,8 @@ func (u *unit) take(h *ertmp.Header, t ertmp.Track) bool {
 		return isVideo && h.Enhanced
 	case ertmp.CodedFrames:
 		cts := t.Composition
-		if isVideo && h.Enhanced && (u.codec == ertmp.AVC || u.codec == ertmp.HEVC || u.codec == ertmp.VVC) {
+		if isVideo && h.Enhanced &&
+			(u.codec == ertmp.AVC || u.codec == ertmp.HEVC || u.codec == ertmp.VVC) {
 			if len(u.body) < 3 {
 				return false
 			}

@@ -1,4 +1,5 @@
-// Package testmedia has ffmpeg make the media files that tests read, and compares what is read with what ffprobe reads.
+// Package testmedia has ffmpeg make the media files that tests read, and compares what is read with
+// what ffprobe reads.
 package testmedia
 
 import (
@@ -41,36 +42,97 @@ var Recipes = []Recipe{
 	{Name: "plain.flv", Args: pictures + sound + x264 + aac},
 	{Name: "faststart.mp4", From: "b-frames.mp4", Args: "-c copy -movflags +faststart"},
 	{Name: "quicktime.mov", From: "b-frames.mp4", Args: "-c copy"},
-	{Name: "open-gop.mp4", Args: pictures + sound + "-c:v libx264 -g 25 -bf 3 -x264-params open-gop=1:bframes=3 -pix_fmt yuv420p " + aac},
+	{
+		Name: "open-gop.mp4",
+		Args: pictures + sound + "-c:v libx264 -g 25 -bf 3 -x264-params open-gop=1:bframes=3 -pix_fmt yuv420p " + aac,
+	},
 	{Name: "edit.mp4", From: "b-frames.mp4", Args: "-c copy" /* -ss is set below */},
-	{Name: "negative-cts.mp4", From: "b-frames.mp4", Args: "-c copy -movflags +negative_cts_offsets"},
-	{Name: "late-video.mp4", Args: "-f lavfi -itsoffset 0.7 -i testsrc2=size=160x120:rate=25:duration=3 " + sound + x264 + aac},
-	{Name: "late-audio.mp4", Args: pictures + "-f lavfi -itsoffset 0.7 -i sine=frequency=440:duration=3 " + x264 + aac},
-	{Name: "variable-rate.mp4", Args: pictures + sound + "-vf select='not(mod(n\\,7))+not(mod(n\\,3))' -vsync vfr " + x264 + aac},
-	{Name: "ntsc.mp4", Args: "-f lavfi -i testsrc2=size=160x120:rate=30000/1001:duration=4 " + sound + x264 + aac},
+	{
+		Name: "negative-cts.mp4",
+		From: "b-frames.mp4",
+		Args: "-c copy -movflags +negative_cts_offsets",
+	},
+	{
+		Name: "late-video.mp4",
+		Args: "-f lavfi -itsoffset 0.7 -i testsrc2=size=160x120:rate=25:duration=3 " + sound + x264 + aac,
+	},
+	{
+		Name: "late-audio.mp4",
+		Args: pictures + "-f lavfi -itsoffset 0.7 -i sine=frequency=440:duration=3 " + x264 + aac,
+	},
+	{
+		Name: "variable-rate.mp4",
+		Args: pictures + sound + "-vf select='not(mod(n\\,7))+not(mod(n\\,3))' -vsync vfr " + x264 + aac,
+	},
+	{
+		Name: "ntsc.mp4",
+		Args: "-f lavfi -i testsrc2=size=160x120:rate=30000/1001:duration=4 " + sound + x264 + aac,
+	},
 	{Name: "video-only.mp4", Args: pictures + x264},
 	{Name: "audio-only.mp4", Args: sound + aac},
 	{Name: "short-audio.mp4", Args: pictures + "-f lavfi -i sine=duration=1.5 " + x264 + aac},
-	{Name: "short-video.mp4", Args: "-f lavfi -i testsrc2=size=160x120:rate=25:duration=1.5 " + sound + x264 + aac},
+	{
+		Name: "short-video.mp4",
+		Args: "-f lavfi -i testsrc2=size=160x120:rate=25:duration=1.5 " + sound + x264 + aac,
+	},
 	{Name: "anamorphic.mp4", Args: pictures + sound + "-vf setsar=4/3 " + x264 + aac},
-	{Name: "all-intra.mp4", Args: pictures + sound + "-c:v libx264 -preset ultrafast -g 1 -pix_fmt yuv420p " + aac},
-	{Name: "one-gop.mp4", Args: "-f lavfi -i testsrc2=size=160x120:rate=10:duration=25 -c:v libx264 -preset ultrafast -g 1000 -pix_fmt yuv420p"},
-	{Name: "fragmented.mp4", From: "b-frames.mp4", Args: "-c copy -movflags +frag_keyframe+empty_moov"},
-	{Name: "base-moof.mp4", From: "b-frames.mp4", Args: "-c copy -movflags +frag_keyframe+empty_moov+default_base_moof"},
+	{
+		Name: "all-intra.mp4",
+		Args: pictures + sound + "-c:v libx264 -preset ultrafast -g 1 -pix_fmt yuv420p " + aac,
+	},
+	{
+		Name: "one-gop.mp4",
+		Args: "-f lavfi -i testsrc2=size=160x120:rate=10:duration=25 -c:v libx264 -preset ultrafast -g 1000 -pix_fmt yuv420p",
+	},
+	{
+		Name: "fragmented.mp4",
+		From: "b-frames.mp4",
+		Args: "-c copy -movflags +frag_keyframe+empty_moov",
+	},
+	{
+		Name: "base-moof.mp4",
+		From: "b-frames.mp4",
+		Args: "-c copy -movflags +frag_keyframe+empty_moov+default_base_moof",
+	},
 	{Name: "hybrid.mp4", From: "b-frames.mp4", Args: "-c copy -movflags +frag_keyframe"},
 	{Name: "cmaf.mp4", From: "b-frames.mp4", Args: "-c copy -movflags +cmaf+frag_keyframe"},
-	{Name: "separate-moof.mp4", From: "b-frames.mp4", Args: "-c copy -movflags +separate_moof+empty_moov+frag_keyframe"},
-	{Name: "hevc.mp4", Unread: true, Args: pictures + sound + "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=25 -pix_fmt yuv420p -tag:v hvc1 " + aac},
+	{
+		Name: "separate-moof.mp4",
+		From: "b-frames.mp4",
+		Args: "-c copy -movflags +separate_moof+empty_moov+frag_keyframe",
+	},
+	{
+		Name:   "hevc.mp4",
+		Unread: true,
+		Args:   pictures + sound + "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=25 -pix_fmt yuv420p -tag:v hvc1 " + aac,
+	},
 	{Name: "hev1.mp4", Unread: true, From: "hevc.mp4", Args: "-c copy -tag:v hev1"},
-	{Name: "av1.mp4", Unread: true, Args: pictures + sound + "-c:v libaom-av1 -cpu-used 8 -usage realtime -g 25 -b:v 100k -pix_fmt yuv420p " + aac},
-	{Name: "vp9-opus.mp4", Unread: true, Args: pictures + sound + "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -b:v 100k -pix_fmt yuv420p -c:a libopus -ar 48000 -strict -2"},
+	{
+		Name:   "av1.mp4",
+		Unread: true,
+		Args:   pictures + sound + "-c:v libaom-av1 -cpu-used 8 -usage realtime -g 25 -b:v 100k -pix_fmt yuv420p " + aac,
+	},
+	{
+		Name:   "vp9-opus.mp4",
+		Unread: true,
+		Args:   pictures + sound + "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -b:v 100k -pix_fmt yuv420p -c:a libopus -ar 48000 -strict -2",
+	},
 	{Name: "mp3.mp4", Args: pictures + sound + x264 + "-c:a libmp3lame -b:a 64k"},
 	{Name: "mp3.mov", Args: pictures + sound + x264 + "-c:a libmp3lame -b:a 64k"},
 	{Name: "mp3.flv", Args: pictures + sound + x264 + "-c:a libmp3lame -b:a 64k -ar 44100"},
 	{Name: "ac3.mp4", Unread: true, Args: pictures + sound + x264 + "-c:a ac3 -b:a 96k"},
-	{Name: "ac3-fragmented.mp4", Unread: true, From: "ac3.mp4", Args: "-c copy -movflags +frag_keyframe+delay_moov"},
+	{
+		Name:   "ac3-fragmented.mp4",
+		Unread: true,
+		From:   "ac3.mp4",
+		Args:   "-c copy -movflags +frag_keyframe+delay_moov",
+	},
 	{Name: "eac3.mp4", Unread: true, Args: pictures + sound + x264 + "-c:a eac3 -b:a 96k"},
-	{Name: "subtitles.mp4", From: "b-frames.mp4", Args: "-f lavfi -i color=size=160x120:duration=1 -map 0 -map 0 -c copy"},
+	{
+		Name: "subtitles.mp4",
+		From: "b-frames.mp4",
+		Args: "-f lavfi -i color=size=160x120:duration=1 -map 0 -map 0 -c copy",
+	},
 }
 
 // Need skips the test when one of its tools is not installed.
@@ -142,7 +204,18 @@ func Probe(t testing.TB, path string) Packets {
 			Hash   string `json:"data_hash"`
 		}
 	}
-	out := run(t, "ffprobe", "-v", "error", "-show_packets", "-show_data_hash", "md5", "-of", "json", path)
+	out := run(
+		t,
+		"ffprobe",
+		"-v",
+		"error",
+		"-show_packets",
+		"-show_data_hash",
+		"md5",
+		"-of",
+		"json",
+		path,
+	)
 	if err := json.Unmarshal(out, &found); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +228,8 @@ func Probe(t testing.TB, path string) Packets {
 		stream[p.Kind] = p.Stream
 		list := append(packets[p.Kind], Packet{
 			DTS: millisOf(p.DTS), PTS: millisOf(p.PTS),
-			Key: p.Kind == "audio" || strings.HasPrefix(p.Flags, "K"), Hash: strings.TrimPrefix(p.Hash, "MD5:"),
+			Key: p.Kind == "audio" ||
+				strings.HasPrefix(p.Flags, "K"), Hash: strings.TrimPrefix(p.Hash, "MD5:"),
 		})
 		packets[p.Kind] = list
 		if !strings.Contains(p.Flags, "D") {
@@ -235,8 +309,17 @@ func Compare(got, want Packets) error {
 			if !known {
 				offset, known = g[i].PTS-w[i].PTS, true
 			}
-			if g[i].Hash != w[i].Hash || g[i].Key != w[i].Key || apart(g[i].DTS, w[i].DTS+offset) || apart(g[i].PTS, w[i].PTS+offset) {
-				return fmt.Errorf("packet %d of %d of %s is %v, want %v and %v ms later", i, len(g), kind, g[i], w[i], offset)
+			if g[i].Hash != w[i].Hash || g[i].Key != w[i].Key || apart(g[i].DTS, w[i].DTS+offset) ||
+				apart(g[i].PTS, w[i].PTS+offset) {
+				return fmt.Errorf(
+					"packet %d of %d of %s is %v, want %v and %v ms later",
+					i,
+					len(g),
+					kind,
+					g[i],
+					w[i],
+					offset,
+				)
 			}
 		}
 	}

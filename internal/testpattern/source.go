@@ -54,9 +54,20 @@ func (c *Config) check() error {
 	}
 	switch {
 	case c.FPS < MinFPS || c.FPS > MaxFPS:
-		return fmt.Errorf("%w: %d pictures a second, not %d to %d", ErrConfig, c.FPS, MinFPS, MaxFPS)
+		return fmt.Errorf(
+			"%w: %d pictures a second, not %d to %d",
+			ErrConfig,
+			c.FPS,
+			MinFPS,
+			MaxFPS,
+		)
 	case c.KeyframeInterval < 0 || c.KeyframeInterval > MaxKeyframeInterval:
-		return fmt.Errorf("%w: a keyframe interval of %v, not up to %v", ErrConfig, c.KeyframeInterval, MaxKeyframeInterval)
+		return fmt.Errorf(
+			"%w: a keyframe interval of %v, not up to %v",
+			ErrConfig,
+			c.KeyframeInterval,
+			MaxKeyframeInterval,
+		)
 	case c.Bitrate < 0 || c.Bitrate > MaxBitrate:
 		return fmt.Errorf("%w: %d bits per second, not up to %d", ErrConfig, c.Bitrate, MaxBitrate)
 	}
@@ -98,7 +109,15 @@ func New(config Config) (*Source, error) {
 		canvas:  newCanvas(config.Label),
 		encoder: new(encoder),
 		sound:   audioBodies(),
-		share:   float64(config.Bitrate) / 8 / float64(fps) * float64(gop) / float64(gop-1+keyframeWeight),
+		share: float64(
+			config.Bitrate,
+		) / 8 / float64(
+			fps,
+		) * float64(
+			gop,
+		) / float64(
+			gop-1+keyframeWeight,
+		),
 	}
 	metadata, err := onMetaData(config)
 	if err != nil {

@@ -63,7 +63,10 @@ func (q *Queue) Push(c bus.Chunk) {
 
 // Pop waits for the next chunk, at most for a time. ok is false when none has come or ctx has
 // ended.
-func (q *Queue) Pop(ctx context.Context, patience time.Duration) (c bus.Chunk, at time.Time, ok bool) {
+func (q *Queue) Pop(
+	ctx context.Context,
+	patience time.Duration,
+) (c bus.Chunk, at time.Time, ok bool) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {

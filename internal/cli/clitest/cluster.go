@@ -95,7 +95,9 @@ func (tc *Cluster) Serve(t *testing.T, m *Member, verbs map[string]kv.Answer) {
 // StartPlainNATS starts a server without JetStream.
 func StartPlainNATS(t *testing.T) (url string) {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true})
+	s, err := server.NewServer(
+		&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,11 @@ func drainCommand() *cli.Command {
 			"command waits until the node has left the cluster.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "wait", Value: true, Usage: "wait until the node has left"},
-			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait at most"},
+			&cli.DurationFlag{
+				Name:  "timeout",
+				Value: time.Minute,
+				Usage: "how long to wait at most",
+			},
 		}, connect.NATSFlags()...),
 		Action: drain,
 	}

@@ -47,7 +47,11 @@ func play(c *cli.Context) error {
 	ctx, cancel := limited(c.Context, c.Duration("duration"))
 	defer cancel()
 	p := probe.New()
-	stopStatus := term.StartStatus(ctx, c.App.ErrWriter, func() string { return playLine(p.Report()) })
+	stopStatus := term.StartStatus(
+		ctx,
+		c.App.ErrWriter,
+		func() string { return playLine(p.Report()) },
+	)
 	p.Run(ctx, urls)
 	stopStatus()
 

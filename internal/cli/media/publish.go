@@ -24,7 +24,10 @@ func publishCommand() *cli.Command {
 			"-1, -2, ...",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "copies", Value: 1, Usage: "publish that many streams at once"},
-			&cli.DurationFlag{Name: "duration", Usage: "end after this `DURATION` (default: never)"},
+			&cli.DurationFlag{
+				Name:  "duration",
+				Usage: "end after this `DURATION` (default: never)",
+			},
 			&cli.IntFlag{
 				Name: "fps", Value: testpattern.DefaultFPS,
 				Usage: "pictures a second of the test pattern",

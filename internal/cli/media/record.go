@@ -113,7 +113,10 @@ func withMedia(c *cli.Context, do func(*kv.Store, *bus.Bus) error) error {
 		if err != nil {
 			return err
 		}
-		b, err := bus.Connect(c.Context, bus.Options{URLs: c.String("nats"), NATS: options, Name: "cli"})
+		b, err := bus.Connect(
+			c.Context,
+			bus.Options{URLs: c.String("nats"), NATS: options, Name: "cli"},
+		)
 		if err != nil {
 			return connect.Explain(err)
 		}

@@ -57,7 +57,13 @@ func newRecorder(c *cli.Context, stream, file string) (*recorder, error) {
 	log := cmdline.Logger(c, slog.LevelWarn)
 	config.Log = log
 	rec := recording.New(config)
-	return &recorder{Tape: tape.New(rec, log), stream: name, file: file, recording: rec, log: log}, nil
+	return &recorder{
+		Tape:      tape.New(rec, log),
+		stream:    name,
+		file:      file,
+		recording: rec,
+		log:       log,
+	}, nil
 }
 
 // unclosed leaves the standard output open. It also hides that this may be a file, because

@@ -60,7 +60,11 @@ func objectArguments(c *cli.Context, least, most int) (media.Name, []string, err
 	i := strings.LastIndexByte(path, '/')
 	name, err := kv.ObjectName(path[:max(i, 0)], path[i+1:])
 	if err != nil {
-		return "", nil, cmdline.UsageError("%q is not an object, such as live/room: %w", args[0], err)
+		return "", nil, cmdline.UsageError(
+			"%q is not an object, such as live/room: %w",
+			args[0],
+			err,
+		)
 	}
 	return name, args[1:], nil
 }

@@ -75,8 +75,16 @@ var objectColumns = []term.Column[kv.ObjectInfo]{
 		}
 		return "temporary"
 	}},
-	{Title: "KEYS", Right: true, Cell: func(o kv.ObjectInfo) string { return strconv.Itoa(o.Keys) }},
-	{Title: "BYTES", Right: true, Cell: func(o kv.ObjectInfo) string { return strconv.Itoa(o.Bytes) }},
+	{
+		Title: "KEYS",
+		Right: true,
+		Cell:  func(o kv.ObjectInfo) string { return strconv.Itoa(o.Keys) },
+	},
+	{
+		Title: "BYTES",
+		Right: true,
+		Cell:  func(o kv.ObjectInfo) string { return strconv.Itoa(o.Bytes) },
+	},
 	{Title: "NODES", Cell: func(o kv.ObjectInfo) string { return strings.Join(o.Nodes, ",") }},
 }
 
@@ -175,7 +183,11 @@ func printAttribute(c *cli.Context, state *kv.State, key string) error {
 		return errNoAttribute(state.Name, key)
 	}
 	if c.Bool("json") {
-		return json.NewEncoder(c.App.Writer).Encode(attributeState{state.Name, key, value, revision})
+		return json.NewEncoder(
+			c.App.Writer,
+		).Encode(
+			attributeState{state.Name, key, value, revision},
+		)
 	}
 	line := oneLine(value)
 	var text string

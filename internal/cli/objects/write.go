@@ -219,7 +219,12 @@ func sendToObject(c *cli.Context) error {
 		if err := cluster.Flush(ctx); err != nil {
 			return fmt.Errorf("send to %s: %w", name, err)
 		}
-		fmt.Fprintf(c.App.Writer, "%s is called at the users of %s\n", term.Printable(call.Method), name)
+		fmt.Fprintf(
+			c.App.Writer,
+			"%s is called at the users of %s\n",
+			term.Printable(call.Method),
+			name,
+		)
 		return nil
 	})
 }

@@ -53,6 +53,10 @@ func greet(w io.Writer, natsURL, dir string, nodes []*node.Node, demo bool) {
 	}
 	fmt.Fprintf(w, "  ffmpeg -re -i FILE -c copy -f flv %s/live/cam\n", first)
 	fmt.Fprintf(w, "  ffplay %s/live/cam\n", last)
-	fmt.Fprintf(w, "  natscast nodes --nats %[1]s; natscast hotness --watch --nats %[1]s\n", natsURL)
+	fmt.Fprintf(
+		w,
+		"  natscast nodes --nats %[1]s; natscast hotness --watch --nats %[1]s\n",
+		natsURL,
+	)
 	fmt.Fprintln(w, "\nCtrl-C ends it.")
 }

@@ -27,7 +27,10 @@ func serveFlags() []cli.Flag {
 			Usage: "RTMP `URL` at which clients and other nodes reach the node (default: of the address " +
 				"it listens on, or of the host)",
 		},
-		&cli.StringFlag{Name: "id", Usage: "the node's name in the cluster (default: host and port)"},
+		&cli.StringFlag{
+			Name:  "id",
+			Usage: "the node's name in the cluster (default: host and port)",
+		},
 	}
 	return slices.Concat(flags, nodeFlags(), connect.NATSFlags(), storeFlags(), processFlags())
 }
@@ -63,7 +66,11 @@ func nodeFlags() []cli.Flag {
 			Name:  "region",
 			Usage: "where the node is; players of the same region are placed here first",
 		},
-		&cli.Int64Flag{Name: "capacity", Value: 1000, Usage: "how much the node can send, in `MBIT/S`"},
+		&cli.Int64Flag{
+			Name:  "capacity",
+			Value: 1000,
+			Usage: "how much the node can send, in `MBIT/S`",
+		},
 		&cli.StringFlag{
 			Name: "redirect", Value: string(edge.RedirectAuto),
 			Usage: "which players are sent to the best node for their stream: " +

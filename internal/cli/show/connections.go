@@ -32,7 +32,12 @@ func connectionsCommand() *cli.Command {
 			return s.Connections.View(func([]kv.Change[kv.Connection]) { note() })
 		},
 		rows: func(c *cli.Context, nodes []kv.Node, connections []kv.Connection) []kv.Connection {
-			return chosenConnections(nodes, connections, c.String("node"), media.Name(c.String("stream")))
+			return chosenConnections(
+				nodes,
+				connections,
+				c.String("node"),
+				media.Name(c.String("stream")),
+			)
 		},
 		id: func(c kv.Connection) string { return c.ID },
 		columns: []term.Column[kv.Connection]{
@@ -42,7 +47,11 @@ func connectionsCommand() *cli.Command {
 			{Title: "APP", Cell: func(c kv.Connection) string { return c.App }},
 			{Title: "STREAM", Cell: func(c kv.Connection) string { return string(c.Stream) }},
 			{Title: "ROLE", Cell: func(c kv.Connection) string { return c.Role }},
-			{Title: "AGE", Right: true, Cell: func(c kv.Connection) string { return term.Age(c.Since) }},
+			{
+				Title: "AGE",
+				Right: true,
+				Cell:  func(c kv.Connection) string { return term.Age(c.Since) },
+			},
 		},
 	}.command()
 }

@@ -44,7 +44,10 @@ func hotnessCommand() *cli.Command {
 			"Below each node are the streams that it sends to players. The hottest come first. " +
 			"CPU is in cores.",
 		flags: []cli.Flag{
-			&cli.UintFlag{Name: "top", Usage: "only the `N` hottest streams of each node (default: all)"},
+			&cli.UintFlag{
+				Name:  "top",
+				Usage: "only the `N` hottest streams of each node (default: all)",
+			},
 		},
 		empty: "no node has told how busy it is",
 		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Heat, error) {
@@ -66,7 +69,11 @@ func hotnessCommand() *cli.Command {
 			{Title: "JOINS/S", Right: true, Cell: func(h heatEntry) string {
 				return term.PerSecond(h.Joins)
 			}},
-			{Title: "EGRESS", Right: true, Cell: func(h heatEntry) string { return term.Bitrate(h.Egress) }},
+			{
+				Title: "EGRESS",
+				Right: true,
+				Cell:  func(h heatEntry) string { return term.Bitrate(h.Egress) },
+			},
 			{Title: "LOAD", Right: true, Cell: func(h heatEntry) string {
 				return term.Percent(h.Egress, float64(h.Capacity))
 			}},
@@ -103,9 +110,14 @@ func heatEntries(nodes []kv.Node, heat []kv.Heat) []heatEntry {
 	}
 	slices.SortFunc(entries, func(a, b heatEntry) int {
 		return cmp.Or(
-			cmp.Compare(ofNodes[b.Node].load(), ofNodes[a.Node].load()), cmp.Compare(a.Node, b.Node),
+			cmp.Compare(
+				ofNodes[b.Node].load(),
+				ofNodes[a.Node].load(),
+			),
+			cmp.Compare(a.Node, b.Node),
 			isStream(a)-isStream(b),
-			cmp.Compare(b.Egress, a.Egress), cmp.Compare(b.Viewers, a.Viewers),
+			cmp.Compare(b.Egress, a.Egress),
+			cmp.Compare(b.Viewers, a.Viewers),
 			cmp.Compare(a.Stream, b.Stream),
 		)
 	})

@@ -58,7 +58,11 @@ func nodesCommand() *cli.Command {
 			}},
 			{Title: "DRAINING", Cell: func(n nodeEntry) string { return term.Yes(n.Draining) }},
 			{Title: "VERSION", Cell: func(n nodeEntry) string { return n.Version }},
-			{Title: "UP", Right: true, Cell: func(n nodeEntry) string { return term.Age(n.Started) }},
+			{
+				Title: "UP",
+				Right: true,
+				Cell:  func(n nodeEntry) string { return term.Age(n.Started) },
+			},
 		},
 	}.command()
 }

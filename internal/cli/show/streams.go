@@ -57,7 +57,11 @@ func streamsCommand() *cli.Command {
 			{Title: "AUDIO", Cell: func(s kv.Listed) string { return s.Audio }},
 			{Title: "BITRATE", Right: true, Cell: bitrate},
 			{Title: "DURATION", Right: true, Cell: duration},
-			{Title: "AGE", Right: true, Cell: func(s kv.Listed) string { return term.Age(s.Since) }},
+			{
+				Title: "AGE",
+				Right: true,
+				Cell:  func(s kv.Listed) string { return term.Age(s.Since) },
+			},
 			{Title: "EPOCH", Right: true, Cell: epoch},
 		},
 	}.command()

@@ -121,8 +121,8 @@ func (p twoChoices) choose(q query) (int, bool) {
 	return p.placed(q, a)
 }
 
-// boundedHash is consistent hashing with bounded loads: from the stream's place on a ring on to the first edge that
-// is loaded less than a tenth over the mean.
+// boundedHash is consistent hashing with bounded loads: from the stream's place on a ring on to the
+// first edge that is loaded less than a tenth over the mean.
 type boundedHash struct {
 	*loads
 	ring []point

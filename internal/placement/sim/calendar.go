@@ -69,7 +69,8 @@ func (w *world) announce(e *edge) {
 	w.calendar.add(w.now+reportEvery+w.jitter(reportEvery/5), happening{report: e})
 }
 
-// send brings a report to all views, each after a delay of its own; the order of an edge's reports is kept.
+// send brings a report to all views, each after a delay of its own; the order of an edge's reports
+// is kept.
 func (w *world) send(r *report) {
 	for v := range w.views {
 		delay := leastDelay + w.jitter(mostDelay-leastDelay)

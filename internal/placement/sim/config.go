@@ -68,7 +68,13 @@ func (c Config) filled() (Config, error) {
 		value, most int
 	}{{"edges", c.Edges, MaxEdges}, {"viewers", c.Viewers, MaxViewers}, {"streams", c.Streams, MaxStreams}} {
 		if limit.value < 1 || limit.value > limit.most {
-			return c, fmt.Errorf("%w: %d %s, want 1 to %d", ErrConfig, limit.value, limit.name, limit.most)
+			return c, fmt.Errorf(
+				"%w: %d %s, want 1 to %d",
+				ErrConfig,
+				limit.value,
+				limit.name,
+				limit.most,
+			)
 		}
 	}
 	for _, name := range c.Policies {

@@ -34,7 +34,12 @@ const (
 )
 
 func newEdge(i int) *edge {
-	return &edge{number: i, name: fmt.Sprint("edge-", i), alive: true, carried: map[*stream]*carried{}}
+	return &edge{
+		number:  i,
+		name:    fmt.Sprint("edge-", i),
+		alive:   true,
+		carried: map[*stream]*carried{},
+	}
 }
 
 func (e *edge) touch(s *stream, now time.Duration) *carried {
@@ -98,7 +103,12 @@ func (e *edge) report(now time.Duration, withStreams bool) *report {
 			c.joins, c.leaves = 0, 0
 		}
 		if withStreams {
-			h := placement.Hotness{Viewers: c.viewers, Joins: c.joins, Leaves: c.leaves, Egress: float64(c.viewers) * c.stream.bits}
+			h := placement.Hotness{
+				Viewers: c.viewers,
+				Joins:   c.joins,
+				Leaves:  c.leaves,
+				Egress:  float64(c.viewers) * c.stream.bits,
+			}
 			r.streams = append(r.streams, streamReport{c.stream, h})
 		}
 		if c.listed = withStreams && c.joins+c.leaves > 0; c.listed {

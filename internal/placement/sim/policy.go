@@ -61,7 +61,11 @@ type hotness struct {
 }
 
 func newHotness(w *world) *hotness {
-	h := &hotness{world: w, cluster: placement.NewCluster(), routers: make([]*placement.Router, len(w.edges))}
+	h := &hotness{
+		world:   w,
+		cluster: placement.NewCluster(),
+		routers: make([]*placement.Router, len(w.edges)),
+	}
 	for i := range h.routers {
 		h.routers[i] = placement.NewRouter(h.cluster)
 	}
@@ -70,7 +74,9 @@ func newHotness(w *world) *hotness {
 
 func (h *hotness) report(r *report) {
 	e := h.world.edges[r.edge]
-	h.cluster.SetEdge(placement.Edge{ID: e.name, Capacity: e.capacity, Load: r.load, Silent: r.silent})
+	h.cluster.SetEdge(
+		placement.Edge{ID: e.name, Capacity: e.capacity, Load: r.load, Silent: r.silent},
+	)
 	for _, s := range r.streams {
 		h.cluster.SetStream(s.stream.name, e.name, s.Hotness)
 	}
@@ -78,7 +84,12 @@ func (h *hotness) report(r *report) {
 
 func (h *hotness) choose(q query) (int, bool) {
 	r := h.routers[q.router]
-	request := placement.Request{Stream: q.stream.name, Key: h.world.keys[q.key%uint64(len(h.world.keys))], Bits: q.stream.bits, Now: q.now}
+	request := placement.Request{
+		Stream: q.stream.name,
+		Key:    h.world.keys[q.key%uint64(len(h.world.keys))],
+		Bits:   q.stream.bits,
+		Now:    q.now,
+	}
 	choice, err := r.Choose(request)
 	if err != nil {
 		return 0, false

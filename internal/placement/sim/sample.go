@@ -45,9 +45,9 @@ func (w *world) sample() {
 // within is how far over the mean an edge may be loaded by the goal.
 const within = 1.10
 
-// leastCopies is a lower bound of the copies that any placement has whose edges are loaded at most 1.10 times the mean
-// utilisation: for each stream, the number of edges that can hold it if it has the largest edges for
-// itself; and in sum at least one for each edge with viewers.
+// leastCopies is a lower bound of the copies that any placement has whose edges are loaded at most
+// 1.10 times the mean utilisation: for each stream, the number of edges that can hold it if it has
+// the largest edges for itself; and in sum at least one for each edge with viewers.
 func (w *world) leastCopies(mean float64) int {
 	var holds []float64 // by the first i+1 edges
 	loaded := 0

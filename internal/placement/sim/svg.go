@@ -35,14 +35,28 @@ func (s *svg) text(x, y float64, anchor, text string) {
 }
 
 func (s *svg) line(x1, y1, x2, y2 float64, dash string) {
-	fmt.Fprintf(s, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s" stroke-opacity="0.45" stroke-dasharray="%s"/>`+"\n", x1, y1, x2, y2, gray, dash)
+	fmt.Fprintf(
+		s,
+		`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s" stroke-opacity="0.45" stroke-dasharray="%s"/>`+"\n",
+		x1,
+		y1,
+		x2,
+		y2,
+		gray,
+		dash,
+	)
 }
 
 // WriteSVG writes a chart of the results.
 func WriteSVG(w io.Writer, results []Result) error {
 	var s svg
-	fmt.Fprintf(&s, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" fill="%s">`+"\n",
-		chartWidth, chartHeight, gray)
+	fmt.Fprintf(
+		&s,
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" fill="%s">`+"\n",
+		chartWidth,
+		chartHeight,
+		gray,
+	)
 	s.loads(results)
 	s.bars(results)
 	s.WriteString("</svg>\n")
@@ -80,8 +94,12 @@ func (s *svg) loads(results []Result) {
 		for _, p := range r.Samples {
 			fmt.Fprintf(&points, "%.1f,%.1f ", x(p.Seconds), y(p.Max))
 		}
-		fmt.Fprintf(s, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2" stroke-linejoin="round"/>`+"\n",
-			strings.TrimSpace(points.String()), colour(r.Policy))
+		fmt.Fprintf(
+			s,
+			`<polyline points="%s" fill="none" stroke="%s" stroke-width="2" stroke-linejoin="round"/>`+"\n",
+			strings.TrimSpace(points.String()),
+			colour(r.Policy),
+		)
 	}
 }
 

@@ -15,14 +15,45 @@ type table struct {
 }
 
 func tables(results []Result) []table {
-	steady := table{"Steady state", []string{"policy", "max load/mean", "p99 load/mean", "moved", "refused", "copies", "of least"}, nil}
+	steady := table{
+		"Steady state",
+		[]string{
+			"policy",
+			"max load/mean",
+			"p99 load/mean",
+			"moved",
+			"refused",
+			"copies",
+			"of least",
+		},
+		nil,
+	}
 	crowd := table{
 		"Flash crowd: one stream from 0 to 30 % of all viewers in a minute, and two minutes more",
-		[]string{"policy", "max load/mean", "p99 load/mean", "fullest edge", "moved", "refused", "copies", "of least", "absorbed after"}, nil,
+		[]string{
+			"policy",
+			"max load/mean",
+			"p99 load/mean",
+			"fullest edge",
+			"moved",
+			"refused",
+			"copies",
+			"of least",
+			"absorbed after",
+		}, nil,
 	}
 	deaths := table{
 		"Deaths: one edge in a hundred, and two minutes more",
-		[]string{"policy", "max load/mean", "p99 load/mean", "fullest edge", "moved", "refused", "copies", "of least"}, nil,
+		[]string{
+			"policy",
+			"max load/mean",
+			"p99 load/mean",
+			"fullest edge",
+			"moved",
+			"refused",
+			"copies",
+			"of least",
+		}, nil,
 	}
 	for _, r := range results {
 		p := r.Steady
@@ -83,7 +114,13 @@ func WriteMarkdown(w io.Writer, results []Result) error {
 			fmt.Fprintln(w)
 		}
 		rule := "|---|" + strings.Repeat("---:|", len(t.header)-1)
-		_, err := fmt.Fprintf(w, "%s:\n\n| %s |\n%s\n", t.title, strings.Join(t.header, " | "), rule)
+		_, err := fmt.Fprintf(
+			w,
+			"%s:\n\n| %s |\n%s\n",
+			t.title,
+			strings.Join(t.header, " | "),
+			rule,
+		)
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,8 @@ type stream struct {
 	viewers int
 }
 
-// population is viewers who have the mean session time in common. So whoever leaves next is any of them.
+// population is viewers who have the mean session time in common. So whoever leaves next is any of
+// them.
 type population struct {
 	viewers []viewer
 	session time.Duration
@@ -90,7 +91,11 @@ func newWorld(c Config, p *policy) *world {
 func (w *world) makeStreams() {
 	sum := 0.0
 	for i := range w.Streams {
-		s := &stream{name: fmt.Sprint("live/", i), hash: scramble(w.random.Uint64()), bits: math.Ldexp(1e6, w.random.IntN(3))}
+		s := &stream{
+			name: fmt.Sprint("live/", i),
+			hash: scramble(w.random.Uint64()),
+			bits: math.Ldexp(1e6, w.random.IntN(3)),
+		}
 		w.streams = append(w.streams, s)
 		sum += math.Pow(float64(i+1), -zipf)
 		w.popularity = append(w.popularity, sum)
@@ -132,7 +137,8 @@ func (w *world) run(ctx context.Context, end time.Duration) {
 		total := arriving + crowding + leaving + ending
 		next := w.now + time.Duration(w.random.ExpFloat64()/max(total, 1e-3)*float64(time.Second))
 		if due, ok := w.calendar.before(min(next, end)); ok {
-			w.now = due.at // the others' rates may have changed: they are drawn anew, being memoryless
+			// the others' rates may have changed: they are drawn anew, being memoryless
+			w.now = due.at
 			w.happen(due)
 			continue
 		}

@@ -16,7 +16,16 @@ func Append(dst []byte, m Message, chunkSize int) []byte {
 	time := min(m.Timestamp, extendedMark)
 	n := len(m.Payload)
 	dst = appendBasicHeader(dst, 0, m.ChunkStreamID)
-	dst = append(dst, byte(time>>16), byte(time>>8), byte(time), byte(n>>16), byte(n>>8), byte(n), m.Type)
+	dst = append(
+		dst,
+		byte(time>>16),
+		byte(time>>8),
+		byte(time),
+		byte(n>>16),
+		byte(n>>8),
+		byte(n),
+		m.Type,
+	)
 	dst = binary.LittleEndian.AppendUint32(dst, m.StreamID)
 	if extended {
 		dst = binary.BigEndian.AppendUint32(dst, m.Timestamp)

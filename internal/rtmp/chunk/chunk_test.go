@@ -408,7 +408,8 @@ func unhex(t testing.TB, s string) []byte {
 
 func repeat(b byte, n int) []byte { return bytes.Repeat([]byte{b}, n) }
 
-// slowSource gives its parts one after the other, and fails in between as a connection does whose deadline is over.
+// slowSource gives its parts one after the other, and fails in between as a connection does whose
+// deadline is over.
 type slowSource struct{ parts [][]byte }
 
 func (s *slowSource) Read(b []byte) (int, error) {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// bufferSize is small because a connection keeps it that says something now and then. Parts of a
-	// message that are larger are read past it, straight into the message.
+	// bufferSize is small because a connection keeps it that says something now and then. Parts of
+	// a message that are larger are read past it, straight into the message.
 	bufferSize = 1 << 10
 	// minRoom is what a message may get before any of its bytes arrived.
 	minRoom = 4 << 10
@@ -60,7 +60,8 @@ func NewReader(r io.Reader, limits Limits) *Reader {
 // buffers are those of readers that were released.
 var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
 
-// Await blocks until the next message has begun to arrive, or the source ends or fails. When it has failed, Await may be called again.
+// Await blocks until the next message has begun to arrive, or the source ends or fails. When it has
+// failed, Await may be called again.
 func (r *Reader) Await() error {
 	r.acquire()
 	if _, err := r.in.Peek(1); err != nil {
@@ -69,7 +70,8 @@ func (r *Reader) Await() error {
 	return nil
 }
 
-// Release lets go of the buffer until the next call, unless something waits in it. It reports whether it did.
+// Release lets go of the buffer until the next call, unless something waits in it. It reports
+// whether it did.
 func (r *Reader) Release() bool {
 	switch {
 	case r.in == nil:
@@ -115,7 +117,13 @@ func (r *Reader) Read() (Message, error) {
 		if s.started {
 			continue
 		}
-		m := Message{ChunkStreamID: s.id, Timestamp: s.timestamp, Type: s.msgType, StreamID: s.streamID, Payload: s.payload}
+		m := Message{
+			ChunkStreamID: s.id,
+			Timestamp:     s.timestamp,
+			Type:          s.msgType,
+			StreamID:      s.streamID,
+			Payload:       s.payload,
+		}
 		s.payload = nil
 		switch m.Type {
 		case typeSetChunkSize:
@@ -267,7 +275,13 @@ func (r *Reader) skipRepeatedTimestamp(s *chunkStream) error {
 // start begins a message with the header that s holds.
 func (r *Reader) start(s *chunkStream, format byte) error {
 	if limit := r.limits.message(s.msgType); s.length > limit {
-		return fmt.Errorf("%w: %d bytes of type %d, at most %d", ErrMessageSize, s.length, s.msgType, limit)
+		return fmt.Errorf(
+			"%w: %d bytes of type %d, at most %d",
+			ErrMessageSize,
+			s.length,
+			s.msgType,
+			limit,
+		)
 	}
 	if format == 0 {
 		s.timestamp = s.delta

@@ -23,11 +23,21 @@ func (c *Conn) Play(ctx context.Context, start float64) error {
 		if err := c.createStream(); err != nil {
 			return err
 		}
-		play, err := c.encode(&message.Command{Name: "play", Args: []amf.Value{nil, c.stream, start}, StreamID: c.streamID})
+		play, err := c.encode(
+			&message.Command{
+				Name:     "play",
+				Args:     []amf.Value{nil, c.stream, start},
+				StreamID: c.streamID,
+			},
+		)
 		if err != nil {
 			return err
 		}
-		buffer := message.UserControl{Event: message.SetBufferLength, Value: c.streamID, Buffer: playBuffer}
+		buffer := message.UserControl{
+			Event:  message.SetBufferLength,
+			Value:  c.streamID,
+			Buffer: playBuffer,
+		}
 		if err := c.send(play, buffer.Message()); err != nil {
 			return err
 		}
@@ -62,7 +72,8 @@ func (c *Conn) Read() (media.Frame, error) {
 func (c *Conn) playback(m chunk.Message) (err error) {
 	switch m.Type {
 	case message.TypeData, message.TypeDataAMF3:
-		if d, err := message.DecodeData(m); err == nil && d.Name == "onPlayStatus" && len(d.Args) > 0 {
+		if d, err := message.DecodeData(m); err == nil && d.Name == "onPlayStatus" &&
+			len(d.Args) > 0 {
 			if err := ending(amf.Fields(d.Args[0]).String("code")); err != nil {
 				return err
 			}

@@ -40,7 +40,13 @@ func (c *Conn) publish() error {
 	if err := c.createStream(); err != nil {
 		return err
 	}
-	m, err := c.encode(&message.Command{Name: "publish", Args: []amf.Value{nil, c.stream, "live"}, StreamID: c.streamID})
+	m, err := c.encode(
+		&message.Command{
+			Name:     "publish",
+			Args:     []amf.Value{nil, c.stream, "live"},
+			StreamID: c.streamID,
+		},
+	)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,11 @@ func splitURL(raw string) (t target, path, query string, err error) {
 	case "rtmps":
 		port = rtmpsPort
 	default:
-		return target{}, "", "", fmt.Errorf("%w: %q does not begin with rtmp:// or rtmps://", ErrURL, raw)
+		return target{}, "", "", fmt.Errorf(
+			"%w: %q does not begin with rtmp:// or rtmps://",
+			ErrURL,
+			raw,
+		)
 	}
 	host, path, _ := strings.Cut(rest, "/")
 	if host == "" {

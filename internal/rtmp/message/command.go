@@ -33,7 +33,12 @@ func DecodeCommand(m chunk.Message) (Command, error) {
 	}
 	transaction, ok := amf.Number(values[0])
 	if !ok {
-		return Command{}, fmt.Errorf("%w: command %.64q: transaction id is a %T", ErrMalformed, c.Name, values[0])
+		return Command{}, fmt.Errorf(
+			"%w: command %.64q: transaction id is a %T",
+			ErrMalformed,
+			c.Name,
+			values[0],
+		)
 	}
 	c.Transaction, c.Args = transaction, values[1:]
 	return c, nil
@@ -46,7 +51,12 @@ func (c Command) Message() (chunk.Message, error) {
 	if err != nil {
 		return chunk.Message{}, fmt.Errorf("encode command %q: %w", c.Name, err)
 	}
-	m := chunk.Message{ChunkStreamID: CommandChunkStream, Type: TypeCommand, StreamID: c.StreamID, Payload: payload}
+	m := chunk.Message{
+		ChunkStreamID: CommandChunkStream,
+		Type:          TypeCommand,
+		StreamID:      c.StreamID,
+		Payload:       payload,
+	}
 	if c.AMF3 {
 		m.Type = TypeCommandAMF3
 	}
@@ -85,7 +95,11 @@ const (
 
 // Status makes the information object of onStatus, _result and _error (7.2.2).
 func Status(level, code, description string, extra ...amf.Member) *amf.Object {
-	members := amf.Members{{Key: "level", Value: level}, {Key: "code", Value: code}, {Key: "description", Value: description}}
+	members := amf.Members{
+		{Key: "level", Value: level},
+		{Key: "code", Value: code},
+		{Key: "description", Value: description},
+	}
 	return &amf.Object{Members: append(members, extra...)}
 }
 
@@ -124,7 +138,11 @@ func appendNamed(amf3 bool, name string, values []amf.Value) (body []byte, err e
 // skipFormat removes the format byte of the types 15 and 17.
 func skipFormat(body []byte) ([]byte, error) {
 	if len(body) == 0 || body[0] != 0 {
-		return nil, fmt.Errorf("%w: AMF3 format byte in % x", ErrMalformed, body[:min(1, len(body))])
+		return nil, fmt.Errorf(
+			"%w: AMF3 format byte in % x",
+			ErrMalformed,
+			body[:min(1, len(body))],
+		)
 	}
 	return body[1:], nil
 }

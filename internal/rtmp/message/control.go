@@ -33,7 +33,12 @@ func DecodeControl(m chunk.Message) (Control, error) {
 		return Control{}, fmt.Errorf("%w: %d is not protocol control", ErrType, m.Type)
 	}
 	if len(m.Payload) < size {
-		return Control{}, fmt.Errorf("%w: type %d of %d bytes", ErrMalformed, m.Type, len(m.Payload))
+		return Control{}, fmt.Errorf(
+			"%w: type %d of %d bytes",
+			ErrMalformed,
+			m.Type,
+			len(m.Payload),
+		)
 	}
 	c := Control{Type: m.Type, Value: binary.BigEndian.Uint32(m.Payload)}
 	if size == 5 {

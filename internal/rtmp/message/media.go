@@ -26,7 +26,12 @@ func AppendFrames(dst []media.Frame, m chunk.Message) ([]media.Frame, error) {
 	return appendFrame(dst, m.Type, m.Timestamp, m.Payload)
 }
 
-func appendFrame(dst []media.Frame, msgType uint8, timestamp uint32, body []byte) ([]media.Frame, error) {
+func appendFrame(
+	dst []media.Frame,
+	msgType uint8,
+	timestamp uint32,
+	body []byte,
+) ([]media.Frame, error) {
 	switch msgType {
 	case TypeAudio, TypeVideo:
 		return append(dst, media.NewFrame(media.Kind(msgType), timestamp, body)), nil
@@ -39,7 +44,10 @@ func appendFrame(dst []media.Frame, msgType uint8, timestamp uint32, body []byte
 	default:
 		return dst, fmt.Errorf("%w: %d is not media", ErrType, msgType)
 	}
-	return append(dst, media.NewFrame(media.Data, timestamp, bytes.TrimPrefix(body, setDataFrame))), nil
+	return append(
+		dst,
+		media.NewFrame(media.Data, timestamp, bytes.TrimPrefix(body, setDataFrame)),
+	), nil
 }
 
 // appendAggregate splits an aggregate message (7.1.6), a run of FLV tags. Their
@@ -49,7 +57,11 @@ func appendAggregate(dst []media.Frame, m chunk.Message) ([]media.Frame, error) 
 	rest := m.Payload
 	for i := 0; len(rest) > 0; i++ {
 		if i == maxAggregate {
-			return dst, fmt.Errorf("%w: more than %d messages in an aggregate", ErrMalformed, maxAggregate)
+			return dst, fmt.Errorf(
+				"%w: more than %d messages in an aggregate",
+				ErrMalformed,
+				maxAggregate,
+			)
 		}
 		var tag media.Frame
 		var err error
@@ -68,7 +80,12 @@ func appendAggregate(dst []media.Frame, m chunk.Message) ([]media.Frame, error) 
 
 // Media returns f for the wire. The frame and the message share the payload.
 func Media(f media.Frame, streamID uint32) chunk.Message {
-	m := chunk.Message{Timestamp: f.DTS, Type: uint8(f.Kind), StreamID: streamID, Payload: f.Payload}
+	m := chunk.Message{
+		Timestamp: f.DTS,
+		Type:      uint8(f.Kind),
+		StreamID:  streamID,
+		Payload:   f.Payload,
+	}
 	switch f.Kind {
 	case media.Audio:
 		m.ChunkStreamID = AudioChunkStream

@@ -47,7 +47,12 @@ func DecodeUserControl(m chunk.Message) (UserControl, error) {
 		return u, nil
 	}
 	if len(p) < size {
-		return UserControl{}, fmt.Errorf("%w: user control event %d with %d bytes", ErrMalformed, u.Event, len(p))
+		return UserControl{}, fmt.Errorf(
+			"%w: user control event %d with %d bytes",
+			ErrMalformed,
+			u.Event,
+			len(p),
+		)
 	}
 	u.Value = binary.BigEndian.Uint32(p)
 	if u.Event == SetBufferLength {

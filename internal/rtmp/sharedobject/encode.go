@@ -15,7 +15,12 @@ import (
 // Message returns m for the wire.
 func (m Message) Message() (chunk.Message, error) {
 	if len(m.Name) > maxName || len(m.Events) > maxEvents {
-		return chunk.Message{}, fmt.Errorf("%w: a name of %d bytes, %d events", ErrLimit, len(m.Name), len(m.Events))
+		return chunk.Message{}, fmt.Errorf(
+			"%w: a name of %d bytes, %d events",
+			ErrLimit,
+			len(m.Name),
+			len(m.Events),
+		)
 	}
 	if !utf8.ValidString(m.Name) {
 		return chunk.Message{}, fmt.Errorf("%w: name %q is not UTF-8", ErrMalformed, m.Name)
@@ -28,7 +33,11 @@ func (m Message) Message() (chunk.Message, error) {
 			return chunk.Message{}, fmt.Errorf("event %d of type %d: %w", i, e.Type, err)
 		}
 	}
-	out := chunk.Message{ChunkStreamID: message.CommandChunkStream, Type: message.TypeSharedObject, Payload: w.b}
+	out := chunk.Message{
+		ChunkStreamID: message.CommandChunkStream,
+		Type:          message.TypeSharedObject,
+		Payload:       w.b,
+	}
 	if m.AMF3 {
 		out.Type = message.TypeSharedObjectAMF3
 	}
@@ -59,7 +68,12 @@ func (w *writer) header(m Message) {
 
 func (w *writer) event(e Event) error {
 	if len(e.Key) > maxKey || len(e.Level) > maxKey {
-		return fmt.Errorf("%w: a key of %d bytes, a level of %d", ErrLimit, len(e.Key), len(e.Level))
+		return fmt.Errorf(
+			"%w: a key of %d bytes, a level of %d",
+			ErrLimit,
+			len(e.Key),
+			len(e.Level),
+		)
 	}
 	w.b = append(w.b, byte(e.Type), 0, 0, 0, 0)
 	start := len(w.b)
