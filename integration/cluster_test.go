@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -143,12 +144,13 @@ func (n *node) awaitReady() {
 	}
 }
 
+// bad is what a node must never say.
+var bad = regexp.MustCompile(`panic:|panic in|panics=[1-9]|DATA RACE`)
+
 // checkLog looks for what a node must never say.
 func (n *node) checkLog() {
-	for _, bad := range []string{"panic", "DATA RACE"} {
-		if strings.Contains(n.stderr.String(), bad) {
-			n.t.Errorf("%v: %s:\n%s", n.cmd, bad, n.stderr.String())
-		}
+	if found := bad.FindString(n.stderr.String()); found != "" {
+		n.t.Errorf("%v: %s:\n%s", n.cmd, found, n.stderr.String())
 	}
 }
 
