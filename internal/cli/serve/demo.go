@@ -58,5 +58,5 @@ func greet(w io.Writer, natsURL, dir string, nodes []*node.Node, demo bool) {
 		"  natscast nodes --nats %[1]s; natscast hotness --watch --nats %[1]s\n",
 		natsURL,
 	)
-	fmt.Fprintln(w, "\nCtrl-C ends it.")
+	fmt.Fprintln(w, "\n'go install ./cmd/natscast' puts natscast on the PATH. Ctrl-C ends it.")
 }
