@@ -51,7 +51,8 @@ func (s *Subscription) fetchJoin(ctx context.Context, place Place) ([]Chunk, err
 		f := fetch{s: s, shard: place.Shard}
 		s.stats.backfills.Add(1)
 		err := f.fromKey(ctx)
-		if n := len(f.chunks); err != nil || try == joinTries || n > 0 && f.chunks[n-1].Epoch >= place.Epoch {
+		if n := len(f.chunks); err != nil || try == joinTries ||
+			n > 0 && f.chunks[n-1].Epoch >= place.Epoch {
 			return f.chunks, err
 		}
 		select {
@@ -63,9 +64,9 @@ func (s *Subscription) fetchJoin(ctx context.Context, place Place) ([]Chunk, err
 	}
 }
 
-// fetchGap gets the chunks of a gap. It asks the store, and then the publisher too, until it has all of them, or
-// its patience ends. The last try reads the stream from its begin: a store that
-// was emptied counts anew, so that the sequence to read from means nothing.
+// fetchGap gets the chunks of a gap. It asks the store, and then the publisher too, until it has
+// all of them, or its patience ends. The last try reads the stream from its begin: a store that was
+// emptied counts anew, so that the sequence to read from means nothing.
 func (s *Subscription) fetchGap(ctx context.Context, g gap) (chunks []Chunk, err error) {
 	retry := firstGapRetry
 	for try := range gapTries {
@@ -114,7 +115,11 @@ type fetch struct {
 
 // fromKey reads from the last stored key chunk to the end of what is stored.
 func (f *fetch) fromKey(ctx context.Context) error {
-	key, _, err := f.s.bus.directGet(ctx, f.shard, directRequest{LastFor: liveSubject(f.shard, f.s.name) + ".key"})
+	key, _, err := f.s.bus.directGet(
+		ctx,
+		f.shard,
+		directRequest{LastFor: liveSubject(f.shard, f.s.name) + ".key"},
+	)
 	if errors.Is(err, errNotStored) {
 		return nil
 	}
@@ -143,7 +148,8 @@ func (f *fetch) rest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if pending == 0 || len(page) == 0 || f.only != nil && uint64(len(f.chunks)) >= f.only.missing() {
+		if pending == 0 || len(page) == 0 ||
+			f.only != nil && uint64(len(f.chunks)) >= f.only.missing() {
 			return nil
 		}
 		f.next = page[len(page)-1].sequence + 1
@@ -151,7 +157,8 @@ func (f *fetch) rest(ctx context.Context) error {
 	return nil
 }
 
-// askPublisher gets what the publisher keeps of a gap. Its node may be gone, or not there yet, as may all that it kept.
+// askPublisher gets what the publisher keeps of a gap. Its node may be gone, or not there yet, as
+// may all that it kept.
 func (f *fetch) askPublisher(ctx context.Context) {
 	page, err := f.s.bus.askPublisher(ctx, f.s.name, *f.only)
 	if err != nil {

@@ -59,11 +59,13 @@ type Options struct {
 	Retention time.Duration
 	// MaxBytes bounds each shard (256 MiB); the oldest chunks go first.
 	MaxBytes int64
-	// Classes are streams that are kept longer, or shorter; of several that match a stream it is of the one
-	// with the longest pattern. Each class has as many shards besides, which every node should know of.
+	// Classes are streams that are kept longer, or shorter; of several that match a stream it is of
+	// the one with the longest pattern. Each class has as many shards besides, which every node
+	// should know of.
 	Classes []Class
 
-	// StaticAge is how long a segment of a static stream is cached (10 min), and StaticBytes bounds the cache (256 MiB).
+	// StaticAge is how long a segment of a static stream is cached (10 min), and StaticBytes bounds
+	// the cache (256 MiB).
 	StaticAge   time.Duration
 	StaticBytes int64
 }
@@ -90,7 +92,13 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("%w: %d shards, %d replicas, retention %v, %d bytes",
 			ErrOptions, o.Shards, o.Replicas, o.Retention, o.MaxBytes)
 	case o.StaticAge < time.Second, o.StaticBytes < minStaticBytes:
-		return o, fmt.Errorf("%w: a cache of files of %d bytes, for %v: want %d and a second at least", ErrOptions, o.StaticBytes, o.StaticAge, minStaticBytes)
+		return o, fmt.Errorf(
+			"%w: a cache of files of %d bytes, for %v: want %d and a second at least",
+			ErrOptions,
+			o.StaticBytes,
+			o.StaticAge,
+			minStaticBytes,
+		)
 	case o.Storage != Memory && o.Storage != File:
 		return o, fmt.Errorf("%w: storage %q", ErrOptions, o.Storage)
 	}
@@ -257,7 +265,12 @@ func (b *Bus) connect(ctx context.Context) (err error) {
 
 // dial opens the connection for one role. Each role has its own, so that a
 // burst on one does not delay the others.
-func (b *Bus) dial(ctx context.Context, role string, reconnected func(), extra ...nats.Option) (*nats.Conn, error) {
+func (b *Bus) dial(
+	ctx context.Context,
+	role string,
+	reconnected func(),
+	extra ...nats.Option,
+) (*nats.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
@@ -284,7 +297,9 @@ func (b *Bus) dial(ctx context.Context, role string, reconnected func(), extra .
 				reconnected()
 			}
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { b.onError(log, sub, err) }),
+		nats.ErrorHandler(
+			func(_ *nats.Conn, sub *nats.Subscription, err error) { b.onError(log, sub, err) },
+		),
 	}
 	if b.options.Server != nil {
 		options = append(options, nats.InProcessServer(b.options.Server.server))

@@ -78,7 +78,9 @@ func checkRun(t *testing.T, chunks []Chunk, epoch, first, last uint64) {
 			continue
 		}
 		want := testChunk(seq)
-		if !bytes.Equal(c.Payload, want.Payload) || c.Key != want.Key || c.Headers != want.Headers || c.DTS != want.DTS {
+		if !bytes.Equal(c.Payload, want.Payload) || c.Key != want.Key ||
+			c.Headers != want.Headers ||
+			c.DTS != want.DTS {
 			t.Fatalf("chunk %v is not what was published", c.Position)
 		}
 	}
@@ -98,7 +100,13 @@ func publish(t testing.TB, p *Publisher, first, last uint64) {
 
 // publishUntil publishes chunks from first on until the condition holds. It
 // returns the next sequence number.
-func publishUntil(t *testing.T, p *Publisher, first uint64, what string, condition func() bool) (next uint64) {
+func publishUntil(
+	t *testing.T,
+	p *Publisher,
+	first uint64,
+	what string,
+	condition func() bool,
+) (next uint64) {
 	t.Helper()
 	next = first
 	eventually.True(t, what, func() bool {

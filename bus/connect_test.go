@@ -25,7 +25,8 @@ func TestUnreachable(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Connect(t.Context(), Options{URLs: url}); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), url) {
+	if _, err := Connect(t.Context(), Options{URLs: url}); !errors.Is(err, ErrUnreachable) ||
+		!strings.Contains(err.Error(), url) {
 		t.Errorf("%v", err)
 	}
 }
@@ -40,7 +41,16 @@ func TestWhere(t *testing.T) {
 
 func TestUnauthorized(t *testing.T) {
 	t.Parallel()
-	s, err := start(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), Username: "u", Password: "p"})
+	s, err := start(
+		&server.Options{
+			Host:      "127.0.0.1",
+			Port:      -1,
+			JetStream: true,
+			StoreDir:  t.TempDir(),
+			Username:  "u",
+			Password:  "p",
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,10 +90,14 @@ func TestServerErrors(t *testing.T) {
 	t.Cleanup(s.Shutdown)
 	host, port := address(t, s)
 	_, err = StartServer(ServerOptions{Dir: t.TempDir(), Host: host, Port: port})
-	if !errors.Is(err, ErrServer) || !strings.Contains(err.Error(), net.JoinHostPort(host, strconv.Itoa(port))) {
+	if !errors.Is(err, ErrServer) ||
+		!strings.Contains(err.Error(), net.JoinHostPort(host, strconv.Itoa(port))) {
 		t.Errorf("port in use: %v", err)
 	}
-	if _, err := StartServer(ServerOptions{Dir: t.TempDir(), Port: 70000}); !errors.Is(err, ErrServer) {
+	if _, err := StartServer(ServerOptions{Dir: t.TempDir(), Port: 70000}); !errors.Is(
+		err,
+		ErrServer,
+	) {
 		t.Errorf("no port: %v", err)
 	}
 	if _, err := StartServer(ServerOptions{Dir: "/dev/null/store"}); !errors.Is(err, ErrServer) {
@@ -146,7 +160,13 @@ func TestCluster(t *testing.T) {
 	next := publishUntil(t, p, 1, "the tail", func() bool { return viewer.Stats().Delivered > 0 })
 	publish(t, p, next, next+49)
 	cold := play(t, buses[2], stream, p.shard)
-	next = publishUntil(t, p, next+50, "the backfill", func() bool { return cold.Stats().Delivered > 0 })
+	next = publishUntil(
+		t,
+		p,
+		next+50,
+		"the backfill",
+		func() bool { return cold.Stats().Delivered > 0 },
+	)
 	publish(t, p, next, next+9)
 	for _, player := range []*player{viewer, cold} {
 		eventually.True(t, "the end", player.reached(Position{7, next + 9}))
@@ -209,7 +229,9 @@ func startCluster(t *testing.T, n int) []*Server {
 	for i := range servers {
 		all.Go(func() {
 			s, err := start(&server.Options{
-				ServerName: "n" + strconv.Itoa(i), Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
+				ServerName: "n" + strconv.Itoa(
+					i,
+				), Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
 				Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]},
 				Routes:  server.RoutesFromStr(strings.Join(routes, ",")),
 			})

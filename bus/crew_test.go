@@ -59,7 +59,12 @@ func TestFloodOfReads(t *testing.T) {
 	t.Parallel()
 	const asked = readers + readQueue + 500
 	server, origin := newShards(t)
-	a := Asset{Name: "vod/flood", ID: "f100d", Starts: make([]uint32, asked), Sizes: make([]uint32, asked)}
+	a := Asset{
+		Name:   "vod/flood",
+		ID:     "f100d",
+		Starts: make([]uint32, asked),
+		Sizes:  make([]uint32, asked),
+	}
 	var reading, most atomic.Int64
 	free := make(chan struct{})
 	o, err := origin.Offer(a, nil, func(int) (Segment, error) {
@@ -84,7 +89,11 @@ func TestFloodOfReads(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually.True(t, "some are refused", func() bool { return origin.Stats().RefusedReads >= asked-readers-readQueue })
+	eventually.True(
+		t,
+		"some are refused",
+		func() bool { return origin.Stats().RefusedReads >= asked-readers-readQueue },
+	)
 	close(free)
 	for range asked {
 		<-answers

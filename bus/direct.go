@@ -58,12 +58,22 @@ type stored struct {
 
 // directGet asks the store of a shard. pending is how many more messages match
 // beyond the page. It returns [errNotStored] when nothing matches.
-func (b *Bus) directGet(ctx context.Context, shard string, r directRequest) (page []stored, pending uint64, err error) {
+func (b *Bus) directGet(
+	ctx context.Context,
+	shard string,
+	r directRequest,
+) (page []stored, pending uint64, err error) {
 	return b.askPage(ctx, "$JS.API.DIRECT.GET."+streamName(shard), r, r.single(), requestTimeout)
 }
 
 // askPage asks for stored messages: the store, or who answers as it does.
-func (b *Bus) askPage(ctx context.Context, subject string, request any, single bool, timeout time.Duration) (page []stored, pending uint64, err error) {
+func (b *Bus) askPage(
+	ctx context.Context,
+	subject string,
+	request any,
+	single bool,
+	timeout time.Duration,
+) (page []stored, pending uint64, err error) {
 	select {
 	case b.requests <- struct{}{}:
 		defer func() { <-b.requests }()
@@ -111,7 +121,11 @@ func (b *Bus) getOne(ctx context.Context, shard string, r directRequest) (stored
 	return readStored(m)
 }
 
-func readPage(ctx context.Context, answers *nats.Subscription, single bool) (page []stored, pending uint64, err error) {
+func readPage(
+	ctx context.Context,
+	answers *nats.Subscription,
+	single bool,
+) (page []stored, pending uint64, err error) {
 	for {
 		m, err := answers.NextMsgWithContext(ctx)
 		if err != nil {

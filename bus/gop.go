@@ -14,20 +14,21 @@ import (
 )
 
 const (
-	// maxChains bounds how many requests for a GOP are under way at once, and chainLength is how many messages
-	// each of them should follow.
+	// maxChains bounds how many requests for a GOP are under way at once, and chainLength is how
+	// many messages each of them should follow.
 	maxChains   = singleRequests
 	chainLength = 8
 	// keyTries is how often a key is asked for that a replica does not have yet: for 150 ms.
 	keyTries = 3
 )
 
-// GOP is a run of stored chunks of one epoch: a key chunk and what follows it, up to the next key chunk.
+// GOP is a run of stored chunks of one epoch: a key chunk and what follows it, up to the next key
+// chunk.
 type GOP struct {
 	Mark   Mark      // of its key chunk
 	Stored time.Time // when that was stored, by the server's clock
-	// Chunks in the order of their positions, the key chunk first, none when that has lost parts. The last one may
-	// be an End.
+	// Chunks in the order of their positions, the key chunk first, none when that has lost parts.
+	// The last one may be an End.
 	Chunks []Chunk
 	// Lost says that chunks are missing. The chunk behind those tells how many.
 	Lost bool
@@ -37,10 +38,12 @@ type GOP struct {
 	Next Mark
 }
 
-// ReadGOP reads the GOP that begins at a mark. It returns [ErrExpired] when that is no longer stored.
+// ReadGOP reads the GOP that begins at a mark. It returns [ErrExpired] when that is no longer
+// stored.
 //
-// What was stored late, behind what follows it, is found; when it may still come, ReadGOP waits for up to 1.5 seconds,
-// unless it is the end of the stream that is incomplete: of that it returns what there is.
+// What was stored late, behind what follows it, is found; when it may still come, ReadGOP waits for
+// up to 1.5 seconds, unless it is the end of the stream that is incomplete: of that it returns what
+// there is.
 func (b *Bus) ReadGOP(ctx context.Context, name media.Name, m Mark) (GOP, error) {
 	key, err := b.keyAt(ctx, m)
 	if err != nil {
@@ -56,14 +59,18 @@ func (b *Bus) ReadGOP(ctx context.Context, name media.Name, m Mark) (GOP, error)
 	g := r.gop()
 	if g.Lost {
 		// Retention may have overtaken the reader.
-		if _, err := b.getOne(ctx, m.Shard, directRequest{Seq: m.Sequence}); errors.Is(err, errNotStored) {
+		if _, err := b.getOne(ctx, m.Shard, directRequest{Seq: m.Sequence}); errors.Is(
+			err,
+			errNotStored,
+		) {
 			return GOP{}, fmt.Errorf("read %s at %v: %w", name, m.Position, ErrExpired)
 		}
 	}
 	return g, nil
 }
 
-// keyAt gets the key chunk of a mark. A replica that does not have it may lag, if it has nothing behind it either.
+// keyAt gets the key chunk of a mark. A replica that does not have it may lag, if it has nothing
+// behind it either.
 func (b *Bus) keyAt(ctx context.Context, m Mark) (*entry, error) {
 	retry := firstGapRetry
 	for try := 1; ; try++ {
@@ -74,7 +81,11 @@ func (b *Bus) keyAt(ctx context.Context, m Mark) (*entry, error) {
 		case !errors.Is(err, errNotStored):
 			return key, err
 		}
-		_, err = b.getOne(ctx, m.Shard, directRequest{Seq: m.Sequence, NextFor: "live." + m.Shard + ".>"})
+		_, err = b.getOne(
+			ctx,
+			m.Shard,
+			directRequest{Seq: m.Sequence, NextFor: "live." + m.Shard + ".>"},
+		)
 		if err == nil || try == keyTries {
 			return nil, ErrExpired
 		}
@@ -134,7 +145,8 @@ func (r *gopReader) readShard(ctx context.Context) error {
 	return r.late(ctx)
 }
 
-// findEnd finds the next key behind the GOP's own, in the order of storage, or else the end of what is stored.
+// findEnd finds the next key behind the GOP's own, in the order of storage, or else the end of what
+// is stored.
 func (r *gopReader) findEnd(ctx context.Context) error {
 	from := r.key.sequence + 1
 	for range maxKeys {
@@ -194,9 +206,9 @@ func (r *gopReader) elsewhere(ctx context.Context) (first *entry) {
 	return first
 }
 
-// span reads the stream's messages in a range of sequences. A batch would have the server count all matching
-// messages of the shard, through the whole file: single requests, several at once, do not. Unless all are wanted,
-// a request is saved where the chunk behind one is known already.
+// span reads the stream's messages in a range of sequences. A batch would have the server count all
+// matching messages of the shard, through the whole file: single requests, several at once, do not.
+// Unless all are wanted, a request is saved where the chunk behind one is known already.
 func (r *gopReader) span(ctx context.Context, from, to uint64, all bool) error {
 	chains := maxChains
 	if r.until != nil {
@@ -247,7 +259,15 @@ func (r *gopReader) chain(ctx context.Context, from, to uint64, take func(*entry
 		e, err := readEntry(s)
 		switch {
 		case err != nil:
-			slog.Warn("bus: a stored message that is no chunk", "subject", s.subject, "sequence", s.sequence, "err", err)
+			slog.Warn(
+				"bus: a stored message that is no chunk",
+				"subject",
+				s.subject,
+				"sequence",
+				s.sequence,
+				"err",
+				err,
+			)
 		case s.sequence > to || !take(e):
 			return nil
 		}
@@ -263,7 +283,11 @@ func (r *gopReader) assemble() {
 		entries = append(entries, e)
 	}
 	slices.SortFunc(entries, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.index, b.index), cmp.Compare(a.sequence, b.sequence))
+		return cmp.Or(
+			cmp.Compare(a.Seq, b.Seq),
+			cmp.Compare(a.index, b.index),
+			cmp.Compare(a.sequence, b.sequence),
+		)
 	})
 	var parts assembler
 	var first *entry
@@ -280,8 +304,9 @@ func (r *gopReader) assemble() {
 	}
 }
 
-// late reads what was not stored between the GOP's key and the next one: what follows a key that was stored late itself,
-// and what was stored behind the next one, or still may be while the publisher stores it again.
+// late reads what was not stored between the GOP's key and the next one: what follows a key that
+// was stored late itself, and what was stored behind the next one, or still may be while the
+// publisher stores it again.
 func (r *gopReader) late(ctx context.Context) error {
 	// What was sent after the key is stored behind what was acknowledged then.
 	from := r.key.sequence
@@ -311,10 +336,15 @@ func (r *gopReader) late(ctx context.Context) error {
 	return nil
 }
 
-// lateEnd is the sequence up to which chunks before the next key are stored late, so far; final says that no more come.
+// lateEnd is the sequence up to which chunks before the next key are stored late, so far; final
+// says that no more come.
 func (r *gopReader) lateEnd(ctx context.Context) (end uint64, final bool, err error) {
 	limit := r.until.at.Add(keepFor)
-	e, err := r.bus.getEntry(ctx, r.shard, directRequest{StartTime: &limit, NextFor: r.subject + ".*"})
+	e, err := r.bus.getEntry(
+		ctx,
+		r.shard,
+		directRequest{StartTime: &limit, NextFor: r.subject + ".*"},
+	)
 	if err == nil {
 		return e.sequence, true, nil
 	}
@@ -330,7 +360,8 @@ func (r *gopReader) lateEnd(ctx context.Context) (end uint64, final bool, err er
 	return end, time.Since(limit) > clockSkew, nil
 }
 
-// complete says that all chunks up to the next key are there, or up to the newest chunk where there is no such key.
+// complete says that all chunks up to the next key are there, or up to the newest chunk where there
+// is no such key.
 func (r *gopReader) complete() bool {
 	newest := r.key.Seq
 	for seq := range r.seen {
@@ -384,7 +415,8 @@ func (r *gopReader) run() []storedChunk {
 	return run[:r.whole(run)]
 }
 
-// whole is how many chunks of the end of a stream can be given out: what is missing before the others may still come.
+// whole is how many chunks of the end of a stream can be given out: what is missing before the
+// others may still come.
 func (r *gopReader) whole(run []storedChunk) int {
 	next := r.key.Seq
 	for i, c := range run {

@@ -28,8 +28,8 @@ const (
 	maxKeys = 100
 )
 
-// Mark is a stored key chunk, where a GOP begins. Two marks of one stream are equal when they are the
-// same chunk.
+// Mark is a stored key chunk, where a GOP begins. Two marks of one stream are equal when they are
+// the same chunk.
 type Mark struct {
 	Shard    string
 	Sequence uint64 // of the shard's JetStream stream
@@ -45,7 +45,8 @@ type entry struct {
 
 func (e *entry) mark() Mark { return Mark{e.Shard, e.sequence, e.Position} }
 
-// newer says whether e is to be preferred to f, if anything: it is of a higher epoch, or else later.
+// newer says whether e is to be preferred to f, if anything: it is of a higher epoch, or else
+// later.
 func (e *entry) newer(f *entry) bool { return f == nil || f.Less(e.Position) }
 
 func readEntry(s stored) (*entry, error) {
@@ -68,11 +69,12 @@ func (b *Bus) getEntry(ctx context.Context, shard string, r directRequest) (*ent
 	return readEntry(s)
 }
 
-// FindTime returns the last key chunk that was stored at or before a time, by the server's clock; the
-// first one that is still stored when all are newer. It returns [ErrNoHistory] when there is none.
+// FindTime returns the last key chunk that was stored at or before a time, by the server's clock;
+// the first one that is still stored when all are newer. It returns [ErrNoHistory] when there is
+// none.
 //
-// A newer epoch supersedes an older one from its first key chunk on. Neither the directory nor a publisher
-// is needed: all shards are asked.
+// A newer epoch supersedes an older one from its first key chunk on. Neither the directory nor a
+// publisher is needed: all shards are asked.
 func (b *Bus) FindTime(ctx context.Context, name media.Name, at time.Time) (Mark, error) {
 	found := b.search(ctx, name, func(k *keys) error { return k.find(ctx, at) })
 	var last, first *entry // the last one before at; the first one of all
@@ -97,12 +99,13 @@ func (b *Bus) FindTime(ctx context.Context, name media.Name, at time.Time) (Mark
 	return Mark{}, found.nothing(name)
 }
 
-// Range returns when the first key chunk that is still stored of a stream was stored, and when its newest
-// chunk was. It returns [ErrNoHistory] when there is no key chunk.
+// Range returns when the first key chunk that is still stored of a stream was stored, and when its
+// newest chunk was. It returns [ErrNoHistory] when there is no key chunk.
 func (b *Bus) Range(ctx context.Context, name media.Name) (from, to time.Time, err error) {
 	found := b.search(ctx, name, func(k *keys) (err error) {
 		k.last = k.newest
-		if delta, err := b.getEntry(ctx, k.shard, directRequest{LastFor: k.subject + ".delta"}); err == nil && delta.newer(k.last) {
+		if delta, err := b.getEntry(ctx, k.shard, directRequest{LastFor: k.subject + ".delta"}); err == nil &&
+			delta.newer(k.last) {
 			k.last = delta
 		}
 		k.first, err = k.next(ctx, 1)
@@ -133,9 +136,9 @@ type keys struct {
 	last  *entry // the last one before some time, if any
 }
 
-// find finds the last key before a time, or the first one of all. The store can search backwards with
-// up_to_time, but where there is nothing it goes through all that it has, while nobody can write: so it is asked
-// only when there is something that does not expire meanwhile.
+// find finds the last key before a time, or the first one of all. The store can search backwards
+// with up_to_time, but where there is nothing it goes through all that it has, while nobody can
+// write: so it is asked only when there is something that does not expire meanwhile.
 func (k *keys) find(ctx context.Context, at time.Time) (err error) {
 	if !k.newest.at.After(at) {
 		k.last = k.newest
@@ -154,7 +157,11 @@ func (k *keys) find(ctx context.Context, at time.Time) (err error) {
 		return err
 	}
 	until := at.Add(time.Nanosecond)
-	page, _, err := k.bus.directGet(ctx, k.shard, directRequest{MultiLast: []string{k.subject + ".key"}, UpToTime: &until})
+	page, _, err := k.bus.directGet(
+		ctx,
+		k.shard,
+		directRequest{MultiLast: []string{k.subject + ".key"}, UpToTime: &until},
+	)
 	if errors.Is(err, errNotStored) {
 		k.first, err = k.next(ctx, 1) // all of those have expired meanwhile
 		return err
@@ -219,8 +226,8 @@ func (b *Bus) eachShard(ctx context.Context, do func(shard string)) {
 	asking.Wait()
 }
 
-// supersede returns the last key before a time of the highest epoch that had begun then, if it is higher than that
-// of last: chunks of an older one may be stored behind it.
+// supersede returns the last key before a time of the highest epoch that had begun then, if it is
+// higher than that of last: chunks of an older one may be stored behind it.
 func (b *Bus) supersede(ctx context.Context, name media.Name, last *entry, at time.Time) *entry {
 	var mu sync.Mutex
 	b.eachShard(ctx, func(shard string) {

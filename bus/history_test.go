@@ -57,7 +57,11 @@ func (h *history) put(shard string, c Chunk) {
 		kind = ".key"
 	}
 	eventually.True(h.t, "stored", func() bool {
-		e, err := h.b.getEntry(h.t.Context(), shard, directRequest{LastFor: liveSubject(shard, stream) + kind})
+		e, err := h.b.getEntry(
+			h.t.Context(),
+			shard,
+			directRequest{LastFor: liveSubject(shard, stream) + kind},
+		)
 		if err != nil || e.Position != c.Position {
 			return false
 		}
@@ -166,10 +170,14 @@ func TestNoHistory(t *testing.T) {
 	if _, _, err := b.Range(t.Context(), stream); !errors.Is(err, ErrNoHistory) {
 		t.Errorf("Range: %v", err)
 	}
-	if _, err := b.ReadGOP(t.Context(), stream, Mark{"0", 1, Position{7, 1}}); !errors.Is(err, ErrExpired) {
+	if _, err := b.ReadGOP(t.Context(), stream, Mark{"0", 1, Position{7, 1}}); !errors.Is(
+		err,
+		ErrExpired,
+	) {
 		t.Errorf("ReadGOP: %v", err)
 	}
-	if _, err := b.ReadGOP(t.Context(), stream, Mark{"none", 1, Position{7, 1}}); err == nil || errors.Is(err, ErrExpired) {
+	if _, err := b.ReadGOP(t.Context(), stream, Mark{"none", 1, Position{7, 1}}); err == nil ||
+		errors.Is(err, ErrExpired) {
 		t.Errorf("ReadGOP of a shard that is away: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -188,8 +196,21 @@ func TestHistoryOfEpochs(t *testing.T) {
 	h.run("1", 9, 1, 12)
 	h.run("0", 10, 1, 12)
 	h.run("1", 12, 1, 5)
-	checkGOPs(t, h.readFrom(time.Time{}),
-		run{7, 1, 10}, run{7, 11, 15}, run{9, 1, 10}, run{9, 11, 12}, run{10, 1, 10}, run{10, 11, 12}, run{12, 1, 5})
+	checkGOPs(
+		t,
+		h.readFrom(time.Time{}),
+		run{
+			7,
+			1,
+			10,
+		},
+		run{7, 11, 15},
+		run{9, 1, 10},
+		run{9, 11, 12},
+		run{10, 1, 10},
+		run{10, 11, 12},
+		run{12, 1, 5},
+	)
 	for at, want := range map[Position]Position{
 		{7, 15}: {7, 11}, {9, 1}: {9, 1}, {9, 12}: {9, 11}, {10, 1}: {10, 1}, {10, 12}: {10, 11}, {12, 1}: {12, 1},
 	} {
@@ -212,7 +233,15 @@ func TestHistoryIsSuperseded(t *testing.T) {
 			h.run(shards[1], 8, 4, 14)
 			h.run(shards[0], 7, 36, 45)
 			h.run(shards[1], 8, 15, 22)
-			checkGOPs(t, h.readFrom(time.Time{}), run{7, 1, 10}, run{7, 11, 15}, run{8, 1, 10}, run{8, 11, 20}, run{8, 21, 22})
+			checkGOPs(
+				t,
+				h.readFrom(time.Time{}),
+				run{7, 1, 10},
+				run{7, 11, 15},
+				run{8, 1, 10},
+				run{8, 11, 20},
+				run{8, 21, 22},
+			)
 			for at, want := range map[Position]Position{
 				{7, 15}: {7, 11}, {7, 22}: {8, 1}, {7, 35}: {8, 1}, {8, 12}: {8, 11}, {7, 45}: {8, 11},
 			} {
@@ -227,7 +256,8 @@ func TestHistoryIsSuperseded(t *testing.T) {
 // What was stored late is found, wherever it is.
 func TestHistoryStoredLate(t *testing.T) {
 	t.Parallel()
-	late := func(h *history, seq, stored uint64) { // stored is what the publisher knew when it sent the chunk first
+	// stored is what the publisher knew when it sent the chunk first
+	late := func(h *history, seq, stored uint64) {
 		c := at(7, seq)
 		c.stored = stored
 		h.put("1", c)
@@ -252,7 +282,14 @@ func TestHistoryStoredLate(t *testing.T) {
 			t.Parallel()
 			h := newHistory(t)
 			write(h)
-			checkGOPs(t, h.readFrom(time.Time{}), run{7, 1, 10}, run{7, 11, 20}, run{7, 21, 30}, run{7, 31, 35})
+			checkGOPs(
+				t,
+				h.readFrom(time.Time{}),
+				run{7, 1, 10},
+				run{7, 11, 20},
+				run{7, 21, 30},
+				run{7, 31, 35},
+			)
 		})
 	}
 }
@@ -291,7 +328,8 @@ func TestHistoryWithLosses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !g.Lost || g.Last || len(g.Chunks) != 7 || g.Chunks[4].Lost != 2 || g.Next.Position != (Position{7, 11}) {
+	if !g.Lost || g.Last || len(g.Chunks) != 7 || g.Chunks[4].Lost != 2 ||
+		g.Next.Position != (Position{7, 11}) {
 		t.Errorf("%v, lost %v, then %v", positions(g.Chunks), g.Lost, g.Next)
 	}
 	// At the end of the stream it may still come: what is behind it is not told.
@@ -315,7 +353,10 @@ func TestHistoryOfBigChunks(t *testing.T) {
 	h.put("1", big)
 	h.run("1", 7, 12, 21)
 	all := h.readFrom(h.at[Position{7, 11}])
-	if len(all) != 2 || len(all[0].Chunks) != 10 || string(all[0].Chunks[0].Payload) != string(big.Payload) || !all[0].Chunks[0].Key || all[0].Lost {
+	if len(all) != 2 || len(all[0].Chunks) != 10 ||
+		string(all[0].Chunks[0].Payload) != string(big.Payload) ||
+		!all[0].Chunks[0].Key ||
+		all[0].Lost {
 		t.Errorf("%d GOPs", len(all))
 	}
 	// Of the next one a part is missing.

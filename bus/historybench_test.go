@@ -11,12 +11,20 @@ import (
 	"natscast/internal/media"
 )
 
-// What a player that rewinds waits for: FindTime and ReadGOP of a stream of 4 Mbit/s with GOPs of 2 s, among 100 others,
-// a minute long.
+// What a player that rewinds waits for: FindTime and ReadGOP of a stream of 4 Mbit/s with GOPs of 2
+// s, among 100 others, a minute long.
 func BenchmarkHistory(b *testing.B) {
 	for _, storage := range []Storage{Memory, File} {
 		b.Run(string(storage), func(b *testing.B) {
-			bus := newBus(b, Options{Server: newServer(b), Storage: storage, MaxBytes: 1 << 30, Retention: time.Hour})
+			bus := newBus(
+				b,
+				Options{
+					Server:    newServer(b),
+					Storage:   storage,
+					MaxBytes:  1 << 30,
+					Retention: time.Hour,
+				},
+			)
 			if err := bus.Provision(b.Context()); err != nil {
 				b.Fatal(err)
 			}
@@ -49,7 +57,10 @@ func writeMinute(b *testing.B, bus *Bus) {
 	const fps, seconds = 25, 60
 	publishers := []*Publisher{newPublisher(b, bus, stream, 1)}
 	for i := range 100 {
-		publishers = append(publishers, newPublisher(b, bus, media.Name(fmt.Sprintf("live/other%d", i)), uint64(i+2)))
+		publishers = append(
+			publishers,
+			newPublisher(b, bus, media.Name(fmt.Sprintf("live/other%d", i)), uint64(i+2)),
+		)
 	}
 	payload := make([]byte, 100<<10)
 	for i := range fps * seconds {

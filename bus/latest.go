@@ -19,7 +19,11 @@ func (b *Bus) Latest(ctx context.Context, name media.Name) (dts uint32, at time.
 	for _, shard := range b.allShards(ctx) {
 		for _, kind := range []string{".key", ".delta"} {
 			asking.Go(func() {
-				page, _, err := b.directGet(ctx, shard, directRequest{LastFor: liveSubject(shard, name) + kind})
+				page, _, err := b.directGet(
+					ctx,
+					shard,
+					directRequest{LastFor: liveSubject(shard, name) + kind},
+				)
 				if err != nil {
 					return // nothing there, or a shard that is away
 				}

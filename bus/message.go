@@ -129,7 +129,12 @@ func decode(subject string, h nats.Header, data []byte) (p part, err error) {
 	case p.index > 1 && p.Key:
 		return part{}, fmt.Errorf("%w: part %d on a key subject", errMessage, p.index)
 	case p.count == 1 && p.Headers > len(data):
-		return part{}, fmt.Errorf("%w: %d bytes of codec headers in %d", errMessage, p.Headers, len(data))
+		return part{}, fmt.Errorf(
+			"%w: %d bytes of codec headers in %d",
+			errMessage,
+			p.Headers,
+			len(data),
+		)
 	}
 	return p, nil
 }
@@ -173,7 +178,8 @@ func (d *decoder) part() (index, count int) {
 	i, n, _ := strings.Cut(value, "/")
 	index, errIndex := strconv.Atoi(i)
 	count, errCount := strconv.Atoi(n)
-	if errIndex != nil || errCount != nil || index < 1 || count < 2 || index > count || count > maxParts {
+	if errIndex != nil || errCount != nil || index < 1 || count < 2 || index > count ||
+		count > maxParts {
 		d.fail("part %q", value)
 		return 1, 1
 	}
@@ -186,7 +192,8 @@ func (d *decoder) position(index int) (p Position) {
 	seq, suffix, parted := strings.Cut(rest, ".")
 	p.Epoch = d.parse(headerID, epoch, 64)
 	p.Seq = d.parse(headerID, seq, 64)
-	if p.Epoch == 0 || p.Seq == 0 || parted != (index > 1) || parted && suffix != strconv.Itoa(index) {
+	if p.Epoch == 0 || p.Seq == 0 || parted != (index > 1) ||
+		parted && suffix != strconv.Itoa(index) {
 		d.fail("%s %q", headerID, id)
 	}
 	return p

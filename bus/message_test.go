@@ -21,38 +21,64 @@ var partCases = []struct {
 		name:    "delta",
 		subject: "live.0.live.a.delta",
 		header:  nats.Header{"Nats-Msg-Id": {"7.2"}, "Natscast-Dts": {"40"}},
-		part:    part{Chunk: Chunk{Position: Position{7, 2}, Shard: "0", DTS: 40, Payload: []byte("media")}, index: 1, count: 1},
+		part: part{
+			Chunk: Chunk{Position: Position{7, 2}, Shard: "0", DTS: 40, Payload: []byte("media")},
+			index: 1,
+			count: 1,
+		},
 	},
 	{
 		name:    "key",
 		subject: "live.0.live.a.key",
 		header: nats.Header{
-			"Nats-Msg-Id": {"7.1"}, "Natscast-Dts": {"4294967295"}, "Natscast-Headers": {"3"}, "Natscast-Stored": {"99"},
+			"Nats-Msg-Id": {
+				"7.1",
+			}, "Natscast-Dts": {"4294967295"}, "Natscast-Headers": {"3"}, "Natscast-Stored": {"99"},
 		},
 		part: part{Chunk: Chunk{
-			Position: Position{7, 1}, Shard: "0", Key: true, Headers: 3, DTS: 1<<32 - 1, Payload: []byte("media"), stored: 99,
+			Position: Position{
+				7,
+				1,
+			}, Shard: "0", Key: true, Headers: 3, DTS: 1<<32 - 1, Payload: []byte("media"), stored: 99,
 		}, index: 1, count: 1},
 	},
 	{
 		name:    "end",
 		subject: "live.0.live.a.delta",
-		header:  nats.Header{"Nats-Msg-Id": {"7.3"}, "Natscast-Dts": {"0"}, "Natscast-End": {"unpublished"}},
-		part:    part{Chunk: Chunk{Position: Position{7, 3}, Shard: "0", End: true, Payload: []byte{}}, index: 1, count: 1},
+		header: nats.Header{
+			"Nats-Msg-Id":  {"7.3"},
+			"Natscast-Dts": {"0"},
+			"Natscast-End": {"unpublished"},
+		},
+		part: part{
+			Chunk: Chunk{Position: Position{7, 3}, Shard: "0", End: true, Payload: []byte{}},
+			index: 1,
+			count: 1,
+		},
 	},
 	{
 		name:    "first part",
 		subject: "live.shard-2.live.a.key",
 		header: nats.Header{
-			"Nats-Msg-Id": {"7.4"}, "Natscast-Dts": {"80"}, "Natscast-Headers": {"3000"}, "Natscast-Part": {"1/12"},
+			"Nats-Msg-Id": {
+				"7.4",
+			}, "Natscast-Dts": {"80"}, "Natscast-Headers": {"3000"}, "Natscast-Part": {"1/12"},
 		},
 		part: part{Chunk: Chunk{
-			Position: Position{7, 4}, Shard: "shard-2", Key: true, Headers: 3000, DTS: 80, Payload: []byte("med"),
+			Position: Position{
+				7,
+				4,
+			}, Shard: "shard-2", Key: true, Headers: 3000, DTS: 80, Payload: []byte("med"),
 		}, index: 1, count: 12},
 	},
 	{
 		name:    "last part",
 		subject: "live.shard-2.live.a.delta",
-		header:  nats.Header{"Nats-Msg-Id": {"7.4.12"}, "Natscast-Dts": {"80"}, "Natscast-Part": {"12/12"}},
+		header: nats.Header{
+			"Nats-Msg-Id":   {"7.4.12"},
+			"Natscast-Dts":  {"80"},
+			"Natscast-Part": {"12/12"},
+		},
 		part: part{Chunk: Chunk{
 			Position: Position{7, 4}, Shard: "shard-2", DTS: 80, Payload: []byte("ia"),
 		}, index: 12, count: 12},
@@ -167,7 +193,14 @@ func FuzzDecode(f *testing.F) {
 func TestParts(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{0, 1, 9, 10, 11, 20, 95} {
-		c := Chunk{Position: Position{3, 4}, Shard: "1", Key: true, Headers: size, DTS: 5, Payload: bytes.Repeat([]byte("x"), size)}
+		c := Chunk{
+			Position: Position{3, 4},
+			Shard:    "1",
+			Key:      true,
+			Headers:  size,
+			DTS:      5,
+			Payload:  bytes.Repeat([]byte("x"), size),
+		}
 		parts := split(c, 10)
 		if want := max(1, (size+9)/10); len(parts) != want {
 			t.Errorf("%d bytes: %d parts, want %d", size, len(parts), want)
@@ -176,7 +209,8 @@ func TestParts(t *testing.T) {
 		for i := range parts { // backwards, the last one twice
 			p := parts[len(parts)-1-i]
 			got, ok, err := a.add(p)
-			if last := i == len(parts)-1; err != nil || ok != last || ok && !reflect.DeepEqual(got, c) {
+			if last := i == len(parts)-1; err != nil || ok != last ||
+				ok && !reflect.DeepEqual(got, c) {
 				t.Errorf("%d bytes, part %d: %+v, %v, %v", size, p.index, got, ok, err)
 			}
 			if i < len(parts)-1 {
@@ -194,7 +228,11 @@ func TestParts(t *testing.T) {
 func TestPartErrors(t *testing.T) {
 	t.Parallel()
 	at := func(seq uint64, index, count, size int) part {
-		return part{Chunk: Chunk{Position: Position{1, seq}, Payload: make([]byte, size)}, index: index, count: count}
+		return part{
+			Chunk: Chunk{Position: Position{1, seq}, Payload: make([]byte, size)},
+			index: index,
+			count: count,
+		}
 	}
 	t.Run("another count", func(t *testing.T) {
 		t.Parallel()
@@ -243,14 +281,24 @@ func TestPartErrors(t *testing.T) {
 }
 
 var ackCases = map[string]ack{
-	`{"stream":"LIVE_0","seq":22}`:                                                   {ok: true, sequence: 22},
-	`{"stream":"LIVE_0", "seq":22}`:                                                  {ok: true, sequence: 22},
-	`{"stream":"LIVE_0","domain":"hub","seq": 7,"duplicate":true}`:                   {ok: true, duplicate: true, sequence: 7},
+	`{"stream":"LIVE_0","seq":22}`: {
+		ok:       true,
+		sequence: 22,
+	},
+	`{"stream":"LIVE_0", "seq":22}`: {
+		ok:       true,
+		sequence: 22,
+	},
+	`{"stream":"LIVE_0","domain":"hub","seq": 7,"duplicate":true}`: {
+		ok:        true,
+		duplicate: true,
+		sequence:  7,
+	},
 	`{"error":{"code":503,"err_code":10077,"description":"x"},"stream":"L","seq":0}`: {},
-	`{"stream":"LIVE_0","seq":0}`:                                                    {},
-	`{"stream":"LIVE_0","seq":18446744073709551616}`:                                 {},
-	`{"stream":"LIVE_0"}`:                                                            {},
-	``:                                                                               {},
+	`{"stream":"LIVE_0","seq":0}`:                    {},
+	`{"stream":"LIVE_0","seq":18446744073709551616}`: {},
+	`{"stream":"LIVE_0"}`:                            {},
+	``:                                               {},
 }
 
 func TestParseAck(t *testing.T) {
@@ -295,7 +343,14 @@ func TestWindow(t *testing.T) {
 			}
 		}
 		if w.len() != int(next-oldest) || w.bytes != 3*w.len() || w.first != oldest {
-			t.Fatalf("%d messages of %d bytes from %d, want %d to %d", w.len(), w.bytes, w.first, oldest, next)
+			t.Fatalf(
+				"%d messages of %d bytes from %d, want %d to %d",
+				w.len(),
+				w.bytes,
+				w.first,
+				oldest,
+				next,
+			)
 		}
 		for number := oldest; number < next; number++ {
 			if m := w.at(number); m == nil || m.Seq != number {

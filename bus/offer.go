@@ -39,15 +39,25 @@ type Offer struct {
 	closed   bool
 }
 
-// Offer lets all nodes find an asset by its name and by others, and has them get its segments from read, which several
-// goroutines call at once, until Withdraw and then Close.
-func (b *Bus) Offer(a Asset, others []media.Name, read func(n int) (Segment, error)) (*Offer, error) {
+// Offer lets all nodes find an asset by its name and by others, and has them get its segments from
+// read, which several goroutines call at once, until Withdraw and then Close.
+func (b *Bus) Offer(
+	a Asset,
+	others []media.Name,
+	read func(n int) (Segment, error),
+) (*Offer, error) {
 	answer, err := json.Marshal(a)
 	if err != nil {
 		return nil, err
 	}
 	if limit := b.partLimit(); len(answer) > limit {
-		return nil, fmt.Errorf("offer %s: the times of %d segments take %d bytes, more than a message of %d", a.Name, len(a.Starts), len(answer), limit)
+		return nil, fmt.Errorf(
+			"offer %s: the times of %d segments take %d bytes, more than a message of %d",
+			a.Name,
+			len(a.Starts),
+			len(answer),
+			limit,
+		)
 	}
 	o := &Offer{bus: b, asset: a, read: read, answer: answer, underWay: map[int][]*nats.Msg{}}
 	if o.reads, err = b.responder.add(b.static, readSubject(a.ID), o.onRead); err != nil {
@@ -123,7 +133,15 @@ func (o *Offer) respond(m *nats.Msg, err error) {
 	var body []byte
 	if err != nil {
 		body = []byte(err.Error())
-		slog.Warn("bus: a segment cannot be had", "stream", o.asset.Name, "segment", string(m.Data), "err", err)
+		slog.Warn(
+			"bus: a segment cannot be had",
+			"stream",
+			o.asset.Name,
+			"segment",
+			string(m.Data),
+			"err",
+			err,
+		)
 	}
 	answer(m, body)
 }
@@ -190,7 +208,10 @@ func ackError(m *nats.Msg) error {
 		} `json:"error"`
 	}
 	if err := json.Unmarshal(m.Data, &ack); err != nil {
-		return fmt.Errorf("answer of the store: %w", err) // nobody was there, and the answer is empty
+		return fmt.Errorf(
+			"answer of the store: %w",
+			err,
+		) // nobody was there, and the answer is empty
 	}
 	if ack.Error != nil {
 		return errors.New(ack.Error.Description)

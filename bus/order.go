@@ -121,7 +121,11 @@ func (o *order) pass(c Chunk) {
 // hold keeps a chunk until those before it have come. It returns false when the
 // chunk is held already.
 func (o *order) hold(c Chunk) bool {
-	i, found := slices.BinarySearchFunc(o.held, c.Position, func(a Chunk, p Position) int { return a.Compare(p) })
+	i, found := slices.BinarySearchFunc(
+		o.held,
+		c.Position,
+		func(a Chunk, p Position) int { return a.Compare(p) },
+	)
 	if found {
 		return false
 	}
@@ -200,7 +204,8 @@ func (o *order) fill(c Chunk) {
 	})
 }
 
-// lookBehind begins to fetch what the store has behind the last chunk: the tail may have lost it, and no later chunk has shown that.
+// lookBehind begins to fetch what the store has behind the last chunk: the tail may have lost it,
+// and no later chunk has shown that.
 func (o *order) lookBehind() {
 	if o.repair != nil || o.last.Epoch == 0 || o.last.End {
 		return

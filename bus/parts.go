@@ -40,7 +40,12 @@ func (a *assembler) add(p part) (c Chunk, ok bool, err error) {
 	w := a.find(p)
 	if len(w.parts) != p.count {
 		a.remove(p.Position)
-		return c, false, fmt.Errorf("%w: %d parts of what had %d", errMessage, p.count, len(w.parts))
+		return c, false, fmt.Errorf(
+			"%w: %d parts of what had %d",
+			errMessage,
+			p.count,
+			len(w.parts),
+		)
 	}
 	slot := &w.parts[p.index-1]
 	if slot.count > 0 {
@@ -91,7 +96,12 @@ func (w *partial) position() Position { return w.parts[0].Position }
 func (w *partial) join() (Chunk, bool, error) {
 	c := w.parts[0].Chunk
 	if c.Headers > w.bytes {
-		return c, false, fmt.Errorf("%w: %d bytes of codec headers in %d", errMessage, c.Headers, w.bytes)
+		return c, false, fmt.Errorf(
+			"%w: %d bytes of codec headers in %d",
+			errMessage,
+			c.Headers,
+			w.bytes,
+		)
 	}
 	c.Payload = make([]byte, 0, w.bytes)
 	for i := range w.parts {

@@ -124,7 +124,9 @@ func (p *Publisher) publish(c Chunk) error {
 // first sends a part for the first time, to the tail and the store.
 func (p *Publisher) first(part part) error {
 	now := time.Now()
-	number := p.window.push(message{part: part, sent: now, due: now.Add(ackTimeout), backoff: ackTimeout})
+	number := p.window.push(
+		message{part: part, sent: now, due: now.Add(ackTimeout), backoff: ackTimeout},
+	)
 	m := p.window.at(number)
 	p.stats.Published++
 	err := p.send(&p.live, number, m)
@@ -236,9 +238,17 @@ func (p *Publisher) Close(ctx context.Context) error {
 	case <-p.idle:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("close publisher: %d messages unacknowledged: %w", p.Stats().Unacked, ctx.Err())
+		return fmt.Errorf(
+			"close publisher: %d messages unacknowledged: %w",
+			p.Stats().Unacked,
+			ctx.Err(),
+		)
 	case <-p.bus.ctx.Done():
-		return fmt.Errorf("close publisher: %d messages unacknowledged: %w", p.Stats().Unacked, ErrClosed)
+		return fmt.Errorf(
+			"close publisher: %d messages unacknowledged: %w",
+			p.Stats().Unacked,
+			ErrClosed,
+		)
 	}
 }
 

@@ -54,7 +54,8 @@ func TestStoreGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, p, 16, 35)
-	if err := b.ingest.Flush(); err != nil { // or the last of them find the new store, before those that are refilled
+	// or the last of them find the new store, before those that are refilled
+	if err := b.ingest.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Provision(t.Context()); err != nil {
@@ -87,7 +88,11 @@ func TestServerRestart(t *testing.T) {
 	eventually.True(t, "before", viewer.reached(Position{7, 15}))
 	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })
 	s.Shutdown()
-	eventually.True(t, "disconnected", func() bool { return !b.ingest.IsConnected() && !b.tail.IsConnected() })
+	eventually.True(
+		t,
+		"disconnected",
+		func() bool { return !b.ingest.IsConnected() && !b.tail.IsConnected() },
+	)
 	for seq := uint64(16); seq <= 18; seq++ {
 		if err := p.Publish(testChunk(seq)); err == nil {
 			t.Error("published to nobody")
@@ -99,7 +104,11 @@ func TestServerRestart(t *testing.T) {
 	if s, err = StartServer(ServerOptions{Dir: dir, Host: host, Port: port}); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, "reconnected", func() bool { return b.ingest.IsConnected() && b.tail.IsConnected() })
+	eventually.True(
+		t,
+		"reconnected",
+		func() bool { return b.ingest.IsConnected() && b.tail.IsConnected() },
+	)
 	eventually.True(t, "stored after the restart", func() bool { return p.Stats().Unacked == 0 })
 	// The server learns of the tail's subscription a little later.
 	next := publishUntil(t, p, 19, "after", viewer.reached(Position{7, 19}))
@@ -148,7 +157,8 @@ func TestPublisherGivesUp(t *testing.T) {
 		}
 	}
 	st := p.Stats()
-	if st.Unacked*len(payload) > keepBytes || st.Failed != st.Published-uint64(st.Unacked) || st.Failed == 0 {
+	if st.Unacked*len(payload) > keepBytes || st.Failed != st.Published-uint64(st.Unacked) ||
+		st.Failed == 0 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -156,8 +156,16 @@ func TestRepair(t *testing.T) {
 				t.Fatalf("delivered %v, want %v", positions(got), positions(c.want))
 			}
 			for i, want := range c.want {
-				if got[i].Position != want.Position || got[i].Lost != want.Lost || string(got[i].Payload) != string(want.Payload) {
-					t.Errorf("%d: %v with %d lost, want %v with %d", i, got[i].Position, got[i].Lost, want.Position, want.Lost)
+				if got[i].Position != want.Position || got[i].Lost != want.Lost ||
+					string(got[i].Payload) != string(want.Payload) {
+					t.Errorf(
+						"%d: %v with %d lost, want %v with %d",
+						i,
+						got[i].Position,
+						got[i].Lost,
+						want.Position,
+						want.Lost,
+					)
 				}
 			}
 			stats := p.Stats()
@@ -193,7 +201,9 @@ func TestBigChunk(t *testing.T) {
 	for name, p := range map[string]*player{"tail": tail, "cold": cold} {
 		eventually.True(t, name, p.reached(Position{7, 4}))
 		got := p.got()
-		if len(got) != 4 || string(got[0].Payload) != string(big.Payload) || got[0].Headers != 2<<20 || !got[0].Key {
+		if len(got) != 4 || string(got[0].Payload) != string(big.Payload) ||
+			got[0].Headers != 2<<20 ||
+			!got[0].Key {
 			t.Errorf("%s: %v", name, positions(got))
 		}
 	}

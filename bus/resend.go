@@ -25,13 +25,20 @@ type missed struct {
 	Until uint64 `json:"until"`
 }
 
-// askPublisher asks for what a gap lacks, as far as its publisher keeps it: what the store does not have yet, while its leader is elected above all.
+// askPublisher asks for what a gap lacks, as far as its publisher keeps it: what the store does not
+// have yet, while its leader is elected above all.
 func (b *Bus) askPublisher(ctx context.Context, name media.Name, g gap) ([]stored, error) {
 	r := missed{Until: g.until.Seq}
 	if g.after.Epoch == g.until.Epoch {
 		r.After = g.after.Seq
 	}
-	page, _, err := b.askPage(ctx, resendSubject(g.shard, name, g.until.Epoch), r, false, resendTimeout)
+	page, _, err := b.askPage(
+		ctx,
+		resendSubject(g.shard, name, g.until.Epoch),
+		r,
+		false,
+		resendTimeout,
+	)
 	return page, err
 }
 
@@ -61,7 +68,12 @@ func (p *Publisher) resend(to string, r missed) error {
 			return err
 		}
 	}
-	return p.bus.backfill.PublishMsg(&nats.Msg{Subject: to, Header: nats.Header{headerStatus: {statusEnd}, headerPending: {"0"}}})
+	return p.bus.backfill.PublishMsg(
+		&nats.Msg{
+			Subject: to,
+			Header:  nats.Header{headerStatus: {statusEnd}, headerPending: {"0"}},
+		},
+	)
 }
 
 // kept returns a page of what is not known to be stored yet.

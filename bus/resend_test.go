@@ -99,7 +99,8 @@ func TestResendOfNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if _, err := b.askPublisher(t.Context(), stream, g); err == nil || time.Since(began) >= resendTimeout {
+	if _, err := b.askPublisher(t.Context(), stream, g); err == nil ||
+		time.Since(began) >= resendTimeout {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }

@@ -11,7 +11,8 @@ import (
 // responderGroup is the queue group of all nodes: one that has what is asked for answers.
 const responderGroup = "origins"
 
-// responder hands requests to what answers them, all of a node from one goroutine: there may be 100,000 assets.
+// responder hands requests to what answers them, all of a node from one goroutine: there may be
+// 100,000 assets.
 type responder struct {
 	requests chan *nats.Msg
 
@@ -20,10 +21,17 @@ type responder struct {
 }
 
 func newResponder() *responder {
-	return &responder{requests: make(chan *nats.Msg, tailQueue), handlers: map[*nats.Subscription]func(*nats.Msg){}}
+	return &responder{
+		requests: make(chan *nats.Msg, tailQueue),
+		handlers: map[*nats.Subscription]func(*nats.Msg){},
+	}
 }
 
-func (r *responder) add(nc *nats.Conn, subject string, handle func(*nats.Msg)) (*nats.Subscription, error) {
+func (r *responder) add(
+	nc *nats.Conn,
+	subject string,
+	handle func(*nats.Msg),
+) (*nats.Subscription, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sub, err := nc.ChanQueueSubscribe(subject, responderGroup, r.requests)

@@ -24,15 +24,19 @@ type Class struct {
 	Storage Storage
 }
 
-// ParseRetention reads "1m", "lectures/*=4h,20GiB" and "cams/**=24h,100GiB,memory", one after another or several in one
-// value, with commas between, and checks it. It returns how long all other streams are kept, 0 when that is not told.
+// ParseRetention reads "1m", "lectures/*=4h,20GiB" and "cams/**=24h,100GiB,memory", one after
+// another or several in one value, with commas between, and checks it. It returns how long all
+// other streams are kept, 0 when that is not told.
 func ParseRetention(values []string) (others time.Duration, classes []Class, err error) {
 	for field := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		field = strings.TrimSpace(field)
 		if i := strings.LastIndexByte(field, '='); i >= 0 {
 			c := Class{Pattern: field[:i]}
 			if c.Retention, err = time.ParseDuration(field[i+1:]); err != nil {
-				return 0, nil, fmt.Errorf("retention %q: want PATTERN=AGE, as lectures/*=4h,20GiB", field)
+				return 0, nil, fmt.Errorf(
+					"retention %q: want PATTERN=AGE, as lectures/*=4h,20GiB",
+					field,
+				)
 			}
 			classes = append(classes, c)
 			continue
@@ -42,7 +46,10 @@ func ParseRetention(values []string) (others time.Duration, classes []Class, err
 			continue
 		}
 		if len(classes) == 0 || !classes[len(classes)-1].set(field) {
-			return 0, nil, fmt.Errorf("retention %q: neither an age from 1s on, as 60s, nor PATTERN=AGE,BYTES[,STORAGE], as lectures/*=4h,20GiB,file", field)
+			return 0, nil, fmt.Errorf(
+				"retention %q: neither an age from 1s on, as 60s, nor PATTERN=AGE,BYTES[,STORAGE], as lectures/*=4h,20GiB,file",
+				field,
+			)
 		}
 	}
 	classes, err = checkClasses(classes)
@@ -74,11 +81,15 @@ func parseBytes(s string) (n int64, ok bool) {
 	return n * unit, ok && err == nil && n > 0 && n <= 1<<62/unit
 }
 
-// checkClasses returns the classes with their defaults, in the order in which they are tried: the longest pattern first.
+// checkClasses returns the classes with their defaults, in the order in which they are tried: the
+// longest pattern first.
 func checkClasses(classes []Class) ([]Class, error) {
 	classes = slices.Clone(classes)
 	slices.SortFunc(classes, func(a, b Class) int {
-		return cmp.Or(cmp.Compare(len(b.Pattern), len(a.Pattern)), cmp.Compare(a.Pattern, b.Pattern))
+		return cmp.Or(
+			cmp.Compare(len(b.Pattern), len(a.Pattern)),
+			cmp.Compare(a.Pattern, b.Pattern),
+		)
 	})
 	tokens := map[string]bool{}
 	for i := range classes {
@@ -86,11 +97,18 @@ func checkClasses(classes []Class) ([]Class, error) {
 		c.Storage = cmp.Or(c.Storage, File)
 		switch {
 		case !validPattern(c.Pattern):
-			return nil, fmt.Errorf("retention of %q: want a pattern of APP/NAME, as lectures/*", c.Pattern)
+			return nil, fmt.Errorf(
+				"retention of %q: want a pattern of APP/NAME, as lectures/*",
+				c.Pattern,
+			)
 		case c.Retention < time.Second:
 			return nil, fmt.Errorf("retention of %q: %v, at least 1s", c.Pattern, c.Retention)
 		case c.MaxBytes < 1:
-			return nil, fmt.Errorf("retention of %q: how many bytes at most? as %[1]s=%[2]v,20GiB", c.Pattern, c.Retention)
+			return nil, fmt.Errorf(
+				"retention of %q: how many bytes at most? as %[1]s=%[2]v,20GiB",
+				c.Pattern,
+				c.Retention,
+			)
 		case c.Storage != Memory && c.Storage != File:
 			return nil, fmt.Errorf("retention of %q: storage %q", c.Pattern, c.Storage)
 		case tokens[c.token()]:
@@ -106,8 +124,8 @@ func validPattern(text string) bool {
 	return err == nil && (len(p) > 1 || text == "**")
 }
 
-// token of the class in the names of its shards. It depends on the pattern alone, not on other classes, nor on the
-// order of flags, so that all nodes have the same.
+// token of the class in the names of its shards. It depends on the pattern alone, not on other
+// classes, nor on the order of flags, so that all nodes have the same.
 func (c *Class) token() string {
 	if c.Pattern == "" {
 		return ""
@@ -134,7 +152,10 @@ func (c *Class) shards(n int) []string {
 
 // classes are those of the options; the last one is that of all other streams.
 func (o *Options) classes() []Class {
-	return append(slices.Clip(o.Classes), Class{Retention: o.Retention, MaxBytes: o.MaxBytes, Storage: o.Storage})
+	return append(
+		slices.Clip(o.Classes),
+		Class{Retention: o.Retention, MaxBytes: o.MaxBytes, Storage: o.Storage},
+	)
 }
 
 // classOf returns the class of a stream.

@@ -22,11 +22,17 @@ var retentionCases = []struct {
 	bad     string // part of the error
 }{
 	{values: []string{"60s"}, others: time.Minute},
-	{values: []string{"lectures/*=4h,20GiB"}, classes: []Class{{"lectures/*", 4 * time.Hour, 20 << 30, File}}},
 	{
-		values:  []string{"lectures/*=4h,20GiB", "cams/**=24h,1000MB,memory", "2m"},
-		others:  2 * time.Minute,
-		classes: []Class{{"lectures/*", 4 * time.Hour, 20 << 30, File}, {"cams/**", 24 * time.Hour, 1e9, Memory}},
+		values:  []string{"lectures/*=4h,20GiB"},
+		classes: []Class{{"lectures/*", 4 * time.Hour, 20 << 30, File}},
+	},
+	{
+		values: []string{"lectures/*=4h,20GiB", "cams/**=24h,1000MB,memory", "2m"},
+		others: 2 * time.Minute,
+		classes: []Class{
+			{"lectures/*", 4 * time.Hour, 20 << 30, File},
+			{"cams/**", 24 * time.Hour, 1e9, Memory},
+		},
 	},
 	{
 		values:  []string{"2m, b/*=4h, file, 512", "b/a=b=1s,1TiB"},
@@ -59,7 +65,8 @@ func TestParseRetention(t *testing.T) {
 	for _, c := range retentionCases {
 		others, classes, err := ParseRetention(c.values)
 		if c.bad != "" {
-			if err == nil || !strings.Contains(err.Error(), c.bad) || strings.Contains(err.Error(), "%!") {
+			if err == nil || !strings.Contains(err.Error(), c.bad) ||
+				strings.Contains(err.Error(), "%!") {
 				t.Errorf("%q: %v", c.values, err)
 			}
 			continue
@@ -82,7 +89,8 @@ func FuzzParseRetention(f *testing.F) {
 		if others != 0 && others < time.Second {
 			t.Errorf("%v", others)
 		}
-		if checked, err := checkClasses(classes); err != nil || !reflect.DeepEqual(checked, classes) {
+		if checked, err := checkClasses(classes); err != nil ||
+			!reflect.DeepEqual(checked, classes) {
 			t.Errorf("%+v: %+v, %v", classes, checked, err)
 		}
 	})
@@ -117,7 +125,8 @@ func TestClassOf(t *testing.T) {
 	}
 }
 
-// Each class has shards of its own, the same ones whatever the order of the flags; readers need not know of them.
+// Each class has shards of its own, the same ones whatever the order of the flags; readers need not
+// know of them.
 func TestClasses(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -149,7 +158,9 @@ func TestClasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := store.CachedInfo().Config; c.MaxAge != time.Hour || c.MaxBytes != 1<<20 || c.Storage != jetstream.FileStorage || c.Duplicates != keepFor {
+	if c := store.CachedInfo().Config; c.MaxAge != time.Hour || c.MaxBytes != 1<<20 ||
+		c.Storage != jetstream.FileStorage ||
+		c.Duplicates != keepFor {
 		t.Errorf("%+v", c)
 	}
 	reader := newBus(t, Options{Server: s, Shards: 2})
@@ -170,7 +181,13 @@ func TestClasses(t *testing.T) {
 
 func TestClassOptions(t *testing.T) {
 	t.Parallel()
-	_, err := Connect(context.Background(), Options{URLs: "nats://127.0.0.1:1", Classes: []Class{{Pattern: "a/b", Retention: time.Hour}}})
+	_, err := Connect(
+		context.Background(),
+		Options{
+			URLs:    "nats://127.0.0.1:1",
+			Classes: []Class{{Pattern: "a/b", Retention: time.Hour}},
+		},
+	)
 	if !errors.Is(err, ErrOptions) {
 		t.Errorf("no bytes: %v", err)
 	}

@@ -36,7 +36,8 @@ func (b *Bus) allShards(ctx context.Context) []string {
 	}
 	names := b.js.StreamNames(ctx, jetstream.WithStreamListSubject("live.>"))
 	for name := range names.Name() {
-		if shard, ok := strings.CutPrefix(name, streamName("")); ok && !slices.Contains(listed, shard) {
+		if shard, ok := strings.CutPrefix(name, streamName("")); ok &&
+			!slices.Contains(listed, shard) {
 			listed = append(listed, shard)
 		}
 	}

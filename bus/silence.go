@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// A tail is silent when nothing has come for the first of these times, then for twice as long, and so on.
+// A tail is silent when nothing has come for the first of these times, then for twice as long, and
+// so on.
 const (
 	firstSilence   = time.Second
 	longestSilence = 8 * time.Second

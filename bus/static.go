@@ -31,7 +31,8 @@ const staticStream = "STATIC"
 const (
 	// staticPart is the most of a segment that one message carries.
 	staticPart = 256 << 10
-	// segmentTries is how often an origin is asked for a segment, each another one perhaps, and segmentTimeout is what one gets.
+	// segmentTries is how often an origin is asked for a segment, each another one perhaps, and
+	// segmentTimeout is what one gets.
 	segmentTries   = 4
 	segmentTimeout = 3 * time.Second
 	// findTimeout is how long one origin may take to say what it has.
@@ -54,7 +55,8 @@ type Asset struct {
 	Tails []int `json:"tails,omitempty"`
 }
 
-// Segment is a part of a static stream, which a player can begin with: what a key chunk is to a live one.
+// Segment is a part of a static stream, which a player can begin with: what a key chunk is to a
+// live one.
 type Segment struct {
 	// Payload is FLV tags, the codec headers first. It is immutable.
 	Payload []byte
@@ -84,15 +86,23 @@ func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
 	if err := json.Unmarshal(answer.Data, &a); err != nil {
 		return Asset{}, fmt.Errorf("find %s: %w", name, err)
 	}
-	if a.ID == "" || strings.ContainsAny(a.ID, ".*> ") || len(a.Starts) == 0 || len(a.Sizes) != len(a.Starts) {
-		return Asset{}, fmt.Errorf("find %s: an answer with %d segments, %d sizes and id %q", name, len(a.Starts), len(a.Sizes), a.ID)
+	if a.ID == "" || strings.ContainsAny(a.ID, ".*> ") || len(a.Starts) == 0 ||
+		len(a.Sizes) != len(a.Starts) {
+		return Asset{}, fmt.Errorf(
+			"find %s: an answer with %d segments, %d sizes and id %q",
+			name,
+			len(a.Starts),
+			len(a.Sizes),
+			a.ID,
+		)
 	}
 	return a, nil
 }
 
-// ReadSegment reads a segment, counted from 0: from the store, and when that does not have it, it has an origin put it there. It
-// fails with [ErrNoAsset] when none has the content. A caller bounds the bytes that it reads at once: what a server keeps for a client, 64 MB as a rule, is
-// bounded too.
+// ReadSegment reads a segment, counted from 0: from the store, and when that does not have it, it
+// has an origin put it there. It fails with [ErrNoAsset] when none has the content. A caller bounds
+// the bytes that it reads at once: what a server keeps for a client, 64 MB as a rule, is bounded
+// too.
 func (b *Bus) ReadSegment(ctx context.Context, asset string, n int) (Segment, error) {
 	var asked error
 	for try := 0; ; try++ {
@@ -104,7 +114,8 @@ func (b *Bus) ReadSegment(ctx context.Context, asset string, n int) (Segment, er
 			return s, wrapSegment(cmp.Or(asked, err), asset, n)
 		}
 		asked = b.askSegment(ctx, asset, n)
-		if errors.Is(asked, ErrNoAsset) || ctx.Err() != nil || errors.Is(asked, ErrSegment) && try == segmentTries-1 {
+		if errors.Is(asked, ErrNoAsset) || ctx.Err() != nil ||
+			errors.Is(asked, ErrSegment) && try == segmentTries-1 {
 			return s, wrapSegment(asked, asset, n)
 		}
 	}
@@ -114,7 +125,8 @@ func wrapSegment(err error, asset string, n int) error {
 	return fmt.Errorf("segment %d of asset %s: %w", n, asset, err)
 }
 
-// storedSegment reads all parts of a segment. It fails with [errNotStored] unless they are all there.
+// storedSegment reads all parts of a segment. It fails with [errNotStored] unless they are all
+// there.
 func (b *Bus) storedSegment(ctx context.Context, asset string, n int) (Segment, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -161,7 +173,12 @@ func joinSegment(page []stored) (s Segment, err error) {
 		size += len(m.Data)
 	}
 	if s.Headers < 0 || s.Headers > size {
-		return s, fmt.Errorf("%w: %d bytes of codec headers in a segment of %d", errMessage, s.Headers, size)
+		return s, fmt.Errorf(
+			"%w: %d bytes of codec headers in a segment of %d",
+			errMessage,
+			s.Headers,
+			size,
+		)
 	}
 	if len(parts) == 1 {
 		s.Payload = parts[0]
@@ -188,13 +205,19 @@ func (b *Bus) askSegment(ctx context.Context, asset string, n int) error {
 	return nil
 }
 
-func (b *Bus) requestStatic(ctx context.Context, timeout time.Duration, subject string, body []byte) (*nats.Msg, error) {
+func (b *Bus) requestStatic(
+	ctx context.Context,
+	timeout time.Duration,
+	subject string,
+	body []byte,
+) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return b.static.RequestWithContext(ctx, subject, body)
 }
 
-// staticConfig is the cache of segments. A segment that is stored again replaces what is left of it.
+// staticConfig is the cache of segments. A segment that is stored again replaces what is left of
+// it.
 func (b *Bus) staticConfig() jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name:              staticStream,

@@ -64,7 +64,13 @@ func checkSegment(t *testing.T, b *Bus, c *content, n int) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(s.Payload, c.segments[n]) || s.Headers != min(13, len(c.segments[n])) {
-		t.Errorf("segment %d has %d bytes, %d of headers; want %d", n, len(s.Payload), s.Headers, len(c.segments[n]))
+		t.Errorf(
+			"segment %d has %d bytes, %d of headers; want %d",
+			n,
+			len(s.Payload),
+			s.Headers,
+			len(c.segments[n]),
+		)
 	}
 }
 
@@ -80,7 +86,8 @@ func TestStatic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a.Name != "vod/film.mp4" || a.ID != asset || a.Duration != 5000 || len(a.Starts) != 5 || a.Sizes[4] != 8<<20 {
+		if a.Name != "vod/film.mp4" || a.ID != asset || a.Duration != 5000 || len(a.Starts) != 5 ||
+			a.Sizes[4] != 8<<20 {
 			t.Errorf("%s: found %+v", name, a)
 		}
 	}
@@ -121,7 +128,8 @@ func TestStaticReadsOnce(t *testing.T) {
 	for range 4 {
 		edge := newBus(t, Options{Server: server, Shards: 2})
 		reading.Go(func() {
-			if s, err := edge.ReadSegment(t.Context(), asset, 0); err != nil || len(s.Payload) != 2<<20 {
+			if s, err := edge.ReadSegment(t.Context(), asset, 0); err != nil ||
+				len(s.Payload) != 2<<20 {
 				t.Errorf("read %d bytes: %v", len(s.Payload), err)
 			}
 		})
@@ -217,7 +225,11 @@ func TestReadErrors(t *testing.T) {
 	t.Parallel()
 	_, b := newShards(t)
 	c := newContent(10)
-	o, err := b.Offer(c.asset(), nil, func(int) (Segment, error) { return Segment{}, errors.New("the disk is on fire") })
+	o, err := b.Offer(
+		c.asset(),
+		nil,
+		func(int) (Segment, error) { return Segment{}, errors.New("the disk is on fire") },
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,13 @@ func (s *Subscription) read(parts *assembler, subject string, m *nats.Msg) (c Ch
 	}
 	if err != nil {
 		if s.stats.malformed.Add(1) == 1 {
-			slog.Warn("bus: a message that is no chunk; further ones are only counted", "subject", subject, "err", err)
+			slog.Warn(
+				"bus: a message that is no chunk; further ones are only counted",
+				"subject",
+				subject,
+				"err",
+				err,
+			)
 		}
 	}
 	return c, ok

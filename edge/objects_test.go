@@ -13,7 +13,7 @@ import (
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/handshake"
 	"natscast/internal/rtmp/message"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // objectClient is a client of shared objects, byte for byte.
@@ -233,7 +233,7 @@ func TestSharedObjectErrors(t *testing.T) {
 	c.says(ball + v2 + "03" + y20)
 	c.hears(ball + v2 + statusEvent("SharedObject.NoWriteAccess") + "09" + keyY)
 	c.says(ball + v2 + msgHi) // dropped
-	c.says(ball + v2 + "03 " + fmt.Sprintf("%08x 0001 78 0c %08x %s", 3+5+kv.MaxValue-1000, kv.MaxValue-1000, strings.Repeat("0a", kv.MaxValue-1000)))
+	c.says(ball + v2 + "03 " + fmt.Sprintf("%08x 0001 78 0c %08x %s", 3+5+shared.MaxValue-1000, shared.MaxValue-1000, strings.Repeat("0a", shared.MaxValue-1000)))
 	c.hears(ball + v2 + statusEvent("SharedObject.NoWriteAccess") + "04" + x10)
 
 	other := connectObjects(t, n, "live")

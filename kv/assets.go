@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natscast/internal/media"
 	"natscast/internal/mediainfo"
+	"natscast/kv/bucket"
 )
 
 const assetsBucket = "assets"
@@ -41,22 +41,23 @@ func (a Asset) key() string { return a.prefix() + "." + a.Name.Subject() }
 func decodeAsset(key string, value []byte, _ uint64) (Asset, error) {
 	var a Asset
 	if err := json.Unmarshal(value, &a); err != nil {
-		return Asset{}, fmt.Errorf("%w: %s: %w", ErrValue, key, err)
+		return Asset{}, fmt.Errorf("%w: %s: %w", bucket.ErrValue, key, err)
 	}
 	if a.key() != key {
-		return Asset{}, fmt.Errorf("%w: %s: it says %s", ErrValue, key, a.key())
+		return Asset{}, fmt.Errorf("%w: %s: it says %s", bucket.ErrValue, key, a.key())
 	}
 	return a, nil
 }
 
 // Assets are the static streams of all origins.
 type Assets struct {
-	bucket *bucket[Asset]
+	bucket *bucket.Bucket[Asset]
 }
 
-// List returns what the nodes given have, ordered by name and node. What is left of nodes that have died is not among it.
+// List returns what the nodes given have, ordered by name and node. What is left of nodes that have
+// died is not among it.
 func (a *Assets) List(ctx context.Context, nodes []Node) ([]Asset, error) {
-	list, err := a.bucket.list(ctx)
+	list, err := a.bucket.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -70,14 +71,21 @@ func ofNodes(list []Asset, nodes []Node) []Asset {
 		live[n.prefix()] = true
 	}
 	list = slices.DeleteFunc(list, func(a Asset) bool { return !live[a.prefix()] })
-	slices.SortFunc(list, func(a, b Asset) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Node, b.Node)) })
+	slices.SortFunc(
+		list,
+		func(a, b Asset) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Node, b.Node)) },
+	)
 	return list
 }
 
 // get returns what a node has under a name, if anything.
-func (a *Assets) get(ctx context.Context, node Node, name media.Name) (asset Asset, ok bool, err error) {
+func (a *Assets) get(
+	ctx context.Context,
+	node Node,
+	name media.Name,
+) (asset Asset, ok bool, err error) {
 	key := Asset{Name: name, Node: node.ID, Incarnation: node.Incarnation}.key()
-	entry, err := a.bucket.kv.Get(ctx, key)
+	entry, err := a.bucket.KV.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return Asset{}, false, nil
 	}
@@ -87,58 +95,19 @@ func (a *Assets) get(ctx context.Context, node Node, name media.Name) (asset Ass
 	return asset, err == nil, err
 }
 
-// View returns a copy of the bucket that its Run keeps up to date, calling handle with what changes.
-func (a *Assets) View(handle func([]Change[Asset])) *View[Asset] { return newView(a.bucket, handle) }
-
-// Shelf returns what keeps a node's assets in the bucket.
-func (a *Assets) Shelf(node Node) *Shelf {
-	return &Shelf{node: node, writer: newWriter(a.bucket), assets: map[media.Name]Asset{}}
+// View returns a copy of the bucket that its Run keeps up to date, calling handle with what
+// changes.
+func (a *Assets) View(
+	handle func([]Change[Asset]),
+) *View[Asset] {
+	return newView(a.bucket, handle)
 }
 
-// Shelf keeps the assets of one node in the bucket. Its methods may be called from any goroutine, and do not wait for
-// the store.
-type Shelf struct {
-	writer *writer[Asset]
-
-	mu     sync.Mutex
-	node   Node
-	assets map[media.Name]Asset
-}
-
-// Run writes until ctx ends.
-func (s *Shelf) Run(ctx context.Context) { s.writer.run(ctx) }
-
-// Set enters an asset, or changes its entry. Node and incarnation are filled in.
-func (s *Shelf) Set(a Asset) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a.Node, a.Incarnation = s.node.ID, s.node.Incarnation
-	if s.assets[a.Name] == a {
-		return
+// Announcer returns what keeps a node's assets in the bucket, by name.
+func (a *Assets) Announcer(node Node) *Announcer[media.Name, Asset] {
+	sign := func(a Asset, _ media.Name, n Node) Asset {
+		a.Node, a.Incarnation = n.ID, n.Incarnation
+		return a
 	}
-	s.assets[a.Name] = a
-	s.writer.set(a.key(), a)
-}
-
-// Remove takes an asset out.
-func (s *Shelf) Remove(name media.Name) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a, ok := s.assets[name]; ok {
-		delete(s.assets, name)
-		s.writer.free(a.key())
-	}
-}
-
-// Rejoined writes all assets anew, below the new incarnation of the node: the others have removed those of the old one.
-func (s *Shelf) Rejoined(node Node) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.node = node
-	s.writer.forget()
-	for name, a := range s.assets {
-		a.Incarnation = node.Incarnation
-		s.assets[name] = a
-		s.writer.set(a.key(), a)
-	}
+	return newAnnouncer(newWriter(a.bucket), node, sign, Asset.key)
 }

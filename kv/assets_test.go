@@ -10,6 +10,7 @@ import (
 	"natscast/internal/eventually"
 	"natscast/internal/media"
 	"natscast/internal/mediainfo"
+	"natscast/kv/bucket"
 )
 
 func film(name media.Name, id string) Asset {
@@ -41,13 +42,13 @@ func TestAssets(t *testing.T) {
 	nats := startServer(t)
 	s := openStore(t, nats)
 	a, b := join(t, nats, "a"), join(t, nats, "b")
-	b.Assets.Set(film("vod/b c.mp4", "2"))
-	b.Assets.Set(film("vod/a.mp4", "1"))
-	a.Assets.Set(film("vod/a.mp4", "1"))
+	b.Assets.Set("vod/b c.mp4", film("vod/b c.mp4", "2"))
+	b.Assets.Set("vod/a.mp4", film("vod/a.mp4", "1"))
+	a.Assets.Set("vod/a.mp4", film("vod/a.mp4", "1"))
 	for i := range 200 {
-		a.Assets.Set(film("vod/changes.mp4", fmt.Sprint(i)))
+		a.Assets.Set("vod/changes.mp4", film("vod/changes.mp4", fmt.Sprint(i)))
 	}
-	a.Assets.Set(film("vod/goes.mp4", "4"))
+	a.Assets.Set("vod/goes.mp4", film("vod/goes.mp4", "4"))
 	a.Assets.Remove("vod/goes.mp4")
 	a.Assets.Remove("vod/goes.mp4")
 	want := []string{"vod/a.mp4 1 a", "vod/a.mp4 1 b", "vod/b c.mp4 2 b", "vod/changes.mp4 199 a"}
@@ -70,18 +71,23 @@ func TestAssets(t *testing.T) {
 	}
 }
 
-// What a node that has died has left counts for nothing, and goes; a node that rejoins tells all anew.
+// What a node that has died has left counts for nothing, and goes; a node that rejoins tells all
+// anew.
 func TestAssetsOfTheDead(t *testing.T) {
 	t.Parallel()
 	nats := startServer(t)
 	s := openStore(t, nats)
 	a, b := join(t, nats, "a"), join(t, nats, "b")
-	a.Assets.Set(film("vod/a.mp4", "1"))
-	b.Assets.Set(film("vod/a.mp4", "1"))
-	eventually.True(t, "all is told", func() bool { return len(assets(t, s)) == 2 && a.sees("a", "b") && b.sees("a", "b") })
+	a.Assets.Set("vod/a.mp4", film("vod/a.mp4", "1"))
+	b.Assets.Set("vod/a.mp4", film("vod/a.mp4", "1"))
+	eventually.True(
+		t,
+		"all is told",
+		func() bool { return len(assets(t, s)) == 2 && a.sees("a", "b") && b.sees("a", "b") },
+	)
 
 	before := a.Self()
-	if err := s.Nodes.bucket.kv.Purge(t.Context(), "a"); err != nil {
+	if err := s.Nodes.bucket.KV.Purge(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
 	eventually.True(t, "a has rejoined", func() bool {
@@ -90,7 +96,11 @@ func TestAssetsOfTheDead(t *testing.T) {
 	})
 
 	b.kill()
-	eventually.True(t, "b is gone", func() bool { return reflect.DeepEqual(assets(t, s), []string{"vod/a.mp4 1 a"}) })
+	eventually.True(
+		t,
+		"b is gone",
+		func() bool { return reflect.DeepEqual(assets(t, s), []string{"vod/a.mp4 1 a"}) },
+	)
 	eventually.True(t, "and what it has left", func() bool {
 		prefixes, err := s.prefixes(t.Context())
 		return err == nil && len(prefixes) == 1 && prefixes[a.Self().prefix()]
@@ -112,7 +122,11 @@ func TestListStreams(t *testing.T) {
 	nodes := []Node{{ID: "a", Incarnation: 1}, {ID: "b", Incarnation: 2}}
 	live := []Stream{{Name: "live/x", Kind: Live, Node: "a"}, {Name: "both", Kind: Live, Node: "b"}}
 	list := ListStreams(live, []Asset{
-		on(film("vod/x", "1"), "b", 2), on(film("vod/x", "1"), "a", 1), on(film("vod/x", "1"), "a", 7),
+		on(
+			film("vod/x", "1"),
+			"b",
+			2,
+		), on(film("vod/x", "1"), "a", 1), on(film("vod/x", "1"), "a", 7),
 		on(film("vod/y", "3"), "b", 2), on(film("vod/y", "2"), "a", 1),
 		on(film("both", "4"), "a", 1),
 		on(film("vod/dead", "5"), "c", 3),
@@ -137,7 +151,7 @@ func TestDecodeAsset(t *testing.T) {
 		"a.1.vod.y": `{"name":"vod/x","node":"a","incarnation":1}`,
 		"a.1.vod.z": `{`,
 	} {
-		if a, err := decodeAsset(key, []byte(value), 0); !errors.Is(err, ErrValue) {
+		if a, err := decodeAsset(key, []byte(value), 0); !errors.Is(err, bucket.ErrValue) {
 			t.Errorf("%s %s: %+v, %v", key, value, a, err)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -17,17 +16,18 @@ import (
 const (
 	// leaveTimeout bounds what a node that leaves still does.
 	leaveTimeout = 3 * time.Second
-	// Of the nodes that see another one die, this many remove what it has left, one after the other at this interval.
-	heirs        = 3
-	heirInterval = 2 * time.Second
+	// Of the nodes that see another one die, this many remove what it has left, one after the other
+	// at this interval.
+	successors        = 3
+	successorInterval = 2 * time.Second
 )
 
 // Cluster is one node's part in the cluster, and what it knows of the others.
 type Cluster struct {
 	// Connections are those of this node.
-	Connections *Register
+	Connections *Announcer[uint64, Connection]
 	// Assets are the static streams of this node.
-	Assets *Shelf
+	Assets *Announcer[media.Name, Asset]
 	// Nodes and Hotness are what the node knows of all nodes; what died nodes have reported is
 	// not in Hotness.
 	Nodes   *View[Node]
@@ -42,17 +42,22 @@ type Cluster struct {
 	mu sync.Mutex // guards the reporter but for its Run
 }
 
-// Join enters a node into the cluster: see [Nodes.Join] for its errors. The changes that the node sees of nodes
-// and hotness go to the handlers, from several goroutines.
-func (s *Store) Join(ctx context.Context, node Node, nodes func([]Change[Node]), hotness func([]Change[Heat])) (*Cluster, error) {
+// Join enters a node into the cluster: see [Nodes.Join] for its errors. The changes that the node
+// sees of nodes and hotness go to the handlers, from several goroutines.
+func (s *Store) Join(
+	ctx context.Context,
+	node Node,
+	nodes func([]Change[Node]),
+	hotness func([]Change[Heat]),
+) (*Cluster, error) {
 	self, err := s.Nodes.Join(ctx, node)
 	if err != nil {
 		return nil, err
 	}
 	node = self.Node()
 	c := &Cluster{
-		Connections: s.Connections.Register(node),
-		Assets:      s.Assets.Shelf(node),
+		Connections: s.Connections.Announcer(node),
+		Assets:      s.Assets.Announcer(node),
 		Hotness:     s.Hotness.View(hotness),
 		store:       s,
 		self:        self,
@@ -60,10 +65,27 @@ func (s *Store) Join(ctx context.Context, node Node, nodes func([]Change[Node]),
 	}
 	c.Nodes = s.Nodes.View(func(changes []Change[Node]) {
 		nodes(changes)
-		c.bury(changes)
+		c.reap(changes)
 	})
-	s.Objects.join(c)
+	s.Objects.Join(members{c})
 	return c, nil
+}
+
+// members are the nodes, as shared objects see them.
+type members struct{ c *Cluster }
+
+func (m members) Self() string { return m.c.Self().prefix() }
+
+func (m members) Living() (nodes []string, ok bool) {
+	select {
+	case <-m.c.Nodes.Ready():
+	default:
+		return nil, false
+	}
+	for _, n := range m.c.Nodes.All() {
+		nodes = append(nodes, n.prefix())
+	}
+	return nodes, true
 }
 
 // Self returns the node's entry.
@@ -84,7 +106,7 @@ func (c *Cluster) Report(now map[media.Name]Heat) {
 // Run takes part until ctx ends, then leaves.
 func (c *Cluster) Run(ctx context.Context) {
 	c.ctx = ctx
-	for _, run := range []func(context.Context){c.Connections.Run, c.Assets.Run, c.reporter.Run, c.Nodes.Run, c.Hotness.Run, c.buryStrangers} {
+	for _, run := range []func(context.Context){c.Connections.Run, c.Assets.Run, c.reporter.Run, c.Nodes.Run, c.Hotness.Run, c.reapStrangers} {
 		c.running.Go(func() { run(ctx) })
 	}
 	c.self.Run(ctx, c.rejoined)
@@ -92,28 +114,28 @@ func (c *Cluster) Run(ctx context.Context) {
 	c.leave()
 }
 
-// rejoined writes all anew. What was on its way below the old incarnation may come after the others have
-// buried that, so the node does it too.
+// rejoined writes all anew. What was on its way below the old incarnation may come after the others
+// have reaped that, so the node does it too.
 func (c *Cluster) rejoined(before, now Node) {
 	c.Connections.Rejoined(now)
 	c.Assets.Rejoined(now)
 	c.mu.Lock()
 	c.reporter.Rejoined(now)
 	c.mu.Unlock()
-	c.store.Objects.rejoined()
-	c.running.Go(func() { c.buryAfter(heirInterval, before) })
+	c.store.Objects.Rejoined()
+	c.running.Go(func() { c.reapAfter(successorInterval, before) })
 }
 
 func (c *Cluster) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	if err := errors.Join(c.self.Leave(ctx), c.store.bury(ctx, c.Self().prefix())); err != nil {
-		slog.Warn("kv: the others will notice that this node is gone", "err", err)
+	if err := errors.Join(c.self.Leave(ctx), c.store.reap(ctx, c.Self().prefix())); err != nil {
+		c.store.log.Warn("the others will notice that this node is gone", "err", err)
 	}
 }
 
-// bury removes what nodes that have died have left in other buckets.
-func (c *Cluster) bury(changes []Change[Node]) {
+// reap removes what nodes that have died have left in other buckets.
+func (c *Cluster) reap(changes []Change[Node]) {
 	for _, change := range changes {
 		dead := change.Before
 		if dead.ID == "" || !change.Gone && dead.Incarnation == change.Now.Incarnation {
@@ -121,39 +143,39 @@ func (c *Cluster) bury(changes []Change[Node]) {
 		}
 		c.Hotness.drop(dead.prefix())
 		c.running.Go(func() {
-			c.inherit(dead)
-			if c.rest(heirs * heirInterval) { // for what was still on its way
+			c.succeed(dead)
+			if c.rest(successors * successorInterval) { // for what was still on its way
 				c.Hotness.drop(dead.prefix())
 			}
 		})
 	}
 }
 
-// inherit removes it when it is this node's turn. To remove what is not there does no harm.
-func (c *Cluster) inherit(dead Node) {
-	turn := slices.Index(c.heirs(dead.ID), c.Self().ID)
-	if turn < 0 || turn >= heirs {
+// succeed removes it when it is this node's turn. To remove what is not there does no harm.
+func (c *Cluster) succeed(dead Node) {
+	turn := slices.Index(c.successors(dead.ID), c.Self().ID)
+	if turn < 0 || turn >= successors {
 		return
 	}
-	c.buryAfter(time.Duration(turn)*heirInterval, dead)
-	c.buryObjects()
+	c.reapAfter(time.Duration(turn)*successorInterval, dead)
+	c.reapObjects()
 }
 
-func (c *Cluster) buryAfter(wait time.Duration, dead Node) {
+func (c *Cluster) reapAfter(wait time.Duration, dead Node) {
 	if !c.rest(wait) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, leaveTimeout)
 	defer cancel()
-	if err := c.store.bury(ctx, dead.prefix()); err != nil && c.ctx.Err() == nil {
-		slog.Warn("kv: a node that has died has left something", "err", err)
+	if err := c.store.reap(ctx, dead.prefix()); err != nil && c.ctx.Err() == nil {
+		c.store.log.Warn("a node that has died has left something", "err", err)
 	}
 }
 
-// buryObjects deletes the temporary objects that only dead nodes have used.
-func (c *Cluster) buryObjects() {
-	if err := c.store.Objects.bury(c.ctx); err != nil && c.ctx.Err() == nil {
-		slog.Warn("kv: a node that has died has left shared objects", "err", err)
+// reapObjects deletes the temporary objects that only dead nodes have used.
+func (c *Cluster) reapObjects() {
+	if err := c.store.Objects.Reap(c.ctx); err != nil && c.ctx.Err() == nil {
+		c.store.log.Warn("a node that has died has left shared objects", "err", err)
 	}
 }
 
@@ -167,8 +189,9 @@ func (c *Cluster) rest(wait time.Duration) bool {
 	}
 }
 
-// heirs are the nodes that live, in an order that all of them see alike and that is another one for each dead node.
-func (c *Cluster) heirs(dead string) []string {
+// successors are the nodes that live, in an order that all of them see alike and that is another
+// one for each dead node.
+func (c *Cluster) successors(dead string) []string {
 	var ids []string
 	for _, n := range c.Nodes.All() {
 		ids = append(ids, n.ID)
@@ -178,18 +201,21 @@ func (c *Cluster) heirs(dead string) []string {
 		h.Write([]byte(dead + " " + id))
 		return h.Sum64()
 	}
-	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b)) })
+	slices.SortFunc(
+		ids,
+		func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b)) },
+	)
 	return ids
 }
 
-// buryStrangers removes what nodes have left that died while nobody was there to see it.
-func (c *Cluster) buryStrangers(ctx context.Context) {
+// reapStrangers removes what nodes have left that died while nobody was there to see it.
+func (c *Cluster) reapStrangers(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		return
 	case <-c.Nodes.Ready():
 	}
-	c.running.Go(c.buryObjects)
+	c.running.Go(c.reapObjects)
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	prefixes, err := c.store.prefixes(ctx)
@@ -205,15 +231,19 @@ func (c *Cluster) buryStrangers(ctx context.Context) {
 		delete(prefixes, n.prefix())
 	}
 	for prefix := range prefixes {
-		if err := c.store.bury(ctx, prefix); err != nil {
+		if err := c.store.reap(ctx, prefix); err != nil {
 			return
 		}
 	}
 }
 
-// bury removes all that was written below a prefix.
-func (s *Store) bury(ctx context.Context, prefix string) error {
-	return errors.Join(s.Connections.bucket.purge(ctx, prefix), s.Hotness.bucket.purge(ctx, prefix), s.Assets.bucket.purge(ctx, prefix))
+// reap removes all that was written below a prefix.
+func (s *Store) reap(ctx context.Context, prefix string) error {
+	return errors.Join(
+		s.Connections.bucket.Purge(ctx, prefix),
+		s.Hotness.bucket.Purge(ctx, prefix),
+		s.Assets.bucket.Purge(ctx, prefix),
+	)
 }
 
 // prefixes are all below which there is something, of living and dead nodes.
@@ -224,6 +254,10 @@ func (s *Store) prefixes(ctx context.Context) (map[string]bool, error) {
 			prefixes[tokens[0]+"."+tokens[1]] = true
 		}
 	}
-	err := errors.Join(s.Connections.bucket.each(ctx, note), s.Hotness.bucket.each(ctx, note), s.Assets.bucket.each(ctx, note))
+	err := errors.Join(
+		s.Connections.bucket.Each(ctx, note),
+		s.Hotness.bucket.Each(ctx, note),
+		s.Assets.bucket.Each(ctx, note),
+	)
 	return prefixes, err
 }

@@ -14,6 +14,7 @@ import (
 
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/kv/bucket"
 )
 
 // openStore opens the buckets over a connection of its own. Nodes are gone after a second.
@@ -28,7 +29,14 @@ func openStore(t testing.TB, server *server.Server) *Store {
 }
 
 func testNode(id string) Node {
-	return Node{ID: id, Roles: []string{"edge"}, RTMP: "rtmp://" + id + ":1935", Region: "eu", Capacity: 1e9, Version: "1"}
+	return Node{
+		ID:       id,
+		Roles:    []string{"edge"},
+		RTMP:     "rtmp://" + id + ":1935",
+		Region:   "eu",
+		Capacity: 1e9,
+		Version:  "1",
+	}
 }
 
 // member is a node of a test. Killed, it ends without a word.
@@ -63,7 +71,7 @@ func join(t *testing.T, server *server.Server, id string) *member {
 
 // kill ends the node so that nothing in the buckets tells of it.
 func (m *member) kill() {
-	m.store.Nodes.bucket.js.Conn().Close()
+	m.store.Nodes.bucket.JS.Conn().Close()
 	m.stop()
 	<-m.done
 }
@@ -97,7 +105,8 @@ func TestMembership(t *testing.T) {
 	})
 	want := testNode("b")
 	want.Draining, want.Incarnation = true, b.Self().Incarnation
-	if list, err := s.Nodes.List(t.Context()); err != nil || len(list) != 2 || !reflect.DeepEqual(list[1], want) {
+	if list, err := s.Nodes.List(t.Context()); err != nil || len(list) != 2 ||
+		!reflect.DeepEqual(list[1], want) {
 		t.Errorf("%+v, %v; want %+v", list, err, want)
 	}
 
@@ -131,7 +140,8 @@ func TestIDTaken(t *testing.T) {
 	}
 }
 
-// The answers to writes are lost: the entry is ours, at a revision, or even in an incarnation, that we do not know.
+// The answers to writes are lost: the entry is ours, at a revision, or even in an incarnation, that
+// we do not know.
 func TestLostBeat(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, startServer(t))
@@ -149,14 +159,20 @@ func TestLostBeat(t *testing.T) {
 	if err := m.beat(t.Context()); err != nil || m.Node().Incarnation != first {
 		t.Errorf("incarnation %d after %d, %v", m.Node().Incarnation, first, err)
 	}
-	if err := s.Nodes.bucket.kv.Purge(t.Context(), "a"); err != nil {
+	if err := s.Nodes.bucket.KV.Purge(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
 	if err := twin.beat(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.beat(t.Context()); err != nil || m.Node().Incarnation != twin.Node().Incarnation || m.Node().Incarnation <= first {
-		t.Errorf("incarnation %d, the entry has %d, %v", m.Node().Incarnation, twin.Node().Incarnation, err)
+	if err := m.beat(t.Context()); err != nil || m.Node().Incarnation != twin.Node().Incarnation ||
+		m.Node().Incarnation <= first {
+		t.Errorf(
+			"incarnation %d, the entry has %d, %v",
+			m.Node().Incarnation,
+			twin.Node().Incarnation,
+			err,
+		)
 	}
 	other := &Membership{nodes: m.nodes, node: testNode("a")}
 	if err := other.beat(t.Context()); !errors.Is(err, ErrIDTaken) {
@@ -174,7 +190,12 @@ func TestDeath(t *testing.T) {
 		b.Connections.Set(i, Connection{Client: fmt.Sprint(i), Role: RolePlay, Stream: "live/x"})
 	}
 	a.Connections.Set(1, Connection{Client: "survivor"})
-	b.Report(map[media.Name]Heat{"": {Egress: 1e6, Connections: 100}, "live/x": {Viewers: 100, Egress: 1e6}})
+	b.Report(
+		map[media.Name]Heat{
+			"":       {Egress: 1e6, Connections: 100},
+			"live/x": {Viewers: 100, Egress: 1e6},
+		},
+	)
 	list := func() []Connection {
 		nodes, err := s.Nodes.List(t.Context())
 		if err != nil {
@@ -186,7 +207,11 @@ func TestDeath(t *testing.T) {
 		}
 		return c
 	}
-	eventually.True(t, "all is seen", func() bool { return len(list()) == 101 && len(a.Hotness.All()) == 2 })
+	eventually.True(
+		t,
+		"all is seen",
+		func() bool { return len(list()) == 101 && len(a.Hotness.All()) == 2 },
+	)
 
 	b.kill()
 	died := time.Now()
@@ -234,7 +259,7 @@ func TestRejoin(t *testing.T) {
 	b.Connections.Set(7, Connection{Client: "stays"})
 	before := b.Self()
 	eventually.True(t, "both see both", func() bool { return a.sees("a", "b") && b.sees("a", "b") })
-	if err := s.Nodes.bucket.kv.Purge(t.Context(), "b"); err != nil {
+	if err := s.Nodes.bucket.KV.Purge(t.Context(), "b"); err != nil {
 		t.Fatal(err)
 	}
 	eventually.True(t, "b is back", func() bool {
@@ -249,11 +274,12 @@ func TestRejoin(t *testing.T) {
 		}
 		c, err := s.Connections.List(t.Context(), nodes)
 		prefixes, _ := s.prefixes(t.Context())
-		return err == nil && len(c) == 1 && c[0].ID == "b.7" && len(a.Hotness.All()) == 1 && !prefixes[before.prefix()]
+		return err == nil && len(c) == 1 && c[0].ID == "b.7" && len(a.Hotness.All()) == 1 &&
+			!prefixes[before.prefix()]
 	})
 }
 
-func TestRegister(t *testing.T) {
+func TestAnnouncer(t *testing.T) {
 	t.Parallel()
 	nats := startServer(t)
 	s := openStore(t, nats)
@@ -272,7 +298,7 @@ func TestRegister(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	r := s.Connections.Register(Node{ID: "a", Incarnation: 1})
+	r := s.Connections.Announcer(Node{ID: "a", Incarnation: 1})
 	running.Go(func() { v.Run(ctx) })
 	running.Go(func() { r.Run(ctx) })
 	defer running.Wait()
@@ -289,7 +315,8 @@ func TestRegister(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		for i := range uint64(1000) {
-			if role, ok := seen[ConnectionID("a", i)]; ok != (i%2 == 0) || ok && role != RolePublish {
+			if role, ok := seen[ConnectionID("a", i)]; ok != (i%2 == 0) ||
+				ok && role != RolePublish {
 				return false
 			}
 		}
@@ -311,7 +338,7 @@ func TestViewFillsGaps(t *testing.T) {
 		}
 	})
 	put := func(id string) {
-		if _, err := s.Nodes.bucket.put(t.Context(), id, testNode(id)); err != nil {
+		if _, err := s.Nodes.bucket.Put(t.Context(), id, testNode(id)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -321,7 +348,7 @@ func TestViewFillsGaps(t *testing.T) {
 	if !v.resync(t.Context()) {
 		t.Fatal("no snapshot")
 	}
-	if err := s.Nodes.bucket.kv.Delete(t.Context(), "a"); err != nil {
+	if err := s.Nodes.bucket.KV.Delete(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
 	put("c")
@@ -339,7 +366,8 @@ func TestViewFillsGaps(t *testing.T) {
 	}
 }
 
-// What a view tells, while its bucket is read again and dead nodes' entries are dropped, adds up to what it holds.
+// What a view tells, while its bucket is read again and dead nodes' entries are dropped, adds up to
+// what it holds.
 func TestViewTellsInOrder(t *testing.T) {
 	t.Parallel()
 	told := map[string]bool{}
@@ -355,7 +383,12 @@ func TestViewTellsInOrder(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for i := range 200 {
-			v.replace(map[string]stored[Heat]{"dead.1": {raw: fmt.Append(nil, i)}, "lives.1": {raw: []byte("1")}})
+			v.replace(
+				map[string]bucket.Stored[Heat]{
+					"dead.1":  {Raw: fmt.Append(nil, i)},
+					"lives.1": {Raw: []byte("1")},
+				},
+			)
 		}
 	})
 	for range 200 {
@@ -374,7 +407,7 @@ func TestGarbage(t *testing.T) {
 	s := openStore(t, nats)
 	a := join(t, nats, "a")
 	for key, value := range map[string]string{"x": "{", "y": `{"id":"z"}`, "b.c": `{"id":"b.c"}`, "q": "null"} {
-		if _, err := s.Nodes.bucket.kv.PutString(t.Context(), key, value); err != nil {
+		if _, err := s.Nodes.bucket.KV.PutString(t.Context(), key, value); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -401,7 +434,10 @@ func TestReporter(t *testing.T) {
 		writes int
 	}{
 		{map[media.Name]Heat{"": {Egress: 1e6}, "live/x": {Viewers: 10, Egress: 1e6}}, 2},
-		{map[media.Name]Heat{"": {Egress: 1.05e6}, "live/x": {Viewers: 11, Egress: 1.05e6}}, 0}, // noise
+		{
+			map[media.Name]Heat{"": {Egress: 1.05e6}, "live/x": {Viewers: 11, Egress: 1.05e6}},
+			0,
+		}, // noise
 		{map[media.Name]Heat{"": {Egress: 1.2e6}, "live/x": {Viewers: 10, Egress: 1e6}}, 1},
 		{map[media.Name]Heat{"": {Egress: 1.2e6}}, 1},
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"natscast/internal/media"
+	"natscast/kv/bucket"
 )
 
 const connectionsBucket = "connections"
@@ -43,7 +44,11 @@ func ParseConnectionID(id string) (node string, number uint64, err error) {
 	node, digits, _ := strings.Cut(id, ".")
 	number, err = strconv.ParseUint(digits, 10, 64)
 	if err != nil || !validID.MatchString(node) {
-		return "", 0, fmt.Errorf("%w: %q is not the id of a connection: want NODE.NUMBER", ErrValue, id)
+		return "", 0, fmt.Errorf(
+			"%w: %q is not the id of a connection: want NODE.NUMBER",
+			bucket.ErrValue,
+			id,
+		)
 	}
 	return node, number, nil
 }
@@ -56,22 +61,23 @@ func (c Connection) key() string {
 func decodeConnection(key string, value []byte, _ uint64) (Connection, error) {
 	var c Connection
 	if err := json.Unmarshal(value, &c); err != nil {
-		return Connection{}, fmt.Errorf("%w: %s: %w", ErrValue, key, err)
+		return Connection{}, fmt.Errorf("%w: %s: %w", bucket.ErrValue, key, err)
 	}
 	if c.key() != key {
-		return Connection{}, fmt.Errorf("%w: %s: it says %s", ErrValue, key, c.key())
+		return Connection{}, fmt.Errorf("%w: %s: it says %s", bucket.ErrValue, key, c.key())
 	}
 	return c, nil
 }
 
 // Connections are those of all clients to all nodes.
 type Connections struct {
-	bucket *bucket[Connection]
+	bucket *bucket.Bucket[Connection]
 }
 
-// List returns the connections to the nodes given, ordered by id. What is left of nodes that have died is not among them.
+// List returns the connections to the nodes given, ordered by id. What is left of nodes that have
+// died is not among them.
 func (c *Connections) List(ctx context.Context, nodes []Node) ([]Connection, error) {
-	list, err := c.bucket.list(ctx)
+	list, err := c.bucket.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,17 +89,26 @@ func (c *Connections) List(ctx context.Context, nodes []Node) ([]Connection, err
 		return !live[Node{ID: c.Node, Incarnation: c.Incarnation}.prefix()]
 	})
 	slices.SortFunc(list, func(a, b Connection) int {
-		return cmp.Or(strings.Compare(a.Node, b.Node), cmp.Compare(len(a.ID), len(b.ID)), strings.Compare(a.ID, b.ID))
+		return cmp.Or(
+			strings.Compare(a.Node, b.Node),
+			cmp.Compare(len(a.ID), len(b.ID)),
+			strings.Compare(a.ID, b.ID),
+		)
 	})
 	return list, nil
 }
 
-// View returns a copy of the bucket that its Run keeps up to date, calling handle with what changes.
+// View returns a copy of the bucket that its Run keeps up to date, calling handle with what
+// changes.
 func (c *Connections) View(handle func([]Change[Connection])) *View[Connection] {
 	return newView(c.bucket, handle)
 }
 
-// Register returns what keeps a node's connections in the bucket.
-func (c *Connections) Register(node Node) *Register {
-	return &Register{node: node, writer: newWriter(c.bucket), connections: map[uint64]Connection{}}
+// Announcer returns what keeps a node's connections in the bucket, by their number on the node.
+func (c *Connections) Announcer(node Node) *Announcer[uint64, Connection] {
+	sign := func(c Connection, number uint64, n Node) Connection {
+		c.ID, c.Node, c.Incarnation = ConnectionID(n.ID, number), n.ID, n.Incarnation
+		return c
+	}
+	return newAnnouncer(newWriter(c.bucket), node, sign, Connection.key)
 }

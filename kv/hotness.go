@@ -9,11 +9,13 @@ import (
 	"slices"
 
 	"natscast/internal/media"
+	"natscast/kv/bucket"
 )
 
 const (
 	hotnessBucket = "hotness"
-	// loadKey is the last token of the key of a node's own heat. No stream has a name of one element.
+	// loadKey is the last token of the key of a node's own heat. No stream has a name of one
+	// element.
 	loadKey = "load"
 	// notable is the change of a figure, as a part of it, that is worth a message.
 	notable = 0.1
@@ -48,10 +50,10 @@ func (h Heat) key() string {
 func decodeHeat(key string, value []byte, _ uint64) (Heat, error) {
 	var h Heat
 	if err := json.Unmarshal(value, &h); err != nil {
-		return Heat{}, fmt.Errorf("%w: %s: %w", ErrValue, key, err)
+		return Heat{}, fmt.Errorf("%w: %s: %w", bucket.ErrValue, key, err)
 	}
 	if h.key() != key {
-		return Heat{}, fmt.Errorf("%w: %s: it says %s", ErrValue, key, h.key())
+		return Heat{}, fmt.Errorf("%w: %s: it says %s", bucket.ErrValue, key, h.key())
 	}
 	return h, nil
 }
@@ -75,12 +77,12 @@ func changed(now, old, noise float64) bool {
 
 // Hotness is how busy the nodes are, and the streams on them.
 type Hotness struct {
-	bucket *bucket[Heat]
+	bucket *bucket.Bucket[Heat]
 }
 
 // List returns what the nodes given have reported, nodes before their streams.
 func (h *Hotness) List(ctx context.Context, nodes []Node) ([]Heat, error) {
-	list, err := h.bucket.list(ctx)
+	list, err := h.bucket.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,16 +90,23 @@ func (h *Hotness) List(ctx context.Context, nodes []Node) ([]Heat, error) {
 	for _, n := range nodes {
 		live[n.prefix()] = true
 	}
-	list = slices.DeleteFunc(list, func(h Heat) bool { return !live[Node{ID: h.Node, Incarnation: h.Incarnation}.prefix()] })
-	slices.SortFunc(list, func(a, b Heat) int { return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Stream, b.Stream)) })
+	list = slices.DeleteFunc(
+		list,
+		func(h Heat) bool { return !live[Node{ID: h.Node, Incarnation: h.Incarnation}.prefix()] },
+	)
+	slices.SortFunc(
+		list,
+		func(a, b Heat) int { return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Stream, b.Stream)) },
+	)
 	return list, nil
 }
 
-// View returns a copy of the bucket that its Run keeps up to date, calling handle with what changes.
+// View returns a copy of the bucket that its Run keeps up to date, calling handle with what
+// changes.
 func (h *Hotness) View(handle func([]Change[Heat])) *View[Heat] { return newView(h.bucket, handle) }
 
-// Reporter tells the cluster what is notable about one node's heat. It is not safe for concurrent use, but for
-// Run.
+// Reporter tells the cluster what is notable about one node's heat. It is not safe for concurrent
+// use, but for Run.
 type Reporter struct {
 	writer *writer[Heat]
 	node   Node
@@ -113,7 +122,8 @@ func (h *Hotness) Reporter(node Node) *Reporter {
 func (r *Reporter) Run(ctx context.Context) { r.writer.run(ctx) }
 
 // Report tells how busy the node is (under the empty name) and its streams, which are all that it
-// carries. It writes what has changed notably, the hottest first, which is the node itself. Node and incarnation are filled in.
+// carries. It writes what has changed notably, the hottest first, which is the node itself. Node
+// and incarnation are filled in.
 func (r *Reporter) Report(now map[media.Name]Heat) {
 	var notable []Heat
 	for name, h := range now {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natscast/internal/mediainfo"
+	"natscast/kv/bucket"
 )
 
 // Lease is the right to publish a stream.
@@ -54,7 +54,7 @@ func (l *Lease) Run(ctx context.Context, moved func(epoch uint64)) error {
 		case errors.Is(err, ErrLost):
 			return err
 		case err != nil:
-			slog.Warn("kv: trying again", "err", err)
+			l.streams.bucket.Log.Warn("trying again", "err", err)
 			timer.Reset(min(leaseRetry, l.streams.ttl/3))
 			continue
 		}
@@ -71,7 +71,7 @@ func (l *Lease) Run(ctx context.Context, moved func(epoch uint64)) error {
 func (l *Lease) Move(ctx context.Context, shard string) (epoch uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, bucket.RequestTimeout)
 	defer cancel()
 	st := l.stream
 	st.Shard, st.Epoch = shard, 0
@@ -92,7 +92,7 @@ func (l *Lease) Describe(ctx context.Context, info mediainfo.Info) error {
 func (l *Lease) renew(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, bucket.RequestTimeout)
 	defer cancel()
 	if err := l.write(ctx, l.stream); err != nil {
 		return fmt.Errorf("renew the lease of %s: %w", l.stream.Name, err)
@@ -105,7 +105,7 @@ func (l *Lease) renew(ctx context.Context) error {
 // it goes on from there. An epoch of 0 becomes the revision that the write gets.
 func (l *Lease) write(ctx context.Context, st Stream) error {
 	err := l.put(ctx, st)
-	if !isMismatch(err) {
+	if !bucket.IsMismatch(err) {
 		return err
 	}
 	gone, err := l.reread(ctx)
@@ -119,7 +119,7 @@ func (l *Lease) write(ctx context.Context, st Stream) error {
 }
 
 func (l *Lease) put(ctx context.Context, st Stream) error {
-	revision, err := l.streams.bucket.put(ctx, l.key, st,
+	revision, err := l.streams.bucket.Put(ctx, l.key, st,
 		jetstream.WithExpectLastSequencePerSubject(l.revision), jetstream.WithMsgTTL(l.streams.ttl))
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (l *Lease) put(ctx context.Context, st Stream) error {
 // reread learns the revision of our entry, or that the entry is gone. It fails with
 // [ErrLost] when the entry is another's.
 func (l *Lease) reread(ctx context.Context) (gone bool, err error) {
-	value, revision, err := l.streams.bucket.latest(ctx, l.key)
+	value, revision, err := l.streams.bucket.Latest(ctx, l.key)
 	if err != nil {
 		return false, err
 	}
@@ -148,7 +148,12 @@ func (l *Lease) reread(ctx context.Context) (gone bool, err error) {
 	}
 	// An unanswered write of ours may have begun an epoch: the session tells.
 	if st.Node != l.stream.Node || !st.Since.Equal(l.stream.Since) || st.Client != l.stream.Client {
-		return false, fmt.Errorf("%w: node %s publishes now, in epoch %d", ErrLost, st.Node, st.Epoch)
+		return false, fmt.Errorf(
+			"%w: node %s publishes now, in epoch %d",
+			ErrLost,
+			st.Node,
+			st.Epoch,
+		)
 	}
 	l.revision = revision
 	return false, nil
@@ -160,13 +165,13 @@ func (l *Lease) Release(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := l.remove(ctx)
-	if isMismatch(err) {
+	if bucket.IsMismatch(err) {
 		var gone bool
 		if gone, err = l.reread(ctx); err == nil && !gone {
 			err = l.remove(ctx)
 		}
 	}
-	if err != nil && !errors.Is(err, ErrLost) && !isMismatch(err) {
+	if err != nil && !errors.Is(err, ErrLost) && !bucket.IsMismatch(err) {
 		return fmt.Errorf("release the lease of %s: %w", l.stream.Name, err)
 	}
 	return nil
@@ -174,5 +179,10 @@ func (l *Lease) Release(ctx context.Context) error {
 
 // remove leaves a mark for those who watch, which expires.
 func (l *Lease) remove(ctx context.Context) error {
-	return l.streams.bucket.kv.Purge(ctx, l.key, jetstream.LastRevision(l.revision), jetstream.PurgeTTL(markerTTL))
+	return l.streams.bucket.KV.Purge(
+		ctx,
+		l.key,
+		jetstream.LastRevision(l.revision),
+		jetstream.PurgeTTL(bucket.MarkerTTL),
+	)
 }

@@ -19,7 +19,11 @@ func run(t *testing.T, l *Lease) (stop context.CancelFunc, done chan error) {
 	return runMoving(t, l, func(epoch uint64) { t.Errorf("moved to epoch %d", epoch) })
 }
 
-func runMoving(t *testing.T, l *Lease, moved func(uint64)) (stop context.CancelFunc, done chan error) {
+func runMoving(
+	t *testing.T,
+	l *Lease,
+	moved func(uint64),
+) (stop context.CancelFunc, done chan error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done = make(chan error, 1)
@@ -30,7 +34,7 @@ func runMoving(t *testing.T, l *Lease, moved func(uint64)) (stop context.CancelF
 // revision is the revision of an entry now, 0 when there is none.
 func revision(t *testing.T, s *Streams, l *Lease) uint64 {
 	t.Helper()
-	e, err := s.bucket.kv.Get(t.Context(), l.key)
+	e, err := s.bucket.KV.Get(t.Context(), l.key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return 0
 	}
@@ -125,7 +129,7 @@ func TestLost(t *testing.T) {
 			t.Parallel()
 			s, _ := open(t)
 			l := acquire(t, s, entry("live/a"))
-			if _, err := s.bucket.kv.Put(t.Context(), l.key, []byte(value)); err != nil {
+			if _, err := s.bucket.KV.Put(t.Context(), l.key, []byte(value)); err != nil {
 				t.Fatal(err)
 			}
 			_, done := run(t, l)
@@ -146,10 +150,10 @@ func TestLost(t *testing.T) {
 func TestGone(t *testing.T) {
 	t.Parallel()
 	remove := map[string]func(context.Context, *Lease) error{
-		"deleted": func(ctx context.Context, l *Lease) error { return l.streams.bucket.kv.Delete(ctx, l.key) },
-		"purged":  func(ctx context.Context, l *Lease) error { return l.streams.bucket.kv.Purge(ctx, l.key) },
+		"deleted": func(ctx context.Context, l *Lease) error { return l.streams.bucket.KV.Delete(ctx, l.key) },
+		"purged":  func(ctx context.Context, l *Lease) error { return l.streams.bucket.KV.Purge(ctx, l.key) },
 		"emptied": func(ctx context.Context, l *Lease) error {
-			_, err := l.streams.bucket.kv.PutString(ctx, l.key, "")
+			_, err := l.streams.bucket.KV.PutString(ctx, l.key, "")
 			return err
 		},
 	}
@@ -189,7 +193,8 @@ func TestMove(t *testing.T) {
 		t.Fatalf("moved from epoch %d to %d, %v; the lease says %d", before, epoch, err, l.Epoch())
 	}
 	for range 2 { // once as it was written, once renewed
-		if st, err := s.Get(t.Context(), "live/a"); err != nil || st.Epoch != epoch || st.Shard != "3" {
+		if st, err := s.Get(t.Context(), "live/a"); err != nil || st.Epoch != epoch ||
+			st.Shard != "3" {
 			t.Errorf("%+v, %v; want shard 3, epoch %d", st, err, epoch)
 		}
 		if err := l.renew(t.Context()); err != nil {

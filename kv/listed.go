@@ -12,7 +12,8 @@ import (
 	"natscast/internal/mediainfo"
 )
 
-// Listed is a stream that can be played: a live one, or a static one at all origins that have the same file.
+// Listed is a stream that can be played: a live one, or a static one at all origins that have the
+// same file.
 type Listed struct {
 	Name media.Name `json:"name"`
 	Kind string     `json:"kind"`
@@ -35,8 +36,9 @@ type Listed struct {
 	mediainfo.Info
 }
 
-// ListStreams returns live streams and the static ones of living nodes, ordered by name; a live stream comes before a static one.
-// Where origins have different files under one name, it is listed for each. It reorders what it is given.
+// ListStreams returns live streams and the static ones of living nodes, ordered by name; a live
+// stream comes before a static one. Where origins have different files under one name, it is listed
+// for each. It reorders what it is given.
 func ListStreams(live []Stream, assets []Asset, nodes []Node) []Listed {
 	list := make([]Listed, 0, len(live)+len(assets))
 	for _, s := range live {
@@ -62,7 +64,10 @@ func ListStreams(live []Stream, assets []Asset, nodes []Node) []Listed {
 		}
 		list[i].Nodes = append(list[i].Nodes, a.Node)
 	}
-	slices.SortStableFunc(list, func(a, b Listed) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind)) })
+	slices.SortStableFunc(
+		list,
+		func(a, b Listed) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind)) },
+	)
 	return list
 }
 
@@ -79,8 +84,9 @@ func (s *Store) ListStreams(ctx context.Context, nodes []Node) ([]Listed, error)
 	return ListStreams(live, assets, nodes), nil
 }
 
-// GetStream returns what can be played under a name, the live stream if there is one. It fails with [ErrNotFound] when there
-// is nothing, with [ErrValue] when the entry of the live stream cannot be read.
+// GetStream returns what can be played under a name, the live stream if there is one. It fails with
+// [ErrNotFound] when there is nothing, with [bucket.ErrValue] when the entry of the live stream
+// cannot be read.
 func (s *Store) GetStream(ctx context.Context, name media.Name, nodes []Node) (Listed, error) {
 	live, err := s.Streams.Get(ctx, name)
 	if err == nil {

@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/kv/bucket"
 )
 
 // Membership is a node's own entry.
@@ -43,12 +44,24 @@ func (m *Membership) Run(ctx context.Context, rejoined func(before, now Node)) {
 		before := m.Node()
 		if err := m.beat(ctx); err != nil {
 			if ctx.Err() == nil {
-				slog.Warn("kv: the cluster does not hear from this node", "node", before.ID, "err", err)
+				m.nodes.bucket.Log.Warn(
+					"the cluster does not hear from this node",
+					"node",
+					before.ID,
+					"err",
+					err,
+				)
 			}
 			continue
 		}
 		if now := m.Node(); now.Incarnation != before.Incarnation {
-			slog.Warn("kv: the node was gone for the cluster and has joined anew", "node", now.ID, "incarnation", now.Incarnation)
+			m.nodes.bucket.Log.Warn(
+				"the node was gone for the cluster and has joined anew",
+				"node",
+				now.ID,
+				"incarnation",
+				now.Incarnation,
+			)
 			rejoined(before, now)
 		}
 	}
@@ -63,10 +76,10 @@ func (m *Membership) beat(ctx context.Context) error {
 	defer cancel()
 	node := m.Node()
 	err := m.put(ctx, node)
-	if !isMismatch(err) {
+	if !bucket.IsMismatch(err) {
 		return err
 	}
-	value, revision, err := m.nodes.bucket.latest(ctx, node.ID)
+	value, revision, err := m.nodes.bucket.Latest(ctx, node.ID)
 	if err != nil {
 		return err
 	}
@@ -74,7 +87,8 @@ func (m *Membership) beat(ctx context.Context) error {
 		m.revision, node.Incarnation = revision, 0
 		return m.put(ctx, node)
 	}
-	// Malformed, it is nobody's. An unanswered write of ours may have begun an incarnation: the start tells.
+	// Malformed, it is nobody's. An unanswered write of ours may have begun an incarnation: the
+	// start tells.
 	if other, err := decodeNode(node.ID, value, revision); err == nil {
 		if other.RTMP != node.RTMP || !other.Started.Equal(node.Started) {
 			return m.taken(value, revision)
@@ -85,9 +99,10 @@ func (m *Membership) beat(ctx context.Context) error {
 	return m.put(ctx, node)
 }
 
-// put writes the entry at the revision that we know. An incarnation of 0 becomes the revision. The caller holds asking.
+// put writes the entry at the revision that we know. An incarnation of 0 becomes the revision. The
+// caller holds asking.
 func (m *Membership) put(ctx context.Context, node Node) error {
-	revision, err := m.nodes.bucket.put(ctx, node.ID, node,
+	revision, err := m.nodes.bucket.Put(ctx, node.ID, node,
 		jetstream.WithExpectLastSequencePerSubject(m.revision), jetstream.WithMsgTTL(m.nodes.ttl))
 	if err != nil {
 		return err
@@ -115,8 +130,13 @@ func (m *Membership) Leave(ctx context.Context) error {
 	m.asking.Lock()
 	defer m.asking.Unlock()
 	id := m.Node().ID
-	err := m.nodes.bucket.kv.Purge(ctx, id, jetstream.LastRevision(m.revision), jetstream.PurgeTTL(markerTTL))
-	if err != nil && !isMismatch(err) {
+	err := m.nodes.bucket.KV.Purge(
+		ctx,
+		id,
+		jetstream.LastRevision(m.revision),
+		jetstream.PurgeTTL(bucket.MarkerTTL),
+	)
+	if err != nil && !bucket.IsMismatch(err) {
 		return fmt.Errorf("leave as %s: %w", id, err)
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"natscast/kv/bucket"
 )
 
 // Errors of the membership.
@@ -47,10 +49,10 @@ func (n Node) prefix() string { return fmt.Sprintf("%s.%d", n.ID, n.Incarnation)
 func decodeNode(key string, value []byte, revision uint64) (Node, error) {
 	var n Node
 	if err := json.Unmarshal(value, &n); err != nil {
-		return Node{}, fmt.Errorf("%w: %s: %w", ErrValue, key, err)
+		return Node{}, fmt.Errorf("%w: %s: %w", bucket.ErrValue, key, err)
 	}
 	if n.ID != key || !validID.MatchString(key) {
-		return Node{}, fmt.Errorf("%w: %s: the id is %q", ErrValue, key, n.ID)
+		return Node{}, fmt.Errorf("%w: %s: the id is %q", bucket.ErrValue, key, n.ID)
 	}
 	if n.Incarnation == 0 {
 		n.Incarnation = revision
@@ -60,13 +62,13 @@ func decodeNode(key string, value []byte, revision uint64) (Node, error) {
 
 // Nodes is the membership of the cluster: the nodes that live.
 type Nodes struct {
-	bucket *bucket[Node]
+	bucket *bucket.Bucket[Node]
 	ttl    time.Duration
 }
 
 // List returns the nodes, ordered by id.
 func (n *Nodes) List(ctx context.Context) ([]Node, error) {
-	list, err := n.bucket.list(ctx)
+	list, err := n.bucket.List(ctx)
 	slices.SortFunc(list, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
 	return list, err
 }
@@ -92,17 +94,17 @@ func (n *Nodes) Join(ctx context.Context, node Node) (*Membership, error) {
 
 // join waits while the entry of another one is there and does not change.
 func (m *Membership) join(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*m.nodes.ttl+requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*m.nodes.ttl+bucket.RequestTimeout)
 	defer cancel()
 	tick := time.NewTicker(m.nodes.ttl / 10)
 	defer tick.Stop()
 	var seen uint64
 	for {
 		err := m.put(ctx, m.node)
-		if !isMismatch(err) {
+		if !bucket.IsMismatch(err) {
 			return err
 		}
-		value, revision, err := m.nodes.bucket.latest(ctx, m.node.ID)
+		value, revision, err := m.nodes.bucket.Latest(ctx, m.node.ID)
 		switch {
 		case err != nil:
 			return err

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"natscast/internal/media"
+	"natscast/kv/objects"
 )
 
 // counter is an audience that counts what it is told of.
@@ -16,26 +17,26 @@ type counter struct {
 	told   sync.WaitGroup
 }
 
-func (c *counter) Opened(*State, error)          { c.opened.Done() }
-func (c *counter) Changed(*State, Update)        { c.told.Done() }
-func (c *counter) Sent(*State, Call)             {}
-func (c *counter) Settled(*State, *Write, error) { c.told.Done() }
+func (c *counter) Opened(*objects.State, error)                  { c.opened.Done() }
+func (c *counter) Changed(*objects.State, objects.Update)        { c.told.Done() }
+func (c *counter) Sent(*objects.State, objects.Call)             {}
+func (c *counter) Settled(*objects.State, *objects.Write, error) { c.told.Done() }
 
 // A change of one of many objects, told to two replicas.
 func BenchmarkObjectChange(b *testing.B) {
-	const objects = 1000
+	const many = 1000
 	nats := startServer(b)
 	var counter counter
-	var writers []*Object
+	var writers []*objects.Object
 	for replica := range 2 {
 		s, err := Open(b.Context(), connectTo(b, nats), Options{Storage: "memory"})
 		if err != nil {
 			b.Fatal(err)
 		}
 		o := s.Objects
-		for i := range objects {
+		for i := range many {
 			counter.opened.Add(1)
-			obj := o.Follow(media.Name(fmt.Sprintf("live/o%d", i)), Temporary, &counter)
+			obj := o.Follow(media.Name(fmt.Sprintf("live/o%d", i)), objects.Temporary, &counter)
 			b.Cleanup(obj.Stop)
 			if replica == 0 {
 				writers = append(writers, obj)
@@ -47,7 +48,11 @@ func BenchmarkObjectChange(b *testing.B) {
 	b.ResetTimer()
 	for i := range b.N {
 		counter.told.Add(2)
-		writers[i%objects].Submit(&Write{Edits: []Edit{{Key: "x", Value: json.RawMessage(strconv.Itoa(i))}}})
+		writers[i%many].Submit(
+			&objects.Write{
+				Edits: []objects.Edit{{Key: "x", Value: json.RawMessage(strconv.Itoa(i))}},
+			},
+		)
 		if i%5000 == 4999 {
 			counter.told.Wait()
 		}

@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natscast/internal/provision"
+	"natscast/kv/bucket"
+	"natscast/kv/objects"
 )
 
 // Errors of the store.
@@ -32,12 +35,15 @@ type Options struct {
 	LeaseTTL time.Duration
 	// Objects is the connection for shared objects (that of all else).
 	Objects *nats.Conn
+	// Log is told of what goes wrong (nothing).
+	Log *slog.Logger
 }
 
 func (o Options) withDefaults() (Options, error) {
 	o.Replicas = cmp.Or(o.Replicas, 1)
 	o.Storage = cmp.Or(o.Storage, "file")
 	o.LeaseTTL = cmp.Or(o.LeaseTTL, 5*time.Second)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	switch {
 	case o.Replicas < 1:
 		return o, fmt.Errorf("%w: %d replicas", ErrOptions, o.Replicas)
@@ -50,15 +56,10 @@ func (o Options) withDefaults() (Options, error) {
 }
 
 const (
-	requestTimeout = 2 * time.Second
-	// storeRetry is how soon the store is asked again that was not ready.
-	storeRetry = 200 * time.Millisecond
 	// leaseRetry is how soon a lease is renewed again when the store did not answer.
 	leaseRetry = 500 * time.Millisecond
 	// acquireTries bounds how often a name is tried that changes all the time.
 	acquireTries = 5
-	// markerTTL is how long watchers that were away can learn of an expired key.
-	markerTTL = time.Minute
 	// nodeTTL is after how long a node is gone that is not heard of; it says that it is there
 	// three times as often.
 	nodeTTL = 3 * time.Second
@@ -79,8 +80,17 @@ type Store struct {
 	// Assets are the static streams of all origins.
 	Assets *Assets
 	// Objects are the shared objects.
-	Objects *Objects
+	Objects *objects.Objects
+
+	conn *nats.Conn
+	log  *slog.Logger
 }
+
+// Conn is the connection of all but shared objects.
+func (s *Store) Conn() *nats.Conn { return s.conn }
+
+// ErrValue says that an entry of a bucket cannot be read.
+var ErrValue = bucket.ErrValue
 
 // Open provisions the buckets. Any number of nodes may do it at once, while the
 // servers are still starting: it tries each one again for up to 20 seconds. The connection
@@ -90,9 +100,14 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newStore(ctx, nc, o, func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
-		return openBucket(ctx, js, o, name, description)
-	})
+	return newStore(
+		ctx,
+		nc,
+		o,
+		func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
+			return openBucket(ctx, js, o, name, description)
+		},
+	)
 }
 
 // Attach returns the buckets that a cluster has provisioned, to read them. It fails with
@@ -102,17 +117,25 @@ func Attach(ctx context.Context, nc *nats.Conn) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newStore(ctx, nc, o, func(js jetstream.JetStream, name, _ string) (jetstream.KeyValue, error) {
-		bucket, err := js.KeyValue(ctx, name)
-		if errors.Is(err, jetstream.ErrBucketNotFound) {
-			return nil, fmt.Errorf("%w: no bucket %q", ErrNoCluster, name)
-		}
-		return bucket, err
-	})
+	return newStore(
+		ctx,
+		nc,
+		o,
+		func(js jetstream.JetStream, name, _ string) (jetstream.KeyValue, error) {
+			bucket, err := js.KeyValue(ctx, name)
+			if errors.Is(err, jetstream.ErrBucketNotFound) {
+				return nil, fmt.Errorf("%w: no bucket %q", ErrNoCluster, name)
+			}
+			return bucket, err
+		},
+	)
 }
 
-func newStore(ctx context.Context, nc *nats.Conn, o Options, open func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error)) (*Store, error) {
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout))
+func newStore(
+	ctx context.Context, nc *nats.Conn, o Options,
+	open func(js jetstream.JetStream, name, description string) (jetstream.KeyValue, error),
+) (*Store, error) {
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(bucket.RequestTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("open kv: %w", err)
 	}
@@ -124,28 +147,46 @@ func newStore(ctx context.Context, nc *nats.Conn, o Options, open func(js jetstr
 		{connectionsBucket, "natscast: the clients of all nodes"},
 		{hotnessBucket, "natscast: how busy nodes and streams are"},
 		{assetsBucket, "natscast: the static streams of all origins"},
-		{objectsBucket, "natscast: shared objects"},
+		{objects.Bucket, "natscast: shared objects"},
 	} {
 		if buckets[b.name], err = open(js, b.name, b.description); err != nil {
 			return nil, fmt.Errorf("open kv: %w", err)
 		}
 	}
-	objects, err := openObjects(ctx, cmp.Or(o.Objects, nc), buckets[objectsBucket])
+	shared, err := objects.Open(ctx, cmp.Or(o.Objects, nc), buckets[objects.Bucket], o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open kv: %w", err)
 	}
 	return &Store{
-		Streams:     &Streams{bucket: newBucket(js, buckets[streamsBucket], decodeStream), ttl: o.LeaseTTL},
-		Recordings:  &Streams{bucket: newBucket(js, buckets[recordingsBucket], decodeStream), ttl: o.LeaseTTL},
-		Nodes:       &Nodes{bucket: newBucket(js, buckets[nodesBucket], decodeNode), ttl: nodeTTL},
-		Connections: &Connections{bucket: newBucket(js, buckets[connectionsBucket], decodeConnection)},
-		Hotness:     &Hotness{bucket: newBucket(js, buckets[hotnessBucket], decodeHeat)},
-		Assets:      &Assets{bucket: newBucket(js, buckets[assetsBucket], decodeAsset)},
-		Objects:     objects,
+		Streams: &Streams{
+			bucket: bucket.New(js, buckets[streamsBucket], decodeStream, o.Log),
+			ttl:    o.LeaseTTL,
+		},
+		Recordings: &Streams{
+			bucket: bucket.New(js, buckets[recordingsBucket], decodeStream, o.Log),
+			ttl:    o.LeaseTTL,
+		},
+		Nodes: &Nodes{
+			bucket: bucket.New(js, buckets[nodesBucket], decodeNode, o.Log),
+			ttl:    nodeTTL,
+		},
+		Connections: &Connections{
+			bucket: bucket.New(js, buckets[connectionsBucket], decodeConnection, o.Log),
+		},
+		Hotness: &Hotness{bucket: bucket.New(js, buckets[hotnessBucket], decodeHeat, o.Log)},
+		Assets:  &Assets{bucket: bucket.New(js, buckets[assetsBucket], decodeAsset, o.Log)},
+		Objects: shared,
+		conn:    nc,
+		log:     o.Log,
 	}, nil
 }
 
-func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, description string) (bucket jetstream.KeyValue, err error) {
+func openBucket(
+	ctx context.Context,
+	js jetstream.JetStream,
+	o Options,
+	name, description string,
+) (bucket jetstream.KeyValue, err error) {
 	err = provision.Try(ctx, func(ctx context.Context) error {
 		if _, err := js.CreateOrUpdateStream(ctx, bucketConfig(o, name, description)); err != nil {
 			return err
@@ -159,8 +200,9 @@ func openBucket(ctx context.Context, js jetstream.JetStream, o Options, name, de
 	return bucket, nil
 }
 
-// bucketConfig is the JetStream stream below a bucket. Package jetstream makes the same of a bucket's configuration, which cannot
-// ask for atomic batches: to turn them on afterwards would turn them off for all nodes, for a moment, whenever one starts.
+// bucketConfig is the JetStream stream below a bucket. Package jetstream makes the same of a
+// bucket's configuration, which cannot ask for atomic batches: to turn them on afterwards would
+// turn them off for all nodes, for a moment, whenever one starts.
 func bucketConfig(o Options, name, description string) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name:        "KV_" + name,
@@ -171,15 +213,18 @@ func bucketConfig(o Options, name, description string) jetstream.StreamConfig {
 
 		MaxMsgsPerSubject: 1,
 		Discard:           jetstream.DiscardNew,
-		Duplicates:        dedupeWindow,
+		Duplicates:        objects.DedupeWindow,
 		AllowRollup:       true,
 		DenyDelete:        true,
 		AllowDirect:       true,
 
 		AllowMsgTTL:            true,
-		SubjectDeleteMarkerTTL: markerTTL,
-		RePublish:              &jetstream.RePublish{Source: "$KV." + name + ".>", Destination: tailSubject(name)},
-		AllowAtomicPublish:     name == objectsBucket,
+		SubjectDeleteMarkerTTL: bucket.MarkerTTL,
+		RePublish: &jetstream.RePublish{
+			Source:      "$KV." + name + ".>",
+			Destination: bucket.TailSubject(name),
+		},
+		AllowAtomicPublish: name == objects.Bucket,
 	}
 	if o.Storage == "memory" {
 		c.Storage = jetstream.MemoryStorage

@@ -13,6 +13,7 @@ import (
 
 	"natscast/internal/media"
 	"natscast/internal/mediainfo"
+	"natscast/kv/bucket"
 )
 
 // Errors of the directory of streams.
@@ -48,8 +49,8 @@ type Stream struct {
 	// [Streams.Acquire] sets it.
 	Epoch uint64    `json:"epoch,omitempty"`
 	Since time.Time `json:"since"`
-	// Record is what the publisher wants to be kept of a live stream: "record" or "append", the types of an RTMP
-	// publish command, or "" for nothing.
+	// Record is what the publisher wants to be kept of a live stream: "record" or "append", the
+	// types of an RTMP publish command, or "" for nothing.
 	Record string `json:"record,omitempty"`
 	// Info is what the stream consists of, as far as its origin knows.
 	mediainfo.Info
@@ -61,15 +62,21 @@ type TakenError struct {
 }
 
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("%v: %s is published by %s on node %s since %s",
-		ErrTaken, e.Holder.Name, e.Holder.Client, e.Holder.Node, e.Holder.Since.Format(time.RFC3339))
+	return fmt.Sprintf(
+		"%v: %s is published by %s on node %s since %s",
+		ErrTaken,
+		e.Holder.Name,
+		e.Holder.Client,
+		e.Holder.Node,
+		e.Holder.Since.Format(time.RFC3339),
+	)
 }
 
 func (e *TakenError) Unwrap() error { return ErrTaken }
 
 // Streams is the directory of the streams that are published now.
 type Streams struct {
-	bucket *bucket[Stream]
+	bucket *bucket.Bucket[Stream]
 	ttl    time.Duration
 }
 
@@ -78,16 +85,20 @@ func (s *Streams) TTL() time.Duration { return s.ttl }
 
 // View returns a copy of the directory that its Run keeps up to date, calling handle with
 // what changes.
-func (s *Streams) View(handle func([]Change[Stream])) *View[Stream] { return newView(s.bucket, handle) }
+func (s *Streams) View(
+	handle func([]Change[Stream]),
+) *View[Stream] {
+	return newView(s.bucket, handle)
+}
 
 // decodeStream reads the value that key has at a revision.
 func decodeStream(key string, value []byte, revision uint64) (Stream, error) {
 	var st Stream
 	if err := json.Unmarshal(value, &st); err != nil {
-		return Stream{}, fmt.Errorf("%w: %s: %w", ErrValue, key, err)
+		return Stream{}, fmt.Errorf("%w: %s: %w", bucket.ErrValue, key, err)
 	}
 	if st.Name.Subject() != key {
-		return Stream{}, fmt.Errorf("%w: %s: the name is %q", ErrValue, key, st.Name)
+		return Stream{}, fmt.Errorf("%w: %s: the name is %q", bucket.ErrValue, key, st.Name)
 	}
 	if st.Epoch == 0 {
 		st.Epoch = revision
@@ -111,10 +122,10 @@ func (l *Lease) acquire(ctx context.Context, takeOver bool) error {
 	// Most names are free and new. Others have a marker, or an entry.
 	for range acquireTries {
 		err := l.put(ctx, l.stream)
-		if !isMismatch(err) {
+		if !bucket.IsMismatch(err) {
 			return err
 		}
-		value, revision, err := l.streams.bucket.latest(ctx, l.key)
+		value, revision, err := l.streams.bucket.Latest(ctx, l.key)
 		if err != nil {
 			return err
 		}
@@ -136,7 +147,10 @@ func (s *Streams) taken(ctx context.Context, name media.Name) error {
 }
 
 // Locate returns the shard and the epoch of a stream, or zero values when it is not published.
-func (s *Streams) Locate(ctx context.Context, name media.Name) (shard string, epoch uint64, err error) {
+func (s *Streams) Locate(
+	ctx context.Context,
+	name media.Name,
+) (shard string, epoch uint64, err error) {
 	st, err := s.Get(ctx, name)
 	if errors.Is(err, ErrNotFound) {
 		return "", 0, nil
@@ -145,11 +159,11 @@ func (s *Streams) Locate(ctx context.Context, name media.Name) (shard string, ep
 }
 
 // Get returns the entry of a stream. It fails with [ErrNotFound] when the stream
-// is not published, with [ErrValue] when the entry cannot be read. The answer may
+// is not published, with [bucket.ErrValue] when the entry cannot be read. The answer may
 // come from a replica that lags a little.
 func (s *Streams) Get(ctx context.Context, name media.Name) (Stream, error) {
 	key := name.Subject()
-	entry, err := s.bucket.kv.Get(ctx, key)
+	entry, err := s.bucket.KV.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return Stream{}, fmt.Errorf("get %s: %w", name, ErrNotFound)
 	}
@@ -166,7 +180,10 @@ func (s *Streams) Get(ctx context.Context, name media.Name) (Stream, error) {
 // List returns all entries, ordered by name. Those that cannot be read are logged
 // and left out.
 func (s *Streams) List(ctx context.Context) ([]Stream, error) {
-	list, err := s.bucket.list(ctx)
-	slices.SortFunc(list, func(a, b Stream) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	list, err := s.bucket.List(ctx)
+	slices.SortFunc(
+		list,
+		func(a, b Stream) int { return strings.Compare(string(a.Name), string(b.Name)) },
+	)
 	return list, err
 }

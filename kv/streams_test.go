@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"natscast/internal/media"
+	"natscast/kv/bucket"
 )
 
 func entry(name media.Name) Stream {
@@ -84,17 +85,19 @@ func TestDirectory(t *testing.T) {
 		t.Errorf("get: %+v, %v", got, err)
 	}
 	for _, garbage := range []string{"live.c", "live.d"} {
-		if err := nc.Publish(s.bucket.subject(garbage), []byte(`{"name":7}`)); err != nil {
+		if err := nc.Publish(s.bucket.Subject(garbage), []byte(`{"name":7}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, err := s.List(t.Context()); err != nil || !reflect.DeepEqual(got, []Stream{wantA, wantB}) {
+	if got, err := s.List(t.Context()); err != nil ||
+		!reflect.DeepEqual(got, []Stream{wantA, wantB}) {
 		t.Errorf("list: %+v, %v", got, err)
 	}
-	if _, err := s.Get(t.Context(), "live/c"); !errors.Is(err, ErrValue) {
+	if _, err := s.Get(t.Context(), "live/c"); !errors.Is(err, bucket.ErrValue) {
 		t.Errorf("garbage: %v", err)
 	}
-	if _, err := s.Acquire(t.Context(), entry("live/c"), false); !errors.Is(err, ErrTaken) || !errors.Is(err, ErrValue) {
+	if _, err := s.Acquire(t.Context(), entry("live/c"), false); !errors.Is(err, ErrTaken) ||
+		!errors.Is(err, bucket.ErrValue) {
 		t.Errorf("acquire over garbage: %v", err)
 	}
 }
@@ -154,7 +157,7 @@ func FuzzDecodeStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key string, value []byte) {
 		st, err := decodeStream(key, value, 1)
 		if err != nil {
-			if !errors.Is(err, ErrValue) {
+			if !errors.Is(err, bucket.ErrValue) {
 				t.Fatal(err)
 			}
 			return
@@ -163,19 +166,9 @@ func FuzzDecodeStream(f *testing.F) {
 		if err != nil {
 			return // a time that JSON cannot tell
 		}
-		if back, err := decodeStream(key, again, 2); err != nil || back.Name != st.Name || back.Epoch != st.Epoch {
+		if back, err := decodeStream(key, again, 2); err != nil || back.Name != st.Name ||
+			back.Epoch != st.Epoch {
 			t.Fatalf("%+v, %v, from %+v", back, err, st)
-		}
-	})
-}
-
-func FuzzDecodeLatest(f *testing.F) {
-	f.Add([]byte(`{"message":{"subject":"$KV.streams.live.a","seq":7,"data":"e30="}}`))
-	f.Add([]byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`))
-	f.Add([]byte(`{"error":{"code":503,"err_code":10008}}`))
-	f.Fuzz(func(t *testing.T, answer []byte) {
-		if value, _, err := decodeLatest(answer); err != nil && value != nil {
-			t.Fatalf("%q with %v", value, err)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package kv
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"maps"
 	"strconv"
 	"strings"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/kv/bucket"
 )
 
 const (
@@ -35,7 +36,7 @@ type Change[T any] struct {
 // View is a copy of a bucket that follows it. Its methods may be called from any goroutine.
 type View[T any] struct {
 	// Static.
-	bucket *bucket[T]
+	bucket *bucket.Bucket[T]
 	handle func([]Change[T])
 	ready  chan struct{}
 
@@ -43,15 +44,21 @@ type View[T any] struct {
 	head   uint64 // the revision up to which all is known
 	stored uint64 // what was stored when the view asked last
 
-	changing sync.Mutex // held while entries change and while that is told, so that it is told in order
+	// held while entries change and while that is told, so that it is told in order
+	changing sync.Mutex
 
 	mu      sync.RWMutex
-	entries map[string]stored[T] // changes with both locks held
+	entries map[string]bucket.Stored[T] // changes with both locks held
 }
 
 // newView returns a view that calls handle with what changes, one call after the other.
-func newView[T any](b *bucket[T], handle func([]Change[T])) *View[T] {
-	return &View[T]{bucket: b, handle: handle, ready: make(chan struct{}), entries: map[string]stored[T]{}}
+func newView[T any](b *bucket.Bucket[T], handle func([]Change[T])) *View[T] {
+	return &View[T]{
+		bucket:  b,
+		handle:  handle,
+		ready:   make(chan struct{}),
+		entries: map[string]bucket.Stored[T]{},
+	}
 }
 
 // Ready is closed when the view is complete for the first time.
@@ -62,7 +69,7 @@ func (v *View[T]) Get(key string) (T, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	e := v.entries[key]
-	return e.value, e.is()
+	return e.Value, e.Is()
 }
 
 // All returns all values, in no order.
@@ -71,8 +78,8 @@ func (v *View[T]) All() []T {
 	defer v.mu.RUnlock()
 	list := make([]T, 0, len(v.entries))
 	for _, e := range v.entries {
-		if e.is() {
-			list = append(list, e.value)
+		if e.Is() {
+			list = append(list, e.Value)
 		}
 	}
 	return list
@@ -80,11 +87,17 @@ func (v *View[T]) All() []T {
 
 // Run follows the bucket until ctx ends. While NATS is away, the view stays as it is.
 func (v *View[T]) Run(ctx context.Context) {
-	nc := v.bucket.js.Conn()
+	nc := v.bucket.JS.Conn()
 	events := make(chan *nats.Msg, tailBuffer)
-	sub, err := nc.ChanSubscribe(v.bucket.tail(), events)
+	sub, err := nc.ChanSubscribe(v.bucket.Tail(), events)
 	if err != nil {
-		slog.Error("kv: no view", "bucket", v.bucket.name, "err", err) // the connection is closed
+		v.bucket.Log.Error(
+			"no view",
+			"bucket",
+			v.bucket.Name,
+			"err",
+			err,
+		) // the connection is closed
 		return
 	}
 	defer func() { _ = sub.Unsubscribe() }()
@@ -120,7 +133,7 @@ func (v *View[T]) Run(ctx context.Context) {
 func (v *View[T]) resync(ctx context.Context) bool {
 	for {
 		within, cancel := context.WithTimeout(ctx, snapshotTimeout)
-		entries, head, err := v.bucket.snapshot(within, v.known())
+		entries, head, err := v.bucket.Snapshot(within, v.known())
 		cancel()
 		if err == nil {
 			v.replace(entries)
@@ -128,7 +141,7 @@ func (v *View[T]) resync(ctx context.Context) bool {
 			return true
 		}
 		if ctx.Err() == nil {
-			slog.Warn("kv: trying again", "err", err)
+			v.bucket.Log.Warn("trying again", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -138,13 +151,13 @@ func (v *View[T]) resync(ctx context.Context) bool {
 	}
 }
 
-func (v *View[T]) known() map[string]stored[T] {
+func (v *View[T]) known() map[string]bucket.Stored[T] {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return maps.Clone(v.entries)
 }
 
-func (v *View[T]) replace(entries map[string]stored[T]) {
+func (v *View[T]) replace(entries map[string]bucket.Stored[T]) {
 	v.changing.Lock()
 	defer v.changing.Unlock()
 	v.mu.Lock()
@@ -153,13 +166,13 @@ func (v *View[T]) replace(entries map[string]stored[T]) {
 	v.mu.Unlock()
 	var changes []Change[T]
 	for key, e := range before {
-		if e.is() && !entries[key].is() {
-			changes = append(changes, Change[T]{Key: key, Before: e.value, Gone: true})
+		if e.Is() && !entries[key].Is() {
+			changes = append(changes, Change[T]{Key: key, Before: e.Value, Gone: true})
 		}
 	}
 	for key, e := range entries {
-		if old := before[key]; e.is() && (!old.is() || !bytes.Equal(old.raw, e.raw)) {
-			changes = append(changes, Change[T]{Key: key, Before: before[key].value, Now: e.value})
+		if old := before[key]; e.Is() && (!old.Is() || !bytes.Equal(old.Raw, e.Raw)) {
+			changes = append(changes, Change[T]{Key: key, Before: before[key].Value, Now: e.Value})
 		}
 	}
 	if len(changes) > 0 {
@@ -180,9 +193,10 @@ func (v *View[T]) apply(m *nats.Msg) (complete bool) {
 		return false
 	}
 	v.head = revision
-	key := v.bucket.key(m.Header.Get(jetstream.SubjectHeader))
+	key := v.bucket.Key(m.Header.Get(jetstream.SubjectHeader))
 	raw := m.Data
-	if len(raw) == 0 || m.Header.Get("KV-Operation") != "" || m.Header.Get(jetstream.MarkerReasonHeader) != "" {
+	if len(raw) == 0 || m.Header.Get("KV-Operation") != "" ||
+		m.Header.Get(jetstream.MarkerReasonHeader) != "" {
 		raw = nil
 	}
 	v.set(key, raw, revision)
@@ -195,19 +209,19 @@ func (v *View[T]) set(key string, raw []byte, revision uint64) {
 	defer v.changing.Unlock()
 	v.mu.Lock()
 	old := v.entries[key]
-	var now stored[T]
+	var now bucket.Stored[T]
 	if raw == nil {
 		delete(v.entries, key)
 	} else {
-		now = v.bucket.read(key, raw, revision, old)
+		now = v.bucket.Read(key, raw, revision, old)
 		v.entries[key] = now
 	}
 	v.mu.Unlock()
 	switch {
-	case now.is() && !bytes.Equal(raw, old.raw): // otherwise a heartbeat
-		v.handle([]Change[T]{{Key: key, Before: old.value, Now: now.value}})
-	case old.is() && !now.is():
-		v.handle([]Change[T]{{Key: key, Before: old.value, Gone: true}})
+	case now.Is() && !bytes.Equal(raw, old.Raw): // otherwise a heartbeat
+		v.handle([]Change[T]{{Key: key, Before: old.Value, Now: now.Value}})
+	case old.Is() && !now.Is():
+		v.handle([]Change[T]{{Key: key, Before: old.Value, Gone: true}})
 	}
 }
 
@@ -220,8 +234,8 @@ func (v *View[T]) drop(prefix string) {
 	for key, e := range v.entries {
 		if strings.HasPrefix(key, prefix+".") {
 			delete(v.entries, key)
-			if e.is() {
-				changes = append(changes, Change[T]{Key: key, Before: e.value, Gone: true})
+			if e.Is() {
+				changes = append(changes, Change[T]{Key: key, Before: e.Value, Gone: true})
 			}
 		}
 	}
@@ -231,13 +245,13 @@ func (v *View[T]) drop(prefix string) {
 	}
 }
 
-// isComplete says whether the view has everything that was stored when it asked last, some time ago, and asks
-// again. Without an answer, nothing is missing.
+// isComplete says whether the view has everything that was stored when it asked last, some time
+// ago, and asks again. Without an answer, nothing is missing.
 func (v *View[T]) isComplete(ctx context.Context) bool {
 	complete := v.stored <= v.head
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, bucket.RequestTimeout)
 	defer cancel()
-	if _, head, err := v.bucket.latest(ctx, ">"); err == nil {
+	if _, head, err := v.bucket.Latest(ctx, ">"); err == nil {
 		v.stored = head
 	}
 	return complete

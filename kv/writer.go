@@ -3,11 +3,12 @@ package kv
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"natscast/kv/bucket"
 )
 
 const (
@@ -17,10 +18,10 @@ const (
 	writeRetry = 500 * time.Millisecond
 )
 
-// writer brings a bucket to the state that one node wants, in the background: nobody waits for it, and of
-// several changes of a key while the store is busy the last one is written.
+// writer brings a bucket to the state that one node wants, in the background: nobody waits for it,
+// and of several changes of a key while the store is busy the last one is written.
 type writer[T any] struct {
-	bucket *bucket[T]
+	bucket *bucket.Bucket[T]
 	wake   chan struct{} // holds one token while dirty is not empty
 
 	mu    sync.Mutex
@@ -28,14 +29,14 @@ type writer[T any] struct {
 	order []string          // the keys of dirty, oldest first
 }
 
-func newWriter[T any](b *bucket[T]) *writer[T] {
+func newWriter[T any](b *bucket.Bucket[T]) *writer[T] {
 	return &writer[T]{bucket: b, wake: make(chan struct{}, 1), dirty: map[string][]byte{}}
 }
 
 func (w *writer[T]) set(key string, value T) {
 	data, err := json.Marshal(value)
 	if err != nil {
-		slog.Error("kv: not written", "bucket", w.bucket.name, "key", key, "err", err)
+		w.bucket.Log.Error("not written", "bucket", w.bucket.Name, "key", key, "err", err)
 		return
 	}
 	w.change(key, data, true)
@@ -104,7 +105,7 @@ func (w *writer[T]) take() map[string][]byte {
 
 // write writes the batch. What fails is dirty again, and false is returned.
 func (w *writer[T]) write(ctx context.Context, batch map[string][]byte) bool {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, bucket.RequestTimeout)
 	defer cancel()
 	var writing sync.WaitGroup
 	failed := make(chan error, len(batch))
@@ -119,7 +120,7 @@ func (w *writer[T]) write(ctx context.Context, batch map[string][]byte) bool {
 	writing.Wait()
 	select {
 	case err := <-failed:
-		slog.Debug("kv: trying again", "bucket", w.bucket.name, "err", err)
+		w.bucket.Log.Debug("trying again", "bucket", w.bucket.Name, "err", err)
 		return false
 	default:
 		return true
@@ -128,13 +129,13 @@ func (w *writer[T]) write(ctx context.Context, batch map[string][]byte) bool {
 
 // writeKey frees a key by a mark for those who watch, which expires.
 func (w *writer[T]) writeKey(ctx context.Context, key string, data []byte) error {
-	m := nats.NewMsg(w.bucket.subject(key))
+	m := nats.NewMsg(w.bucket.Subject(key))
 	m.Data = data
 	if data == nil {
 		m.Header.Set("KV-Operation", "PURGE")
 		m.Header.Set("Nats-Rollup", "sub")
-		m.Header.Set("Nats-TTL", markerTTL.String())
+		m.Header.Set("Nats-TTL", bucket.MarkerTTL.String())
 	}
-	_, err := w.bucket.js.PublishMsg(ctx, m)
+	_, err := w.bucket.JS.PublishMsg(ctx, m)
 	return err
 }

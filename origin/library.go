@@ -100,7 +100,7 @@ type Library struct {
 	// Static.
 	config  LibraryConfig
 	bus     *bus.Bus
-	shelf   *kv.Shelf
+	shelf   *kv.Announcer[media.Name, kv.Asset]
 	log     *slog.Logger
 	open    *openSources
 	results chan indexed
@@ -123,7 +123,7 @@ type Library struct {
 }
 
 // NewLibrary returns the library of a node, which tells the cluster what it has on shelf.
-func NewLibrary(config LibraryConfig, b *bus.Bus, shelf *kv.Shelf, log *slog.Logger) *Library {
+func NewLibrary(config LibraryConfig, b *bus.Bus, shelf *kv.Announcer[media.Name, kv.Asset], log *slog.Logger) *Library {
 	config = config.withDefaults()
 	return &Library{
 		config: config, bus: b, shelf: shelf, log: log,

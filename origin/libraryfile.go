@@ -227,7 +227,7 @@ func (l *Library) settle(alias media.Name) {
 // tell tells the cluster of a file.
 func (l *Library) tell(f *file) {
 	a := f.current.asset
-	l.shelf.Set(
+	l.shelf.Set(a.Name,
 		kv.Asset{
 			Name:     a.Name,
 			ID:       a.ID,

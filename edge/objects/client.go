@@ -9,7 +9,7 @@ import (
 
 	"natscast/internal/media"
 	"natscast/internal/timers"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 const (
@@ -58,8 +58,11 @@ type Client struct {
 type write struct {
 	member *member
 	ids    []json.RawMessage // of the requests, in JSON
-	kv.Write
+	shared.Write
 }
+
+// Name implements [shared.Author].
+func (w *write) Name() string { return w.member.client.address }
 
 // NewClient returns a client at an address that uses nothing yet. One that floods is aborted.
 func (r *Registry) NewClient(address string, out Outlet) *Client {
@@ -89,7 +92,7 @@ func (c *Client) member(label string) *member {
 	switch {
 	case i < 0:
 		return nil
-	case c.used[i].refused.Load():
+	case c.used[i].refused.IsSet():
 		c.used = slices.Delete(c.used, i, i+1)
 		return nil
 	}
@@ -114,7 +117,7 @@ func (c *Client) offer(b []byte) bool { return c.out.Offer(b) }
 
 // use makes the client a user of an object that it calls label. Who uses it already gets it once
 // more.
-func (c *Client) use(label string, name media.Name, wants kv.Persistence, d dialect) {
+func (c *Client) use(label string, name media.Name, wants shared.Persistence, d dialect) {
 	if m := c.member(label); m != nil {
 		m.room.again(m)
 		return
@@ -125,7 +128,7 @@ func (c *Client) use(label string, name media.Name, wants kv.Persistence, d dial
 	}
 	rm := c.registry.enter(name, wants)
 	if rm == nil {
-		c.answer(d.refused(kv.ErrAway))
+		c.answer(d.refused(shared.ErrAway))
 		return
 	}
 	m := &member{client: c, label: label, room: rm, dialect: d, wants: wants}
@@ -133,7 +136,7 @@ func (c *Client) use(label string, name media.Name, wants kv.Persistence, d dial
 	rm.add(m)
 }
 
-func (c *Client) mayUse(name media.Name, wants kv.Persistence) error {
+func (c *Client) mayUse(name media.Name, wants shared.Persistence) error {
 	switch {
 	case len(c.used) >= maxUsed:
 		return ErrTooMany
@@ -157,7 +160,7 @@ func (c *Client) release(label string) {
 // answered.
 func (c *Client) submit(w *write) {
 	if !c.mayWrite(w) {
-		w.member.room.object.Do(func(s *kv.State) {
+		w.member.room.object.Do(func(s *shared.State) {
 			c.answer(w.member.dialect.settled(s, w, ErrNoWrite))
 		})
 		return
@@ -255,7 +258,7 @@ func (c *Client) flooded(w *write) {
 	c.gone = true
 	c.held = nil
 	c.registry.timers.Go(func() { // without the client's lock, which comes after the object's
-		w.member.room.object.Do(func(s *kv.State) {
+		w.member.room.object.Do(func(s *shared.State) {
 			c.answer(w.member.dialect.settled(s, w, ErrFlood))
 		})
 		c.out.Abort(ErrFlood)

@@ -1,12 +1,12 @@
 // Package objects lets the clients of a node use the cluster's shared objects: RTMP's SharedObject
 // (Adobe RTMP 1.0, 7.1.3), and JSON over WebSocket and HTTP. One change's way:
 //
-//	a client ─> Client, which paces it ─> kv.Object.Submit ─> JetStream
+//	a client ─> Client, which paces it ─> shared.Object.Submit ─> JetStream
 //	                                                             │ tail
-//	each client of the room <── encoded once per dialect <── room <── kv.Object
+//	each client of the room <── encoded once per dialect <── room <── shared.Object
 //
 // A [Registry] has a room for each object that clients of this node use, and some seconds longer:
-// it is the object's audience (see [kv.Audience]). The writer hears of its own change on the same
+// it is the object's audience (see [shared.Audience]). The writer hears of its own change on the same
 // way as all others, so all hear all in one order. A [Client] is one connection.
 //
 // Decisions:

@@ -12,7 +12,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"natscast/internal/media"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // The types of messages.
@@ -97,7 +97,7 @@ type jsonDialect struct {
 
 func (d *jsonDialect) comparable() any { return d.form }
 
-func (d *jsonDialect) welcome(s *kv.State) []byte {
+func (d *jsonDialect) welcome(s *shared.State) []byte {
 	resume := d.resume
 	d.resume = nil
 	if resume != nil {
@@ -108,7 +108,7 @@ func (d *jsonDialect) welcome(s *kv.State) []byte {
 	return d.snapshot(s)
 }
 
-func (d *jsonDialect) update(s *kv.State, u kv.Update) []byte {
+func (d *jsonDialect) update(s *shared.State, u shared.Update) []byte {
 	if u.Cleared {
 		return d.cleared(s.Revision, s.All())
 	}
@@ -116,23 +116,23 @@ func (d *jsonDialect) update(s *kv.State, u kv.Update) []byte {
 }
 
 // written tells the writer what it tells all, then that it was its own.
-func (d *jsonDialect) written(s *kv.State, u kv.Update, w *write) []byte {
+func (d *jsonDialect) written(s *shared.State, u shared.Update, w *write) []byte {
 	return append(d.update(s, u), d.acks(s.Revision, w)...)
 }
 
-func (d *jsonDialect) call(_ *kv.State, c kv.Call) []byte {
+func (d *jsonDialect) call(_ *shared.State, c shared.Call) []byte {
 	if c.Args == nil {
 		c.Args = []json.RawMessage{}
 	}
 	return d.frame(typeSend, 0, call{typeSend, c.Method, c.Args})
 }
 
-func (d *jsonDialect) settled(s *kv.State, w *write, err error) (b []byte) {
+func (d *jsonDialect) settled(s *shared.State, w *write, err error) (b []byte) {
 	if err == nil {
 		return d.acks(s.Revision, w)
 	}
 	r := refusal{Type: typeError, Code: codeOf(err), Message: err.Error()}
-	if errors.Is(err, kv.ErrConflict) {
+	if errors.Is(err, shared.ErrConflict) {
 		r.Set, r.Revisions = current(s, w.Edits)
 	}
 	if len(w.ids) == 0 {
@@ -160,7 +160,7 @@ func (d *jsonDialect) farewell(err error) []byte {
 		return []byte(retry)
 	}
 	code := ws.StatusPolicyViolation
-	if errors.Is(err, kv.ErrAway) {
+	if errors.Is(err, shared.ErrAway) {
 		code = statusTryAgainLater
 	}
 	return closeFrame(code, codeOf(err))
@@ -170,7 +170,7 @@ func (d *jsonDialect) farewell(err error) []byte {
 const statusTryAgainLater ws.StatusCode = 1013
 
 // current is what the attributes are of which a revision was wanted, as far as the node knows.
-func current(s *kv.State, edits []kv.Edit) (values, map[string]uint64) {
+func current(s *shared.State, edits []shared.Edit) (values, map[string]uint64) {
 	set, revisions := values{}, map[string]uint64{}
 	for _, e := range edits {
 		if e.If == nil {
@@ -184,7 +184,7 @@ func current(s *kv.State, edits []kv.Edit) (values, map[string]uint64) {
 	return set, revisions
 }
 
-func (f form) snapshot(s *kv.State) []byte {
+func (f form) snapshot(s *shared.State) []byte {
 	attributes, revisions := f.all(s.All())
 	return f.frame(
 		typeSnapshot,
@@ -194,7 +194,7 @@ func (f form) snapshot(s *kv.State) []byte {
 }
 
 // resumed tells all at once that has happened.
-func (f form) resumed(revision uint64, since []kv.Attribute) []byte {
+func (f form) resumed(revision uint64, since []shared.Attribute) []byte {
 	m := change{Type: typeChange, Revision: revision}
 	m.Set, m.Revisions = f.all(since)
 	for _, a := range since {
@@ -205,15 +205,15 @@ func (f form) resumed(revision uint64, since []kv.Attribute) []byte {
 	return f.frame(m.Type, revision, m)
 }
 
-func (f form) cleared(revision uint64, left []kv.Attribute) []byte {
+func (f form) cleared(revision uint64, left []shared.Attribute) []byte {
 	m := change{Type: typeClear, Revision: revision}
 	m.Set, m.Revisions = f.all(left)
 	return f.frame(m.Type, revision, m)
 }
 
 // changed tells what each attribute has become in the end.
-func (f form) changed(revision uint64, changes []kv.AttributeChange) []byte {
-	last := make(map[string]kv.Attribute, len(changes))
+func (f form) changed(revision uint64, changes []shared.AttributeChange) []byte {
+	last := make(map[string]shared.Attribute, len(changes))
 	for _, c := range changes {
 		last[c.Key] = c.Attribute
 	}
@@ -235,7 +235,7 @@ func (f form) changed(revision uint64, changes []kv.AttributeChange) []byte {
 }
 
 // all are the attributes that have a value.
-func (f form) all(attributes []kv.Attribute) (set values, revisions map[string]uint64) {
+func (f form) all(attributes []shared.Attribute) (set values, revisions map[string]uint64) {
 	set = make(values, len(attributes))
 	if f.revisions {
 		revisions = make(map[string]uint64, len(attributes))
@@ -296,8 +296,8 @@ func codeOf(err error) string {
 		error
 		code string
 	}{
-		{kv.ErrConflict, "conflict"},
-		{kv.ErrLimit, "limit"}, {ErrTooMany, "limit"},
+		{shared.ErrConflict, "conflict"},
+		{shared.ErrLimit, "limit"}, {ErrTooMany, "limit"},
 		{ErrFlood, "flood"},
 		{ErrPersistence, "persistence"},
 		{ErrNoRead, "denied"}, {ErrNoCreate, "denied"}, {ErrNoWrite, "denied"}, {ErrNotUsed, "denied"},

@@ -11,11 +11,11 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
-func value(key, text string, revision uint64) kv.Attribute {
-	a := kv.Attribute{Key: key, Revision: revision}
+func value(key, text string, revision uint64) shared.Attribute {
+	a := shared.Attribute{Key: key, Revision: revision}
 	if text != "" {
 		a.Value = json.RawMessage(text)
 	}
@@ -25,14 +25,14 @@ func value(key, text string, revision uint64) kv.Attribute {
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	events, told := form{framing: eventStream}, form{framing: eventStream, revisions: true}
-	changes := func(attributes ...kv.Attribute) (list []kv.AttributeChange) {
+	changes := func(attributes ...shared.Attribute) (list []shared.AttributeChange) {
 		for _, a := range attributes {
-			list = append(list, kv.AttributeChange{Attribute: a})
+			list = append(list, shared.AttributeChange{Attribute: a})
 		}
 		return list
 	}
 	both := &write{ids: []json.RawMessage{json.RawMessage(`1`), json.RawMessage(`"b"`)}}
-	state := &kv.State{Name: "live/ball", Persistent: true, Revision: 7}
+	state := &shared.State{Name: "live/ball", Persistent: true, Revision: 7}
 	dialect := jsonDialect{form: events, end: func() {}}
 	for name, test := range map[string]struct {
 		got  []byte
@@ -64,16 +64,16 @@ func TestMessages(t *testing.T) {
 		},
 		"clear": {events.cleared(8, nil), "event: clear\nid: 8\ndata: {\"type\":\"clear\",\"revision\":8}\n\n"},
 		"clear but for": {
-			events.cleared(8, []kv.Attribute{value("x", "1", 8)}),
+			events.cleared(8, []shared.Attribute{value("x", "1", 8)}),
 			"event: clear\nid: 8\ndata: {\"type\":\"clear\",\"revision\":8,\"set\":{\"x\":1}}\n\n",
 		},
 		"resumed": {
-			events.resumed(8, []kv.Attribute{value("x", "1", 7), value("y", "", 8)}),
+			events.resumed(8, []shared.Attribute{value("x", "1", 7), value("y", "", 8)}),
 			"event: change\nid: 8\ndata: {\"type\":\"change\",\"revision\":8,\"set\":{\"x\":1},\"remove\":[\"y\"]}\n\n",
 		},
 		"nothing to resume": {events.resumed(8, nil), "event: change\nid: 8\ndata: {\"type\":\"change\",\"revision\":8}\n\n"},
 		"call": {
-			dialect.call(state, kv.Call{Method: "msg", Args: []json.RawMessage{json.RawMessage(`"hi"`)}}),
+			dialect.call(state, shared.Call{Method: "msg", Args: []json.RawMessage{json.RawMessage(`"hi"`)}}),
 			"event: send\ndata: {\"type\":\"send\",\"method\":\"msg\",\"args\":[\"hi\"]}\n\n",
 		},
 		"acks": {
@@ -82,12 +82,12 @@ func TestMessages(t *testing.T) {
 		},
 		"no ack": {dialect.settled(state, &write{}, nil), ""},
 		"error": {
-			dialect.settled(state, both, kv.ErrLimit),
+			dialect.settled(state, both, shared.ErrLimit),
 			"event: error\ndata: {\"type\":\"error\",\"id\":1,\"code\":\"limit\",\"message\":\"over a limit of shared objects\"}\n\n" +
 				"event: error\ndata: {\"type\":\"error\",\"id\":\"b\",\"code\":\"limit\",\"message\":\"over a limit of shared objects\"}\n\n",
 		},
 		"refused": {
-			dialect.refused(kv.ErrAway),
+			dialect.refused(shared.ErrAway),
 			"event: error\ndata: {\"type\":\"error\",\"code\":\"away\",\"message\":\"the store of shared objects is away\"}\n\nretry: 30000\n\n",
 		},
 	} {
@@ -132,7 +132,7 @@ func TestParseMessage(t *testing.T) {
 	}
 }
 
-func describe(w kv.Write) string {
+func describe(w shared.Write) string {
 	var b strings.Builder
 	for _, e := range w.Edits {
 		b.WriteString(e.Key + "=" + string(e.Value))
@@ -172,9 +172,9 @@ func FuzzParseMessage(f *testing.F) {
 			}
 			return
 		}
-		var changes []kv.AttributeChange
+		var changes []shared.AttributeChange
 		for _, e := range w.Edits {
-			changes = append(changes, kv.AttributeChange{Attribute: kv.Attribute{Key: e.Key, Value: e.Value}})
+			changes = append(changes, shared.AttributeChange{Attribute: shared.Attribute{Key: e.Key, Value: e.Value}})
 		}
 		told := form{framing: eventStream}.changed(1, changes)
 		if id != nil {
@@ -237,7 +237,7 @@ func FuzzSocketReader(f *testing.F) {
 }
 
 func BenchmarkChange(b *testing.B) {
-	changes := []kv.AttributeChange{{Attribute: value("x", "123.5", 1)}, {Attribute: value("y", "99", 2)}}
+	changes := []shared.AttributeChange{{Attribute: value("x", "123.5", 1)}, {Attribute: value("y", "99", 2)}}
 	b.ReportAllocs()
 	for b.Loop() {
 		form{}.changed(2, changes)

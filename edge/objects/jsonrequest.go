@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // maxID bounds the id of a request, which is sent back.
@@ -33,13 +33,13 @@ type message struct {
 
 // parseMessage returns what a message asks for, and its id, nil for none; the id even with an
 // error, if it can be told. It keeps nothing of the text.
-func parseMessage(text []byte) (w kv.Write, id json.RawMessage, err error) {
+func parseMessage(text []byte) (w shared.Write, id json.RawMessage, err error) {
 	var m message
 	if err := json.Unmarshal(text, &m); err != nil {
-		return kv.Write{}, nil, malformed("%w", err)
+		return shared.Write{}, nil, malformed("%w", err)
 	}
 	if len(m.ID) > maxID {
-		return kv.Write{}, nil, malformed("an id of %d bytes, at most %d", len(m.ID), maxID)
+		return shared.Write{}, nil, malformed("an id of %d bytes, at most %d", len(m.ID), maxID)
 	}
 	switch m.Type {
 	case typeChange:
@@ -49,7 +49,7 @@ func parseMessage(text []byte) (w kv.Write, id json.RawMessage, err error) {
 	case typeClear:
 		w.Clear = true
 	case typeSend:
-		if w.Call = (&kv.Call{Method: m.Method, Args: m.Args}); m.Method == "" {
+		if w.Call = (&shared.Call{Method: m.Method, Args: m.Args}); m.Method == "" {
 			err = malformed("no method")
 		}
 	default:
@@ -60,13 +60,13 @@ func parseMessage(text []byte) (w kv.Write, id json.RawMessage, err error) {
 
 // edits are what sets and removes attributes, those with a revision in conditions only if they have
 // it.
-func edits(set values, remove []string, conditions map[string]*uint64) ([]kv.Edit, error) {
+func edits(set values, remove []string, conditions map[string]*uint64) ([]shared.Edit, error) {
 	if len(set)+len(remove) == 0 {
 		return nil, malformed("nothing to change")
 	}
-	list := make([]kv.Edit, 0, len(set)+len(remove))
+	list := make([]shared.Edit, 0, len(set)+len(remove))
 	for _, key := range slices.Sorted(maps.Keys(set)) {
-		list = append(list, kv.Edit{Key: key, Value: set[key], If: conditions[key]})
+		list = append(list, shared.Edit{Key: key, Value: set[key], If: conditions[key]})
 	}
 	removed := map[string]bool{}
 	for _, key := range remove {
@@ -74,7 +74,7 @@ func edits(set values, remove []string, conditions map[string]*uint64) ([]kv.Edi
 			return nil, malformed("%.40q is changed twice", key)
 		}
 		removed[key] = true
-		list = append(list, kv.Edit{Key: key, If: conditions[key]})
+		list = append(list, shared.Edit{Key: key, If: conditions[key]})
 	}
 	for key, revision := range conditions {
 		if _, isSet := set[key]; !isSet && !removed[key] || revision == nil {

@@ -10,7 +10,7 @@ import (
 
 	"natscast/internal/media"
 	"natscast/internal/timers"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // Errors that clients are told.
@@ -46,9 +46,9 @@ type Request struct {
 	Action     Action
 	Client     string // address and port
 	Object     media.Name
-	Persistent bool      // of Create
-	Edits      []kv.Edit // of Write; none to clear the object
-	Call       *kv.Call  // of Send
+	Persistent bool          // of Create
+	Edits      []shared.Edit // of Write; none to clear the object
+	Call       *shared.Call  // of Send
 }
 
 // Config is what an operator may choose.
@@ -70,7 +70,7 @@ const defaultRate = 500
 // Registry holds the objects that the clients of a node use.
 type Registry struct {
 	config  Config
-	objects *kv.Objects
+	objects *shared.Objects
 
 	mu      sync.Mutex // after an object's lock, where both are held
 	rooms   map[media.Name]*room
@@ -79,7 +79,7 @@ type Registry struct {
 }
 
 // New returns a registry without objects.
-func New(config Config, objects *kv.Objects) *Registry {
+func New(config Config, objects *shared.Objects) *Registry {
 	config.Rate = cmp.Or(config.Rate, defaultRate)
 	return &Registry{config: config, objects: objects, rooms: map[media.Name]*room{}}
 }
@@ -108,9 +108,9 @@ func (r *Registry) Used() int {
 func (r *Registry) allows(q Request) bool { return r.config.Allow == nil || r.config.Allow(q) }
 
 // mayCreate says whether a client may use an object though it is not known, or it is known.
-func (r *Registry) mayCreate(client string, name media.Name, wants kv.Persistence) bool {
+func (r *Registry) mayCreate(client string, name media.Name, wants shared.Persistence) bool {
 	if r.allows(
-		Request{Action: Create, Client: client, Object: name, Persistent: wants == kv.Persistent},
+		Request{Action: Create, Client: client, Object: name, Persistent: wants == shared.Persistent},
 	) {
 		return true
 	}
@@ -123,7 +123,7 @@ func (r *Registry) mayCreate(client string, name media.Name, wants kv.Persistenc
 const existsTimeout = 2 * time.Second
 
 // enter returns the room of an object, with one more member, or nil when the node stops.
-func (r *Registry) enter(name media.Name, wants kv.Persistence) *room {
+func (r *Registry) enter(name media.Name, wants shared.Persistence) *room {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
@@ -153,7 +153,7 @@ func (r *Registry) exit(m *member) {
 	defer r.mu.Unlock()
 	rm.users--
 	if rm.users == 0 && r.rooms[rm.name] == rm {
-		rm.idle = r.timers.After(kv.Linger, func() { r.close(rm) })
+		rm.idle = r.timers.After(shared.Linger, func() { r.close(rm) })
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"natscast/internal/media"
 	"natscast/internal/timers"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // refreshInterval is how soon it is seen whether a client that was slow takes bytes again.
@@ -18,14 +18,14 @@ const refreshInterval = 200 * time.Millisecond
 type dialect interface {
 	comparable() any
 	// welcome is the whole object, for one who begins to use it or has missed something.
-	welcome(s *kv.State) []byte
+	welcome(s *shared.State) []byte
 	// update tells those who have not asked for it; nil for nothing to tell.
-	update(s *kv.State, u kv.Update) []byte
+	update(s *shared.State, u shared.Update) []byte
 	// written tells the one who has asked for it.
-	written(s *kv.State, u kv.Update, w *write) []byte
-	call(s *kv.State, c kv.Call) []byte
+	written(s *shared.State, u shared.Update, w *write) []byte
+	call(s *shared.State, c shared.Call) []byte
 	// settled answers a write that no update tells of.
-	settled(s *kv.State, w *write, err error) []byte
+	settled(s *shared.State, w *write, err error) []byte
 	// refused answers who may not use the object.
 	refused(err error) []byte
 }
@@ -36,8 +36,8 @@ type member struct {
 	label   string // the client's name for the object
 	room    *room
 	dialect dialect
-	wants   kv.Persistence
-	refused atomic.Bool // it may not use the object, and is none of the room's any more
+	wants   shared.Persistence
+	refused shared.Void // it may not use the object, and is none of the room's any more
 	exited  atomic.Bool
 
 	// Guarded by the object's lock.
@@ -50,7 +50,7 @@ type room struct {
 	// Static.
 	registry *Registry
 	name     media.Name
-	object   *kv.Object
+	object   *shared.Object
 
 	// Guarded by registry.mu.
 	users int
@@ -65,7 +65,7 @@ type room struct {
 
 // add makes a member hear of the object, from now or from when it is open.
 func (r *room) add(m *member) {
-	r.object.Do(func(s *kv.State) {
+	r.object.Do(func(s *shared.State) {
 		r.members = append(r.members, m)
 		if r.opened || r.err != nil {
 			r.admit(s, m)
@@ -74,15 +74,15 @@ func (r *room) add(m *member) {
 }
 
 // admit greets a member, or sends it away.
-func (r *room) admit(s *kv.State, m *member) {
+func (r *room) admit(s *shared.State, m *member) {
 	err := r.err
 	if err == nil &&
-		(m.wants == kv.Persistent && !s.Persistent || m.wants == kv.Temporary && s.Persistent) {
+		(m.wants == shared.Persistent && !s.Persistent || m.wants == shared.Temporary && s.Persistent) {
 		err = ErrPersistence
 	}
 	if err != nil {
 		r.members = slices.DeleteFunc(r.members, func(o *member) bool { return o == m })
-		m.refused.Store(true)
+		m.refused.Set()
 		r.registry.exit(m)
 		m.client.answer(m.dialect.refused(err))
 		return
@@ -92,22 +92,22 @@ func (r *room) admit(s *kv.State, m *member) {
 }
 
 func (r *room) remove(m *member) {
-	r.object.Do(func(*kv.State) {
+	r.object.Do(func(*shared.State) {
 		r.members = slices.DeleteFunc(r.members, func(o *member) bool { return o == m })
 	})
 }
 
 // again sends a member the whole object once more.
 func (r *room) again(m *member) {
-	r.object.Do(func(s *kv.State) {
+	r.object.Do(func(s *shared.State) {
 		if m.welcomed {
 			m.client.answer(m.dialect.welcome(s))
 		}
 	})
 }
 
-// Opened implements [kv.Audience].
-func (r *room) Opened(s *kv.State, err error) {
+// Opened implements [shared.Audience].
+func (r *room) Opened(s *shared.State, err error) {
 	r.opened, r.err = err == nil, err
 	for _, m := range slices.Clone(r.members) {
 		r.admit(s, m)
@@ -117,8 +117,8 @@ func (r *room) Opened(s *kv.State, err error) {
 	}
 }
 
-// Changed implements [kv.Audience].
-func (r *room) Changed(s *kv.State, u kv.Update) {
+// Changed implements [shared.Audience].
+func (r *room) Changed(s *shared.State, u shared.Update) {
 	var writer *member
 	if u.Write != nil {
 		w := u.Write.By.(*write)
@@ -134,19 +134,19 @@ func (r *room) Changed(s *kv.State, u kv.Update) {
 	r.tell(s, writer, func(d dialect) []byte { return d.update(s, u) })
 }
 
-// Sent implements [kv.Audience].
-func (r *room) Sent(s *kv.State, c kv.Call) {
+// Sent implements [shared.Audience].
+func (r *room) Sent(s *shared.State, c shared.Call) {
 	r.tell(s, nil, func(d dialect) []byte { return d.call(s, c) })
 }
 
-// Settled implements [kv.Audience].
-func (r *room) Settled(s *kv.State, kw *kv.Write, err error) {
+// Settled implements [shared.Audience].
+func (r *room) Settled(s *shared.State, kw *shared.Write, err error) {
 	w := kw.By.(*write)
 	w.member.client.answer(w.member.dialect.settled(s, w, err))
 }
 
 // tell sends the same to all members but one, each in its own dialect.
-func (r *room) tell(s *kv.State, but *member, say func(dialect) []byte) {
+func (r *room) tell(s *shared.State, but *member, say func(dialect) []byte) {
 	var said []saying // there are few dialects
 	for _, m := range r.members {
 		if m == but || !m.welcomed {
@@ -181,7 +181,7 @@ func (r *room) refreshSoon() {
 	}
 	r.refreshing = true
 	r.registry.timers.After(refreshInterval, func() {
-		r.object.Do(func(s *kv.State) {
+		r.object.Do(func(s *shared.State) {
 			r.refreshing = false
 			for _, m := range r.members {
 				if m.stale {

@@ -8,7 +8,7 @@ import (
 	"natscast/internal/media"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/sharedobject"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // The codes of the statuses that clients know.
@@ -26,7 +26,7 @@ func (c *Client) RTMP(scope string, m chunk.Message) error {
 	if err != nil {
 		return err
 	}
-	name, err := kv.ObjectName(scope, so.Name)
+	name, err := shared.ObjectName(scope, so.Name)
 	if err != nil {
 		return err
 	}
@@ -46,15 +46,15 @@ type request struct {
 	so      sharedobject.Message
 	name    media.Name
 	dialect rtmp
-	edits   []kv.Edit // not submitted yet
+	edits   []shared.Edit // not submitted yet
 }
 
 func (r *request) event(e sharedobject.Event) {
 	switch e.Type {
 	case sharedobject.Use:
-		wants := kv.Temporary
+		wants := shared.Temporary
 		if r.so.Flags&sharedobject.Persistent != 0 {
-			wants = kv.Persistent
+			wants = shared.Persistent
 		}
 		r.client.use(r.so.Name, r.name, wants, r.dialect)
 	case sharedobject.Release:
@@ -63,14 +63,14 @@ func (r *request) event(e sharedobject.Event) {
 	case sharedobject.RequestChange:
 		value, err := amf.AppendJSON(nil, e.Value)
 		if err != nil {
-			value = make([]byte, kv.MaxValue+1) // too long to say
+			value = make([]byte, shared.MaxValue+1) // too long to say
 		}
-		r.edits = append(r.edits, kv.Edit{Key: e.Key, Value: value})
+		r.edits = append(r.edits, shared.Edit{Key: e.Key, Value: value})
 	case sharedobject.RequestRemove:
-		r.edits = append(r.edits, kv.Edit{Key: e.Key})
+		r.edits = append(r.edits, shared.Edit{Key: e.Key})
 	case sharedobject.RequestClear:
 		r.flush()
-		r.submit(kv.Write{Clear: true})
+		r.submit(shared.Write{Clear: true})
 	case sharedobject.SendMessage:
 		r.flush()
 		r.send(e)
@@ -80,13 +80,13 @@ func (r *request) event(e sharedobject.Event) {
 // flush submits the changes that the message has asked for together.
 func (r *request) flush() {
 	if len(r.edits) > 0 {
-		r.submit(kv.Write{Edits: r.edits})
+		r.submit(shared.Write{Edits: r.edits})
 		r.edits = nil
 	}
 }
 
 func (r *request) send(e sharedobject.Event) {
-	call := &kv.Call{Method: e.Key}
+	call := &shared.Call{Method: e.Key}
 	for _, arg := range e.Args {
 		value, err := amf.AppendJSON(nil, arg)
 		if err != nil {
@@ -94,10 +94,10 @@ func (r *request) send(e sharedobject.Event) {
 		}
 		call.Args = append(call.Args, value)
 	}
-	r.submit(kv.Write{Call: call})
+	r.submit(shared.Write{Call: call})
 }
 
-func (r *request) submit(w kv.Write) {
+func (r *request) submit(w shared.Write) {
 	m := r.client.member(r.so.Name)
 	if m == nil {
 		r.client.answer(r.dialect.refused(ErrNotUsed))
@@ -116,7 +116,7 @@ type rtmp struct {
 
 func (d rtmp) comparable() any { return d }
 
-func (d rtmp) welcome(s *kv.State) []byte {
+func (d rtmp) welcome(s *shared.State) []byte {
 	events := []sharedobject.Event{{Type: sharedobject.UseSuccess}, {Type: sharedobject.Clear}}
 	for _, a := range s.All() {
 		events = append(events, d.change(sharedobject.Change, a.Key, a.Value))
@@ -124,7 +124,7 @@ func (d rtmp) welcome(s *kv.State) []byte {
 	return d.frame(s.Version, events)
 }
 
-func (d rtmp) update(s *kv.State, u kv.Update) []byte {
+func (d rtmp) update(s *shared.State, u shared.Update) []byte {
 	if u.Cleared {
 		return d.cleared(s)
 	}
@@ -138,7 +138,7 @@ func (d rtmp) update(s *kv.State, u kv.Update) []byte {
 }
 
 // cleared tells of Clear, and of what was put meanwhile.
-func (d rtmp) cleared(s *kv.State) []byte {
+func (d rtmp) cleared(s *shared.State) []byte {
 	events := []sharedobject.Event{{Type: sharedobject.Clear}}
 	for _, a := range s.All() {
 		events = append(events, d.change(sharedobject.Change, a.Key, a.Value))
@@ -146,19 +146,19 @@ func (d rtmp) cleared(s *kv.State) []byte {
 	return d.frame(s.Version, events)
 }
 
-func (d rtmp) written(s *kv.State, u kv.Update, _ *write) []byte {
+func (d rtmp) written(s *shared.State, u shared.Update, _ *write) []byte {
 	if u.Cleared {
 		return d.cleared(s)
 	}
-	edits := make([]kv.Edit, len(u.Changes))
+	edits := make([]shared.Edit, len(u.Changes))
 	for i, c := range u.Changes {
-		edits[i] = kv.Edit{Key: c.Key, Value: c.Value}
+		edits[i] = shared.Edit{Key: c.Key, Value: c.Value}
 	}
 	return d.frame(s.Version, d.succeeded(s, edits))
 }
 
 // succeeded tells the writer of its own edits, and where something newer is known already, of that.
-func (d rtmp) succeeded(s *kv.State, edits []kv.Edit) (events []sharedobject.Event) {
+func (d rtmp) succeeded(s *shared.State, edits []shared.Edit) (events []sharedobject.Event) {
 	last := map[string][]byte{}
 	for _, e := range edits {
 		events = append(events, d.success(e))
@@ -175,7 +175,7 @@ func (d rtmp) succeeded(s *kv.State, edits []kv.Edit) (events []sharedobject.Eve
 }
 
 // success tells the writer of its own edit. Clients of the proxied kind know only the echo.
-func (d rtmp) success(e kv.Edit) sharedobject.Event {
+func (d rtmp) success(e shared.Edit) sharedobject.Event {
 	switch {
 	case e.Value == nil:
 		return sharedobject.Event{Type: sharedobject.Remove, Key: e.Key}
@@ -194,7 +194,7 @@ func (d rtmp) change(t sharedobject.EventType, key string, value []byte) sharedo
 	return sharedobject.Event{Type: t, Key: key, Value: v}
 }
 
-func (d rtmp) call(s *kv.State, c kv.Call) []byte {
+func (d rtmp) call(s *shared.State, c shared.Call) []byte {
 	e := sharedobject.Event{Type: sharedobject.SendMessage, Key: c.Method}
 	for _, arg := range c.Args {
 		v, err := amf.DecodeJSON(arg)
@@ -206,7 +206,7 @@ func (d rtmp) call(s *kv.State, c kv.Call) []byte {
 	return d.frame(s.Version, []sharedobject.Event{e})
 }
 
-func (d rtmp) settled(s *kv.State, w *write, err error) []byte {
+func (d rtmp) settled(s *shared.State, w *write, err error) []byte {
 	switch {
 	case w.Call != nil:
 		return nil // no client expects an answer

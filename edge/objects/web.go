@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"natscast/internal/media"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // WebPath is where the objects are, below it app/[instance/]name.
@@ -178,7 +178,7 @@ func preflight(header http.Header) {
 type query struct {
 	address   string // of the client
 	name      media.Name
-	wants     kv.Persistence
+	wants     shared.Persistence
 	resume    *uint64
 	revisions bool
 	key       string // one attribute
@@ -194,9 +194,9 @@ func parseQuery(r *http.Request) (q query, err error) {
 	switch p := values.Get("persistent"); p {
 	case "":
 	case "true":
-		q.wants = kv.Persistent
+		q.wants = shared.Persistent
 	case "false":
-		q.wants = kv.Temporary
+		q.wants = shared.Temporary
 	default:
 		return q, failure(http.StatusBadRequest, "persistent=%.20s: want true or false", p)
 	}
@@ -222,7 +222,7 @@ func parsePath(u *url.URL) (media.Name, error) {
 		return "", failure(http.StatusBadRequest, "want %sAPP/[INSTANCE/]NAME", WebPath)
 	}
 	app, name, _ := strings.Cut(below, "/")
-	return kv.ObjectName(app, name)
+	return shared.ObjectName(app, name)
 }
 
 // webClient is a client that is told of an object as long as it stays connected.
@@ -333,7 +333,7 @@ func (w *Web) limit(r *http.Request, serve func(context.Context) error) error {
 	case w.requests <- struct{}{}:
 		defer func() { <-w.requests }()
 	default:
-		return fmt.Errorf("%w: too many requests at once", kv.ErrAway)
+		return fmt.Errorf("%w: too many requests at once", shared.ErrAway)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()

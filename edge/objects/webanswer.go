@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"natscast/internal/media"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // errPrecondition says that an attribute has not the revision that a request wants.
@@ -34,10 +34,10 @@ func statusOf(err error) int {
 	}{
 		{media.ErrName, http.StatusBadRequest}, {errMalformed, http.StatusBadRequest},
 		{ErrNoRead, http.StatusForbidden}, {ErrNoCreate, http.StatusForbidden}, {ErrNoWrite, http.StatusForbidden},
-		{kv.ErrNoObject, http.StatusNotFound},
-		{ErrPersistence, http.StatusConflict}, {kv.ErrConflict, http.StatusConflict},
+		{shared.ErrNoObject, http.StatusNotFound},
+		{ErrPersistence, http.StatusConflict}, {shared.ErrConflict, http.StatusConflict},
 		{errPrecondition, http.StatusPreconditionFailed},
-		{kv.ErrLimit, http.StatusRequestEntityTooLarge},
+		{shared.ErrLimit, http.StatusRequestEntityTooLarge},
 	} {
 		if errors.Is(err, known.error) {
 			return known.status

@@ -11,14 +11,14 @@ import (
 	"net/http"
 
 	"natscast/internal/media"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 const (
 	// allowed are the methods that an object knows.
 	allowed = "GET, HEAD, PUT, PATCH, DELETE, POST, OPTIONS"
 	// maxBody holds all attributes that an object can have, with their keys.
-	maxBody = kv.MaxObject + kv.MaxKeys*(kv.MaxKey+16)
+	maxBody = shared.MaxObject + shared.MaxKeys*(shared.MaxKey+16)
 )
 
 // plain is a request that is answered at once.
@@ -86,7 +86,7 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 // read returns the object, and the attribute that is asked for.
-func (p *plain) read() (s *kv.State, value json.RawMessage, revision uint64, err error) {
+func (p *plain) read() (s *shared.State, value json.RawMessage, revision uint64, err error) {
 	s, err = p.objects.Read(p.ctx, p.name)
 	if err != nil {
 		return nil, nil, 0, err
@@ -129,7 +129,7 @@ func (p *plain) get(rw http.ResponseWriter) error {
 }
 
 func (p *plain) noAttribute() error {
-	return failure(http.StatusNotFound, "%w of this attribute", kv.ErrNoObject)
+	return failure(http.StatusNotFound, "%w of this attribute", shared.ErrNoObject)
 }
 
 // put sets one attribute, or has the object have those of the body and no others.
@@ -181,7 +181,7 @@ func (p *plain) putOne(
 	if condition == nil && bytes.Equal(value, body.Bytes()) {
 		return p.unchanged(rw, revision)
 	}
-	return p.write(rw, []kv.Edit{{Key: p.key, Value: body.Bytes(), If: condition}})
+	return p.write(rw, []shared.Edit{{Key: p.key, Value: body.Bytes(), If: condition}})
 }
 
 // delete removes one attribute, or the object.
@@ -206,19 +206,19 @@ func (p *plain) delete(rw http.ResponseWriter) error {
 	case value == nil:
 		return p.noAttribute()
 	}
-	return p.write(rw, []kv.Edit{{Key: p.key, If: condition}})
+	return p.write(rw, []shared.Edit{{Key: p.key, If: condition}})
 }
 
-func (p *plain) keyEdits() []kv.Edit {
+func (p *plain) keyEdits() []shared.Edit {
 	if !p.hasKey {
 		return nil
 	}
-	return []kv.Edit{{Key: p.key}}
+	return []shared.Edit{{Key: p.key}}
 }
 
 // send calls a method at all who use the object.
 func (p *plain) send(rw http.ResponseWriter) error {
-	c := kv.Call{Args: []json.RawMessage{}}
+	c := shared.Call{Args: []json.RawMessage{}}
 	if err := json.Unmarshal(p.body, &c); err != nil || c.Method == "" {
 		return malformed(`want {"method":"...","args":[...]}`)
 	}
@@ -226,7 +226,7 @@ func (p *plain) send(rw http.ResponseWriter) error {
 		return ErrNoWrite
 	}
 	if len(p.body) > maxMessage {
-		return fmt.Errorf("%w: a call of %d bytes", kv.ErrLimit, len(p.body))
+		return fmt.Errorf("%w: a call of %d bytes", shared.ErrLimit, len(p.body))
 	}
 	if err := p.objects.Send(p.name, c); err != nil {
 		return err
@@ -236,40 +236,40 @@ func (p *plain) send(rw http.ResponseWriter) error {
 }
 
 // open returns the object to write to, which may be new, and the attribute that is asked for.
-func (p *plain) open() (s *kv.State, value json.RawMessage, revision uint64, err error) {
+func (p *plain) open() (s *shared.State, value json.RawMessage, revision uint64, err error) {
 	if !p.mayCreate(p.address, p.name, p.becomes()) {
 		return nil, nil, 0, ErrNoCreate
 	}
 	s, value, revision, err = p.read()
-	if errors.Is(err, kv.ErrNoObject) {
-		return &kv.State{Name: p.name}, nil, 0, nil
+	if errors.Is(err, shared.ErrNoObject) {
+		return &shared.State{Name: p.name}, nil, 0, nil
 	}
 	return s, value, revision, err
 }
 
 // becomes is what a new object becomes.
-func (p *plain) becomes() kv.Persistence {
-	if p.wants == kv.Temporary {
-		return kv.Temporary
+func (p *plain) becomes() shared.Persistence {
+	if p.wants == shared.Temporary {
+		return shared.Temporary
 	}
-	return kv.Persistent
+	return shared.Persistent
 }
 
 // create makes an object that is new, and finds out whether another one is what is wanted.
 func (p *plain) create() error {
-	if p.becomes() == kv.Persistent {
+	if p.becomes() == shared.Persistent {
 		if err := p.objects.Create(p.ctx, p.name); err != nil {
 			return err
 		}
 	}
-	if p.wants == kv.AnyPersistence {
+	if p.wants == shared.AnyPersistence {
 		return nil
 	}
 	s, err := p.objects.Read(p.ctx, p.name)
 	switch {
-	case errors.Is(err, kv.ErrNoObject):
+	case errors.Is(err, shared.ErrNoObject):
 		return nil
-	case err == nil && s.Persistent != (p.wants == kv.Persistent):
+	case err == nil && s.Persistent != (p.wants == shared.Persistent):
 		return ErrPersistence
 	}
 	return err
@@ -284,15 +284,15 @@ func (p *plain) mayWrite(q Request) error {
 }
 
 // write stores changes together. Its answer has the revision of the last one.
-func (p *plain) write(rw http.ResponseWriter, list []kv.Edit) error {
+func (p *plain) write(rw http.ResponseWriter, list []shared.Edit) error {
 	if err := p.mayWrite(Request{Edits: list}); err != nil {
 		return err
 	}
 	if err := p.create(); err != nil {
 		return err
 	}
-	revision, err := p.objects.Write(p.ctx, p.name, kv.Write{Edits: list})
-	if errors.Is(err, kv.ErrConflict) && p.hasKey {
+	revision, err := p.objects.Write(p.ctx, p.name, shared.Write{Edits: list})
+	if errors.Is(err, shared.ErrConflict) && p.hasKey {
 		err = fmt.Errorf("%w: %w", errPrecondition, err)
 	}
 	if err != nil {

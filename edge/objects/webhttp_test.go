@@ -11,7 +11,7 @@ import (
 	"natscast/edge"
 	"natscast/edge/objects"
 	"natscast/internal/eventually"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 var anyNumber = regexp.MustCompile(`:\d+`)
@@ -59,7 +59,7 @@ func TestHTTP(t *testing.T) {
 		{"PUT", "live/ball", `null`, 400, ""},
 		{"PUT", "live/ball?key=x", `{`, 400, ""},
 		{"PUT", "live/ball?key=", `1`, 413, ""},
-		{"PUT", "live/ball?key=x", `"` + strings.Repeat("v", kv.MaxValue) + `"`, 413, ""},
+		{"PUT", "live/ball?key=x", `"` + strings.Repeat("v", shared.MaxValue) + `"`, 413, ""},
 		{"PUT", "live/ball", strings.Repeat(" ", 1<<20) + "{}", 413, ""},
 		{"PATCH", "live/ball?key=x", `1`, 400, ""},
 		{"PUT", "live", `{}`, 400, ""},

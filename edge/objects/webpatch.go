@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"slices"
 
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // mergeTries bounds how often a patch of nested values is tried that others change at the same
@@ -36,7 +36,7 @@ func (p *plain) patch(rw http.ResponseWriter) error {
 		if len(list) == 0 {
 			return p.unchanged(rw, s.Revision)
 		}
-		if err = p.write(rw, list); !errors.Is(err, kv.ErrConflict) || try == mergeTries {
+		if err = p.write(rw, list); !errors.Is(err, shared.ErrConflict) || try == mergeTries {
 			return err
 		}
 	}
@@ -44,10 +44,10 @@ func (p *plain) patch(rw http.ResponseWriter) error {
 
 // merged are the changes that a patch makes. One that depends on what an attribute is has a
 // condition.
-func merged(s *kv.State, patches values) (list []kv.Edit) {
+func merged(s *shared.State, patches values) (list []shared.Edit) {
 	for _, key := range slices.Sorted(maps.Keys(patches)) {
 		value, revision := s.Get(key)
-		e := kv.Edit{Key: key}
+		e := shared.Edit{Key: key}
 		switch patch := decode(patches[key]).(type) {
 		case nil:
 			if value == nil {

@@ -16,13 +16,13 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 const (
 	// maxMessage bounds a message of a client: a value of the greatest length, and what is around
 	// it.
-	maxMessage = kv.MaxValue + 4<<10
+	maxMessage = shared.MaxValue + 4<<10
 	// readBuffer holds most messages, and each client has one all the time.
 	readBuffer = 512
 )

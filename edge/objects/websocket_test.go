@@ -16,7 +16,7 @@ import (
 	"natscast/internal/eventually"
 	"natscast/internal/rtmp/client"
 	"natscast/internal/rtmp/sharedobject"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // Two pages on two nodes.
@@ -212,7 +212,7 @@ func TestWebSocketRefusals(t *testing.T) {
 	a.hears(`{"type":"error","id":1,"code":"denied","message":"not allowed to write to the object"}`)
 	a.says(`{"type":"send","id":2,"method":"msg"}`)
 	a.hears(`{"type":"error","id":2,"code":"denied","message":"not allowed to write to the object"}`)
-	a.says(`{"type":"change","id":3,"set":{"` + strings.Repeat("k", kv.MaxKey+1) + `":1}}`)
+	a.says(`{"type":"change","id":3,"set":{"` + strings.Repeat("k", shared.MaxKey+1) + `":1}}`)
 	if got := a.text(); !strings.Contains(got, `"code":"limit"`) {
 		t.Error(got)
 	}
@@ -265,11 +265,11 @@ func TestLargeObject(t *testing.T) {
 	n := startNode(t, startServer(t), edge.Config{})
 	a := dial(t, n, "live/large")
 	a.text()
-	for i := range kv.MaxObject / kv.MaxValue {
-		a.says(fmt.Sprintf(`{"type":"change","id":%d,"set":{"k%d":%q}}`, i, i, strings.Repeat("v", kv.MaxValue-2)))
+	for i := range shared.MaxObject / shared.MaxValue {
+		a.says(fmt.Sprintf(`{"type":"change","id":%d,"set":{"k%d":%q}}`, i, i, strings.Repeat("v", shared.MaxValue-2)))
 		a.hearsOf(`"ack"`)
 	}
-	if got := dial(t, n, "live/large").text(); len(got) < kv.MaxObject {
+	if got := dial(t, n, "live/large").text(); len(got) < shared.MaxObject {
 		t.Errorf("a snapshot of %d bytes", len(got))
 	}
 }
@@ -360,7 +360,7 @@ func TestHostileFrames(t *testing.T) {
 		"not continued":         {append(masked(ws.Header{OpCode: ws.OpText}, "{"), masked(text, "}")...), ws.StatusProtocolError},
 		"a negative length":     {[]byte{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0}, ws.StatusProtocolError},
 		"too long":              {[]byte{0x81, 0xff, 0, 0, 0x7f, 0, 0, 0, 0, 1, 0, 0, 0, 0}, ws.StatusMessageTooBig},
-		"too long, in pieces":   {append(masked(ws.Header{OpCode: ws.OpText}, strings.Repeat(" ", kv.MaxValue)), masked(ws.Header{OpCode: ws.OpContinuation}, strings.Repeat(" ", kv.MaxValue))...), ws.StatusMessageTooBig},
+		"too long, in pieces":   {append(masked(ws.Header{OpCode: ws.OpText}, strings.Repeat(" ", shared.MaxValue)), masked(ws.Header{OpCode: ws.OpContinuation}, strings.Repeat(" ", shared.MaxValue))...), ws.StatusMessageTooBig},
 		"binary":                {masked(ws.Header{Fin: true, OpCode: ws.OpBinary}, "{}"), ws.StatusUnsupportedData},
 		"not UTF-8":             {masked(text, "\"\xff\""), ws.StatusInvalidFramePayloadData},
 		"half a code":           {masked(ws.Header{Fin: true, OpCode: ws.OpClose}, "\x03"), ws.StatusProtocolError},

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	"natscast/internal/nodeapi"
 	"natscast/kv"
 )
 
@@ -46,8 +47,8 @@ func (a *api) drain(w http.ResponseWriter, r *http.Request) error {
 func (a *api) ask(ctx context.Context, node, verb, body string) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	_, err := a.config.Store.Ask(ctx, node, verb, []byte(body))
-	if err != nil && errors.Unwrap(err) == nil && !errors.Is(err, kv.ErrNoNode) {
+	_, err := nodeapi.Ask(ctx, a.config.Store.Conn(), node, verb, []byte(body))
+	if err != nil && errors.Unwrap(err) == nil && !errors.Is(err, nodeapi.ErrNoNode) {
 		// It has no cause between here and there, so it is what the node has answered.
 		return failure(http.StatusConflict, "%w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"natscast/internal/media"
+	"natscast/internal/nodeapi"
 	"natscast/kv"
 )
 
@@ -39,7 +40,7 @@ func statusOf(err error) int {
 		return known.status
 	case errors.Is(err, media.ErrName):
 		return http.StatusBadRequest
-	case errors.Is(err, kv.ErrNotFound), errors.Is(err, kv.ErrNoNode):
+	case errors.Is(err, kv.ErrNotFound), errors.Is(err, nodeapi.ErrNoNode):
 		return http.StatusNotFound
 	case errors.Is(err, kv.ErrValue):
 		return http.StatusInternalServerError

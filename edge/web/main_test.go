@@ -20,6 +20,7 @@ import (
 	"natscast/edge/guest"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/nodeapi"
 	"natscast/internal/placement"
 	"natscast/kv"
 )
@@ -166,9 +167,9 @@ func fill(t *testing.T, store *kv.Store, one, two *kv.Cluster) {
 		}
 	}
 	film := kv.Asset{Name: "vod/film.mp4", ID: "1f", Duration: 5000, Size: 100, Modified: time.Unix(1_800_000_000, 0).UTC()}
-	one.Assets.Set(film)
-	two.Assets.Set(film)
-	stop, err := store.Serve(two.Self(), map[string]kv.Answer{
+	one.Assets.Set(film.Name, film)
+	two.Assets.Set(film.Name, film)
+	stop, err := nodeapi.Serve(store.Conn(), nodeapi.Node{ID: two.Self().ID, Incarnation: two.Self().Incarnation}, map[string]nodeapi.Answer{
 		verbDrain: func(context.Context, []byte) ([]byte, error) { return nil, nil },
 		verbKick: func(_ context.Context, body []byte) ([]byte, error) {
 			if string(body) != "edge-2.1" {
@@ -176,7 +177,7 @@ func fill(t *testing.T, store *kv.Store, one, two *kv.Cluster) {
 			}
 			return nil, nil
 		},
-	})
+	}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

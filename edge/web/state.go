@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"natscast/internal/media"
+	"natscast/internal/nodeapi"
 	"natscast/kv"
 )
 
@@ -44,7 +45,7 @@ func (a *api) nodes(w http.ResponseWriter, _ *http.Request) error {
 func (a *api) node(w http.ResponseWriter, r *http.Request) error {
 	n, ok := a.config.Nodes.Get(r.PathValue("id"))
 	if !ok {
-		return failure(http.StatusNotFound, "%w: %q", kv.ErrNoNode, r.PathValue("id"))
+		return failure(http.StatusNotFound, "%w: %q", nodeapi.ErrNoNode, r.PathValue("id"))
 	}
 	return respond(w, http.StatusOK, n)
 }

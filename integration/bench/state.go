@@ -78,7 +78,7 @@ func (s *simulation) join(ctx context.Context, i, connections int, hot bool) err
 	if err != nil {
 		return err
 	}
-	register := s.store(i).Connections.Register(m.Node())
+	register := s.store(i).Connections.Announcer(m.Node())
 	for c := range connections {
 		register.Set(uint64(c), kv.Connection{
 			Client: "192.0.2.7:54321", Software: "LNX 9,0,124,2", App: "live", Stream: heatStream(c), Role: kv.RolePlay, Since: time.Now(),

@@ -162,7 +162,13 @@ var forbidden = []arrow{
 		breaking: "bus/x.go imports natscast/kv",
 	},
 	{
-		from: []string{"kv"}, inTests: true,
+		from: []string{"kv/objects", "kv/bucket"}, inTests: true,
+		to:       []string{module + "kv"},
+		because:  "shared objects and the cluster's state stand beside each other, on kv/bucket",
+		breaking: "kv/objects/x_test.go imports natscast/kv",
+	},
+	{
+		from: []string{"kv/..."}, inTests: true,
 		to:       []string{module + "bus/..."},
 		because:  "shared state needs a connection to NATS, and nothing of the media on it",
 		breaking: "kv/x.go imports natscast/bus",
@@ -180,7 +186,7 @@ var forbidden = []arrow{
 	{
 		from: []string{"..."}, inTests: true,
 		except: []string{
-			"bus/...", "kv/...", "internal/provision/...", "integration/...",
+			"bus/...", "kv/...", "internal/provision/...", "internal/nodeapi/...", "integration/...",
 			"internal/cli/connect/...", "internal/cli/clitest/...",
 		},
 		to: []string{"github.com/nats-io/..."},

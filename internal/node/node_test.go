@@ -24,6 +24,7 @@ import (
 	"natscast/bus"
 	"natscast/internal/eventually"
 	"natscast/internal/flv"
+	"natscast/internal/nodeapi"
 	"natscast/internal/push"
 	"natscast/internal/rtmp/client"
 	"natscast/internal/testpattern"
@@ -138,16 +139,16 @@ func TestTwoNodes(t *testing.T) {
 		players = list
 		return len(players) == 1 && players[0].Stream == stream
 	})
-	if _, err := home.store.Ask(t.Context(), "other", "kick", []byte("home.1")); err == nil {
+	if _, err := nodeapi.Ask(t.Context(), home.store.Conn(), "other", "kick", []byte("home.1")); err == nil {
 		t.Error("a connection of another node is kicked")
 	}
-	if _, err := home.store.Ask(t.Context(), "other", "kick", []byte(players[0].ID)); err != nil {
+	if _, err := nodeapi.Ask(t.Context(), home.store.Conn(), "other", "kick", []byte(players[0].ID)); err != nil {
 		t.Errorf("kick: %v", err)
 	}
 	for err == nil {
 		_, err = c.Read()
 	}
-	stats, err := home.store.Ask(t.Context(), "other", "stats", nil)
+	stats, err := nodeapi.Ask(t.Context(), home.store.Conn(), "other", "stats", nil)
 	if err != nil || !json.Valid(stats) {
 		t.Errorf("stats: %s, %v", stats, err)
 	}

@@ -10,15 +10,18 @@ import (
 
 	"natscast/edge/objects"
 	"natscast/edge/web"
-	"natscast/kv"
+	"natscast/internal/nodeapi"
 )
 
 // Run serves clients until ctx ends, or until the node has drained. It is called once, and
 // returns when all that it started has ended.
 func (n *Node) Run(ctx context.Context) error {
-	stop, err := n.store.Serve(n.cluster.Self(), map[string]kv.Answer{
+	self := n.cluster.Self()
+	stop, err := nodeapi.Serve(n.store.Conn(), nodeapi.Node{
+		ID: self.ID, Incarnation: self.Incarnation, Region: self.Region, Version: self.Version,
+	}, map[string]nodeapi.Answer{
 		"stats": n.answerStats, "kick": n.answerKick, "drain": n.answerDrain,
-	})
+	}, n.log)
 	if err != nil {
 		return err
 	}

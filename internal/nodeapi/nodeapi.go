@@ -1,4 +1,6 @@
-package kv
+// Package nodeapi asks nodes over NATS services, and answers for them: what is not state, such as
+// counters, or something that a node is to do.
+package nodeapi
 
 import (
 	"context"
@@ -7,6 +9,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -19,37 +23,63 @@ const (
 	// serviceName is what `nats micro` lists the nodes as.
 	serviceName    = "natscast"
 	serviceVersion = "1.0.0" // of the questions and answers
+	requestTimeout = 2 * time.Second
 )
 
 // Answer answers a question to a node. An error goes to whoever asked.
 type Answer func(ctx context.Context, body []byte) ([]byte, error)
 
-// Serve lets the node be asked, by [Store.Ask] and by any client of NATS services, until stop is called:
+// Node is who answers.
+type Node struct {
+	ID          string
+	Incarnation uint64
+	Region      string
+	Version     string
+}
+
+// Serve lets the node be asked, by [Ask] and by any client of NATS services, until stop is called:
 // request on natscast.NODE.VERB.
-func (s *Store) Serve(node Node, verbs map[string]Answer) (stop func(), err error) {
-	service, err := micro.AddService(s.conn(), micro.Config{
+func Serve(
+	nc *nats.Conn,
+	n Node,
+	verbs map[string]Answer,
+	log *slog.Logger,
+) (stop func(), err error) {
+	service, err := micro.AddService(nc, micro.Config{
 		Name: serviceName, Version: serviceVersion, Description: "a node of a natscast cluster",
-		Metadata:           map[string]string{"node": node.ID, "incarnation": strconv.FormatUint(node.Incarnation, 10), "region": node.Region, "version": node.Version},
+		Metadata: map[string]string{
+			"node": n.ID, "incarnation": strconv.FormatUint(n.Incarnation, 10),
+			"region": n.Region, "version": n.Version,
+		},
 		QueueGroupDisabled: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("serve: %w", err)
 	}
-	group := service.AddGroup(serviceName + "." + node.ID)
+	group := service.AddGroup(serviceName + "." + n.ID)
 	for verb, answer := range verbs {
-		if err := group.AddEndpoint(verb, micro.HandlerFunc(func(r micro.Request) { respond(r, answer) })); err != nil {
+		handle := micro.HandlerFunc(func(r micro.Request) { respond(r, answer, log) })
+		if err := group.AddEndpoint(verb, handle); err != nil {
 			return nil, errors.Join(fmt.Errorf("serve %s: %w", verb, err), service.Stop())
 		}
 	}
 	return func() { _ = service.Stop() }, nil
 }
 
-func respond(r micro.Request, answer Answer) {
+func respond(r micro.Request, answer Answer, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			slog.Error("panic in an answer", "subject", r.Subject(), "panic", p, "stack", string(debug.Stack()))
+			log.Error(
+				"panic in an answer",
+				"subject",
+				r.Subject(),
+				"panic",
+				p,
+				"stack",
+				string(debug.Stack()),
+			)
 		}
 	}()
 	body, err := answer(ctx, r.Data())
@@ -59,19 +89,19 @@ func respond(r micro.Request, answer Answer) {
 		err = r.Respond(body)
 	}
 	if err != nil {
-		slog.Debug("kv: not answered", "subject", r.Subject(), "err", err)
+		log.Debug("a question was not answered", "subject", r.Subject(), "err", err)
 	}
 }
 
-// Ask asks a node itself for what is not state: counters, or to do something. It fails with [ErrNoNode] when
-// nobody answers to that id, otherwise with the node's own error.
-func (s *Store) Ask(ctx context.Context, node, verb string, body []byte) ([]byte, error) {
-	if !validID.MatchString(node) {
-		return nil, fmt.Errorf("%w: %q: %w", ErrNoNode, node, ErrID)
+// Ask asks a node. It fails with [ErrNoNode] when nobody answers to that id, otherwise with the
+// node's own error.
+func Ask(ctx context.Context, nc *nats.Conn, node, verb string, body []byte) ([]byte, error) {
+	if node == "" || strings.ContainsAny(node, ".*> \t\r\n") {
+		return nil, fmt.Errorf("%w: %q", ErrNoNode, node)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	answer, err := s.conn().RequestWithContext(ctx, serviceName+"."+node+"."+verb, body)
+	answer, err := nc.RequestWithContext(ctx, serviceName+"."+node+"."+verb, body)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, fmt.Errorf("%w: %s", ErrNoNode, node)
@@ -83,5 +113,3 @@ func (s *Store) Ask(ctx context.Context, node, verb string, body []byte) ([]byte
 	}
 	return answer.Data, nil
 }
-
-func (s *Store) conn() *nats.Conn { return s.Nodes.bucket.js.Conn() }

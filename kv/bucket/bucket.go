@@ -1,4 +1,6 @@
-package kv
+// Package bucket reads and writes one JetStream key-value bucket of typed values: what package kv
+// and shared objects stand on.
+package bucket
 
 import (
 	"bytes"
@@ -8,103 +10,129 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+const (
+	// RequestTimeout bounds one question to the store.
+	RequestTimeout = 2 * time.Second
+	// RetryInterval is how soon the store is asked again that was not ready.
+	RetryInterval = 200 * time.Millisecond
+	// MarkerTTL is how long watchers that were away can learn of an expired key.
+	MarkerTTL = time.Minute
+)
+
 // ErrValue says that an entry of a bucket cannot be read.
 var ErrValue = errors.New("malformed entry")
 
-// bucket is one bucket and what its values are.
-type bucket[T any] struct {
-	js     jetstream.JetStream
-	kv     jetstream.KeyValue
-	name   string
+// Bucket is one bucket and what its values are.
+type Bucket[T any] struct {
+	JS     jetstream.JetStream
+	KV     jetstream.KeyValue
+	Name   string
 	decode func(key string, value []byte, revision uint64) (T, error)
+	Log    *slog.Logger
 }
 
-func newBucket[T any](js jetstream.JetStream, kv jetstream.KeyValue, decode func(string, []byte, uint64) (T, error)) *bucket[T] {
-	return &bucket[T]{js: js, kv: kv, name: kv.Bucket(), decode: decode}
+// New returns a bucket. Entries that cannot be read are logged, and skipped.
+func New[T any](
+	js jetstream.JetStream, kv jetstream.KeyValue, decode func(string, []byte, uint64) (T, error),
+	log *slog.Logger,
+) *Bucket[T] {
+	return &Bucket[T]{JS: js, KV: kv, Name: kv.Bucket(), decode: decode, Log: log}
 }
 
-// subject is where JetStream stores a key; tail is where it repeats what it has stored.
-func (b *bucket[T]) subject(key string) string { return "$KV." + b.name + "." + key }
-func (b *bucket[T]) tail() string              { return tailSubject(b.name) }
+// Subject is where JetStream stores a key; tail is where it repeats what it has stored.
+func (b *Bucket[T]) Subject(key string) string { return "$KV." + b.Name + "." + key }
+func (b *Bucket[T]) Tail() string              { return TailSubject(b.Name) }
 
-func tailSubject(bucket string) string { return "state." + bucket + ".>" }
+func TailSubject(bucket string) string { return "state." + bucket + ".>" }
 
-func (b *bucket[T]) key(subject string) string { return strings.TrimPrefix(subject, "$KV."+b.name+".") }
+func (b *Bucket[T]) Key(
+	subject string,
+) string {
+	return strings.TrimPrefix(subject, "$KV."+b.Name+".")
+}
 
-// stored is what a bucket holds under a key.
-type stored[T any] struct {
-	raw   []byte // nil when the key is free
-	value T      // unless bad
-	bad   bool   // raw cannot be decoded; that was logged
+// Stored is what a bucket holds under a key.
+type Stored[T any] struct {
+	Raw   []byte // nil when the key is free
+	Value T      // unless Bad
+	Bad   bool   // Raw cannot be decoded; that was logged
 }
 
 // is says that the entry has a value.
-func (e stored[T]) is() bool { return e.raw != nil && !e.bad }
+func (e Stored[T]) Is() bool { return e.Raw != nil && !e.Bad }
 
-// read makes an entry of a stored value, which stays what it was when it says the same. A malformed one is logged.
-func (b *bucket[T]) read(key string, raw []byte, revision uint64, was stored[T]) stored[T] {
-	if bytes.Equal(raw, was.raw) {
+// Read makes an entry of a stored value, which stays what it was when it says the same. A malformed
+// one is logged.
+func (b *Bucket[T]) Read(key string, raw []byte, revision uint64, was Stored[T]) Stored[T] {
+	if bytes.Equal(raw, was.Raw) {
 		return was
 	}
-	e := stored[T]{raw: raw}
+	e := Stored[T]{Raw: raw}
 	var err error
-	if e.value, err = b.decode(key, raw, revision); err != nil {
-		slog.Warn("kv: skipped", "bucket", b.name, "err", err)
-		e.bad = true
+	if e.Value, err = b.decode(key, raw, revision); err != nil {
+		b.Log.Warn("an entry is skipped", "bucket", b.Name, "err", err)
+		e.Bad = true
 	}
 	return e
 }
 
-// list returns the values of all keys that match, in no order.
-func (b *bucket[T]) list(ctx context.Context) ([]T, error) {
-	entries, _, err := b.snapshot(ctx, nil)
+// List returns the values of all keys that match, in no order.
+func (b *Bucket[T]) List(ctx context.Context) ([]T, error) {
+	entries, _, err := b.Snapshot(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	var list []T
 	for _, e := range entries {
-		if e.is() {
-			list = append(list, e.value)
+		if e.Is() {
+			list = append(list, e.Value)
 		}
 	}
 	return list, nil
 }
 
-// put writes a value as JSON, when the revision is the key's latest (0: it is free). A TTL of 0
+// Put writes a value as JSON, when the revision is the key's latest (0: it is free). A TTL of 0
 // means for ever.
-func (b *bucket[T]) put(ctx context.Context, key string, value any, options ...jetstream.PublishOpt) (revision uint64, err error) {
+func (b *Bucket[T]) Put(
+	ctx context.Context,
+	key string,
+	value any,
+	options ...jetstream.PublishOpt,
+) (revision uint64, err error) {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return 0, err
 	}
-	m := nats.NewMsg(b.subject(key))
+	m := nats.NewMsg(b.Subject(key))
 	m.Data = data
-	ack, err := b.js.PublishMsg(ctx, m, options...)
+	ack, err := b.JS.PublishMsg(ctx, m, options...)
 	if err != nil {
 		return 0, err
 	}
 	return ack.Sequence, nil
 }
 
-// purge removes all keys below a prefix of whole tokens, if there are any. Those who watch are not told.
-func (b *bucket[T]) purge(ctx context.Context, prefix string) error {
-	stream, err := b.js.Stream(ctx, "KV_"+b.name)
+// Purge removes all keys below a prefix of whole tokens, if there are any. Those who watch are not
+// told.
+func (b *Bucket[T]) Purge(ctx context.Context, prefix string) error {
+	stream, err := b.JS.Stream(ctx, "KV_"+b.Name)
 	if err == nil {
-		err = stream.Purge(ctx, jetstream.WithPurgeSubject(b.subject(prefix)+".>"))
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(b.Subject(prefix)+".>"))
 	}
 	if err != nil {
-		return fmt.Errorf("purge %s of bucket %s: %w", prefix, b.name, err)
+		return fmt.Errorf("purge %s of bucket %s: %w", prefix, b.Name, err)
 	}
 	return nil
 }
 
-// isMismatch says that a write came at a revision that is not the latest.
-func isMismatch(err error) bool {
+// IsMismatch says that a write came at a revision that is not the latest.
+func IsMismatch(err error) bool {
 	// The second code is that of replicated streams.
 	const wrongLastSequence, wrongLastSequenceReplicated = 10071, 10164
 	var api *jetstream.APIError

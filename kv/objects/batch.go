@@ -1,11 +1,10 @@
-package kv
+package objects
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -14,15 +13,17 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/kv/bucket"
 )
 
-// flight is what was published together, and is not answered yet.
-type flight struct {
+// batch is what was published together, and is not answered yet.
+type batch struct {
 	writes   []*Write
 	messages []*nats.Msg
 	keys     map[string]bool
 	bytes    int
-	batch    bool            // it is stored as a whole; otherwise each message is acknowledged
+	atomic   bool            // it is stored as a whole; otherwise each message is acknowledged
 	open     map[string]bool // the acknowledgements that are to come
 	next     time.Time       // of another attempt
 	attempts int
@@ -30,17 +31,17 @@ type flight struct {
 }
 
 // publish tries once to store what is in flight, but for what was acknowledged already.
-func (o *Object) publish(f *flight) {
+func (o *Object) publish(f *batch) {
 	f.attempts++
 	f.next = time.Now().Add(attemptInterval)
 	number := f.writes[0].number
 	o.objects.expect(number, o)
 	id := strconv.FormatUint(number, 10)
-	o.objects.address(f.messages, id, f.attempts, f.batch)
+	o.objects.address(f.messages, id, f.attempts, f.atomic)
 	if f.open == nil {
 		f.open = map[string]bool{}
 		for i, m := range f.messages {
-			if !f.batch || i == len(f.messages)-1 {
+			if !f.atomic || i == len(f.messages)-1 {
 				m.Reply = o.objects.acks + id + "-" + strconv.Itoa(i)
 				f.open[m.Reply] = true
 			}
@@ -59,7 +60,8 @@ func (o *Object) publish(f *flight) {
 	}
 }
 
-// address has the store recognize messages that come again, and makes one batch of them where that is asked for.
+// address has the store recognize messages that come again, and makes one batch of them where that
+// is asked for.
 func (o *Objects) address(messages []*nats.Msg, id string, attempt int, batch bool) {
 	id = o.writer + "/" + id
 	for i, m := range messages {
@@ -77,12 +79,13 @@ func (o *Objects) address(messages []*nats.Msg, id string, attempt int, batch bo
 	}
 }
 
-// acknowledged hands the store's answer to the object that waits for it. Answers to several attempts may come.
+// acknowledged hands the store's answer to the object that waits for it. Answers to several
+// attempts may come.
 func (o *Objects) acknowledged(m *nats.Msg) {
 	id, _, _ := strings.Cut(strings.TrimPrefix(m.Subject, o.acks), "-")
 	number, _ := strconv.ParseUint(id, 10, 64)
 	o.mu.Lock()
-	obj := o.flying[number]
+	obj := o.inFlight[number]
 	o.mu.Unlock()
 	if obj != nil {
 		obj.acknowledged(m)
@@ -94,9 +97,9 @@ func (o *Objects) expect(number uint64, obj *Object) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if obj != nil {
-		o.flying[number] = obj
+		o.inFlight[number] = obj
 	} else {
-		delete(o.flying, number)
+		delete(o.inFlight, number)
 	}
 }
 
@@ -104,17 +107,17 @@ func (o *Objects) expect(number uint64, obj *Object) {
 func (o *Object) acknowledged(m *nats.Msg) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	f := o.flight
+	f := o.inFlight
 	if f == nil || !f.open[m.Subject] {
 		return
 	}
 	revision, err := decodeAck(m)
 	switch {
 	case err == nil:
-		o.landedAt = max(o.landedAt, revision)
+		o.committedAt = max(o.committedAt, revision)
 		f.stored(m.Subject, revision)
 		if len(f.open) == 0 {
-			o.landed(f, revision)
+			o.commit(f, revision)
 		}
 	case errors.Is(err, ErrConflict) && o.relax(f):
 		o.publish(f)
@@ -122,17 +125,17 @@ func (o *Object) acknowledged(m *nats.Msg) {
 		o.refuse(err)
 		o.flush()
 	default:
-		slog.Debug("kv: another attempt follows", "object", o.name, "err", err)
+		o.objects.log.Debug("another attempt follows", "object", o.name, "err", err)
 		f.next = time.Now()
 	}
 }
 
 // stored notes that the message with that reply subject was stored, and with it a batch.
-func (f *flight) stored(reply string, revision uint64) {
+func (f *batch) stored(reply string, revision uint64) {
 	delete(f.open, reply)
 	for i, m := range f.messages {
 		switch before := uint64(len(f.messages) - 1 - i); {
-		case f.batch && revision > before:
+		case f.atomic && revision > before:
 			stamp(m, revision-before)
 		case m.Reply == reply && revision > 0:
 			stamp(m, revision)
@@ -146,9 +149,9 @@ func stamp(m *nats.Msg, revision uint64) {
 	m.Header[jetstream.SequenceHeader] = []string{strconv.FormatUint(revision, 10)}
 }
 
-// relax drops from a write that has failed the marks of removed attributes, which may have expired. It reports
-// whether there were any.
-func (o *Object) relax(f *flight) (relaxed bool) {
+// relax drops from a write that has failed the marks of removed attributes, which may have expired.
+// It reports whether there were any.
+func (o *Object) relax(f *batch) (relaxed bool) {
 	if f.relaxed {
 		return false
 	}
@@ -162,22 +165,23 @@ func (o *Object) relax(f *flight) (relaxed bool) {
 	return relaxed
 }
 
-// landed notes that what was in flight is stored.
-func (o *Object) landed(f *flight, revision uint64) {
+// commit notes that what was in flight is stored.
+func (o *Object) commit(f *batch, revision uint64) {
 	now := time.Now()
 	for _, w := range f.writes {
 		w.stored, w.revision = now, revision
 	}
-	o.land()
+	o.endBatch()
 	o.flush()
 }
 
-func (o *Object) land() {
-	o.objects.expect(o.flight.writes[0].number, nil)
-	o.flight = nil
+func (o *Object) endBatch() {
+	o.objects.expect(o.inFlight.writes[0].number, nil)
+	o.inFlight = nil
 }
 
-// settle ends what was stored before the object has caught up: its message in the tail was lost, and overwritten.
+// settle ends what was stored before the object has caught up: its message in the tail was lost,
+// and overwritten.
 func (o *Object) settle() {
 	o.settleThose(func(w *Write) bool { return w.revision > 0 && w.revision <= o.head })
 }
@@ -195,8 +199,8 @@ func (o *Object) settleThose(stored func(*Write) bool) {
 func (o *Object) retry() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.flight != nil {
-		o.publish(o.flight)
+	if o.inFlight != nil {
+		o.publish(o.inFlight)
 	}
 	o.flush()
 }
@@ -209,7 +213,7 @@ func (o *Object) pursue(ctx context.Context) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	connected := o.objects.js.Conn().IsConnected()
-	if f := o.flight; f != nil {
+	if f := o.inFlight; f != nil {
 		waited := time.Since(f.writes[0].asked)
 		switch {
 		case waited > writePatience, !connected && waited > awayPatience:
@@ -224,12 +228,13 @@ func (o *Object) pursue(ctx context.Context) bool {
 	}
 	o.applyLate()
 	o.flush()
-	o.watched = o.missing > 0 || len(o.staged) > 0 || o.flight != nil || len(o.queue) > 0 || len(o.pending) > 0
+	o.watched = o.missing > 0 || len(o.staged) > 0 || o.inFlight != nil || len(o.queue) > 0 ||
+		len(o.pending) > 0
 	return o.watched
 }
 
-// isTailLate says that the tail has not told of what was stored some time ago. Where the store has not told the revision, the
-// newest one is as good.
+// isTailLate says that the tail has not told of what was stored some time ago. Where the store has
+// not told the revision, the newest one is as good.
 func (o *Object) isTailLate(ctx context.Context) bool {
 	late, unknown := o.lateWrites()
 	if len(unknown) == 0 {
@@ -237,7 +242,7 @@ func (o *Object) isTailLate(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
 	defer cancel()
-	_, head, err := o.objects.bucket.latest(ctx, o.name.Subject()+".*")
+	_, head, err := o.objects.bucket.Latest(ctx, o.name.Subject()+".*")
 	if err != nil {
 		return late
 	}
@@ -267,10 +272,11 @@ func (o *Object) lateWrites() (late bool, unknown []*Write) {
 	return late, unknown
 }
 
-// refuse gives up what is in flight. It may have been stored: then it comes as somebody else's change.
+// refuse gives up what is in flight. It may have been stored: then it comes as somebody else's
+// change.
 func (o *Object) refuse(err error) {
-	writes := o.flight.writes
-	o.land()
+	writes := o.inFlight.writes
+	o.endBatch()
 	for _, w := range writes {
 		if o.pending[w.number] != nil {
 			delete(o.pending, w.number)
@@ -283,7 +289,7 @@ func (o *Object) refuse(err error) {
 func (o *Object) refuseAll(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.flight != nil {
+	if o.inFlight != nil {
 		o.refuse(err)
 	}
 	for _, w := range o.queue {
@@ -292,7 +298,8 @@ func (o *Object) refuseAll(err error) {
 	o.queue = nil
 }
 
-// decodeAck reads the store's answer to a write: an error of [ErrConflict] or [ErrLimit] is final, another one is not.
+// decodeAck reads the store's answer to a write: an error of [ErrConflict] or [ErrLimit] is final,
+// another one is not.
 func decodeAck(m *nats.Msg) (revision uint64, err error) {
 	const batchStored, messageTooLong = 10201, 10054
 	var ack struct {
@@ -300,12 +307,16 @@ func decodeAck(m *nats.Msg) (revision uint64, err error) {
 		Sequence uint64              `json:"seq"`
 	}
 	if err := json.Unmarshal(m.Data, &ack); err != nil {
-		return 0, fmt.Errorf("%w: answer of the store: %w", ErrValue, err) // nobody was there, and the answer is empty
+		return 0, fmt.Errorf(
+			"%w: answer of the store: %w",
+			bucket.ErrValue,
+			err,
+		) // nobody was there, and the answer is empty
 	}
 	switch {
 	case ack.Error == nil, ack.Error.ErrorCode == batchStored:
 		return ack.Sequence, nil
-	case isMismatch(ack.Error):
+	case bucket.IsMismatch(ack.Error):
 		return 0, fmt.Errorf("%w: %w", ErrConflict, ack.Error)
 	case ack.Error.ErrorCode == messageTooLong:
 		return 0, fmt.Errorf("%w: %w", ErrLimit, ack.Error)

@@ -1,4 +1,4 @@
-package kv
+package objects
 
 import (
 	"fmt"
@@ -13,22 +13,22 @@ import (
 	"natscast/internal/media"
 )
 
-// After a silence, what the store has not repeated is told before what comes next, whether an object asks for itself or with others.
-func TestObjectsAfterSilence(t *testing.T) {
+// After an idle gap, what the store has not repeated is told before what comes next, whether an
+// object asks for itself or with others.
+func TestObjectsAfterAnIdleGap(t *testing.T) {
 	t.Parallel()
-	s := openStore(t, startServer(t))
-	o := s.Objects
+	o := openTest(t)
 	const objects = 3 * askAtOnce
 	lost := []int{1, objects - 2}
 	var listeners []*listener
 	for i := range objects {
 		l := follow(t, o, media.Name(fmt.Sprintf("live/o%d", i)), Persistent)
-		l.hears("opened v1 ")
+		l.hears("opened v1 <nil>")
 		listeners = append(listeners, l)
 	}
 	put := func(i int, key, value string) {
 		t.Helper()
-		if _, err := o.js.Publish(t.Context(), o.bucket.subject(fmt.Sprintf("live.o%d.%s", i, key)), []byte(value)); err != nil {
+		if _, err := o.js.Publish(t.Context(), o.bucket.Subject(fmt.Sprintf("live.o%d.%s", i, key)), []byte(value)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -41,10 +41,10 @@ func TestObjectsAfterSilence(t *testing.T) {
 		put(i, "y", "1")
 	}
 	repeats(t, o, true)
-	o.silences.mu.Lock()
-	o.silences.heardAt = time.Now().Add(-2 * tailSilence)
-	o.silences.mu.Unlock()
-	put(0, "x", "2") // which ends the silence
+	o.gaps.mu.Lock()
+	o.gaps.heardAt = time.Now().Add(-2 * idleGapLength)
+	o.gaps.mu.Unlock()
+	put(0, "x", "2") // which ends the gap
 	listeners[0].hears("changed v3 x=2")
 	for i := 1; i < objects; i++ {
 		put(i, "x", "2")
@@ -56,15 +56,22 @@ func TestObjectsAfterSilence(t *testing.T) {
 			listeners[i].hears("changed v3 x=2")
 		}
 	}
-	if got := slices.Sorted(maps.Keys(o.silences.current().changed)); strings.Join(got, " ") != fmt.Sprintf("live.o%d live.o%d", lost[0], lost[1]) {
-		t.Errorf("changed in the silence: %q", got)
+	if got := slices.Sorted(maps.Keys(o.gaps.current().changed)); strings.Join(
+		got,
+		" ",
+	) != fmt.Sprintf(
+		"live.o%d live.o%d",
+		lost[0],
+		lost[1],
+	) {
+		t.Errorf("changed in the gap: %q", got)
 	}
 }
 
 // repeats has the store repeat what it stores, or not.
 func repeats(t *testing.T, o *Objects, does bool) {
 	t.Helper()
-	c := bucketConfig(Options{Storage: "file", Replicas: 1}, objectsBucket, "")
+	c := testConfig
 	if !does {
 		c.RePublish = nil
 	}
@@ -74,14 +81,14 @@ func repeats(t *testing.T, o *Objects, does bool) {
 }
 
 // What is much, and what the replica of the store that answers does not have, is not known.
-func TestSilence(t *testing.T) {
+func TestIdleGap(t *testing.T) {
 	t.Parallel()
-	o := openStore(t, startServer(t)).Objects
-	ack, err := o.js.Publish(t.Context(), o.bucket.subject("live.a.x"), []byte("1"))
+	o := openTest(t)
+	ack, err := o.js.Publish(t.Context(), o.bucket.Subject("live.a.x"), []byte("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := o.js.Publish(t.Context(), o.bucket.subject("live.b.x"), []byte("1"), jetstream.WithMsgTTL(time.Minute)); err != nil {
+	if _, err := o.js.Publish(t.Context(), o.bucket.Subject("live.b.x"), []byte("1"), jetstream.WithMsgTTL(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
@@ -95,13 +102,14 @@ func TestSilence(t *testing.T) {
 		{"not stored here", ack.Sequence - 1, ack.Sequence + 2, false, false},
 	}
 	for _, test := range tests {
-		silence := &silence{after: test.after, until: test.until}
+		gap := &idleGap{after: test.after, until: test.until}
 		for range askAtOnce {
-			if o.wasQuiet(t.Context(), silence, "live/b") {
+			if o.wasQuiet(t.Context(), gap, "live/b") {
 				t.Errorf("%s: the first do not ask for themselves", test.name)
 			}
 		}
-		if a, b := o.wasQuiet(t.Context(), silence, "live/a"), o.wasQuiet(t.Context(), silence, "live/b"); a != test.a || b != test.b {
+		if a, b := o.wasQuiet(t.Context(), gap, "live/a"), o.wasQuiet(t.Context(), gap, "live/b"); a != test.a ||
+			b != test.b {
 			t.Errorf("%s: quiet: %v, %v; want %v, %v", test.name, a, b, test.a, test.b)
 		}
 	}

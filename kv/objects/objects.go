@@ -1,4 +1,4 @@
-package kv
+package objects
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natscast/internal/media"
+	"natscast/kv/bucket"
 )
 
 // Errors of shared objects.
@@ -31,7 +33,8 @@ var (
 	ErrNoObject = errors.New("no such shared object")
 )
 
-// The limits of shared objects. What other NATS clients write is not refused; values that are too long are skipped.
+// The limits of shared objects. What other NATS clients write is not refused; values that are too
+// long are skipped.
 const (
 	MaxKey    = 256       // bytes of an attribute's key
 	MaxKeys   = 900       // attributes of an object: a batch of JetStream, which clears it, has 1000 messages
@@ -40,10 +43,13 @@ const (
 )
 
 const (
-	objectsBucket = "objects"
-	// metaToken is before the keys of what is known of objects themselves. It is no escape, so no app is called that.
+	// Bucket is where they are.
+	Bucket = "objects"
+	// metaToken is before the keys of what is known of objects themselves. It is no escape, so no
+	// app is called that.
 	metaToken = "=object"
-	// sendToken is in the place of an attribute in the subject of what is sent to an object's users.
+	// sendToken is in the place of an attribute in the subject of what is sent to an object's
+	// users.
 	sendToken = "=send"
 	// Linger is how long a temporary object outlives its last user.
 	Linger = 5 * time.Second
@@ -51,8 +57,11 @@ const (
 	openAtOnce = 32
 	// askAtOnce bounds those that ask for what they have missed: an election makes all ask.
 	askAtOnce = 8
-	// dedupeWindow is longer than a write is tried.
-	dedupeWindow = 2 * writePatience
+	// DedupeWindow is how long the store must recognize a message that comes again: longer than a
+	// write is tried.
+	DedupeWindow = 2 * writePatience
+	// leaveTimeout bounds what a node that leaves an object still does.
+	leaveTimeout = 3 * time.Second
 )
 
 // Headers of what natscast writes. Other clients need none of them.
@@ -97,12 +106,14 @@ type meta struct {
 	Nodes      []string `json:"nodes,omitempty"`
 }
 
-// Objects are the shared objects of the cluster, in the bucket "objects". Each attribute is a key of its own, OBJECT.ATTRIBUTE,
-// whose value is JSON: any NATS client may put it, watch it and remove it. What is no JSON counts as a string.
+// Objects are the shared objects of the cluster, in the bucket "objects". Each attribute is a key
+// of its own, OBJECT.ATTRIBUTE, whose value is JSON: any NATS client may put it, watch it and
+// remove it. What is no JSON counts as a string.
 type Objects struct {
+	log     *slog.Logger
 	js      jetstream.JetStream
-	bucket  *bucket[json.RawMessage]
-	metas   *bucket[meta]
+	bucket  *bucket.Bucket[json.RawMessage]
+	metas   *bucket.Bucket[meta]
 	writer  string        // tells this process's writes from those of others
 	opening chan struct{} // a token for each object that is being opened
 	asking  chan struct{} // and for each one that asks for what it has missed
@@ -110,20 +121,33 @@ type Objects struct {
 	atomic  bool          // the server stores several messages as one
 	quick   bool          // at little cost
 
-	silences silences
+	gaps idleGaps
 
 	publishing sync.Mutex // held while a batch is published; after an object's lock
 
-	mu      sync.Mutex // after an object's lock
-	cluster *Cluster   // nil for one who is no node
-	used    map[*Object]bool
-	flying  map[uint64]*Object // by the number of the first write that is not answered
-	written uint64             // number of the last write
+	mu       sync.Mutex // after an object's lock
+	members  Members    // nil for one who is no node
+	used     map[*Object]bool
+	inFlight map[uint64]*Object // by the number of the first write that is not answered
+	written  uint64             // number of the last write
 }
 
-// openObjects returns the objects of a bucket, over a connection that stays the caller's.
-func openObjects(ctx context.Context, nc *nats.Conn, kv jetstream.KeyValue) (*Objects, error) {
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout))
+// Members are the nodes of the cluster, each as NODE.INCARNATION.
+type Members interface {
+	// Self is this node.
+	Self() string
+	// Living are those that live. ok is false while that is not known.
+	Living() (nodes []string, ok bool)
+}
+
+// Open returns the objects of a bucket, over a connection that stays the caller's.
+func Open(
+	ctx context.Context,
+	nc *nats.Conn,
+	kv jetstream.KeyValue,
+	log *slog.Logger,
+) (*Objects, error) {
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(bucket.RequestTimeout))
 	if err != nil {
 		return nil, err
 	}
@@ -131,29 +155,41 @@ func openObjects(ctx context.Context, nc *nats.Conn, kv jetstream.KeyValue) (*Ob
 	if err != nil {
 		return nil, err
 	}
-	o := newObjects(js, kv, stream.CachedInfo().Config)
+	o := newObjects(js, kv, stream.CachedInfo().Config, log)
 	_, err = nc.Subscribe(o.acks+"*", o.acknowledged) // until the connection is closed
 	return o, err
 }
 
-func newObjects(js jetstream.JetStream, kv jetstream.KeyValue, c jetstream.StreamConfig) *Objects {
+func newObjects(
+	js jetstream.JetStream, kv jetstream.KeyValue, c jetstream.StreamConfig, log *slog.Logger,
+) *Objects {
 	return &Objects{
-		js: js, atomic: c.AllowAtomicPublish, quick: c.Replicas > 1 || c.Storage == jetstream.MemoryStorage,
-		bucket:  newBucket(js, kv, func(_ string, value []byte, _ uint64) (json.RawMessage, error) { return normalize(value) }),
-		metas:   newBucket(js, kv, decodeMeta),
-		writer:  strings.TrimPrefix(nats.NewInbox(), nats.InboxPrefix),
-		acks:    js.Conn().NewInbox() + ".",
-		used:    map[*Object]bool{},
-		opening: make(chan struct{}, openAtOnce),
-		asking:  make(chan struct{}, askAtOnce),
-		flying:  map[uint64]*Object{},
+		log: log,
+		js:  js, atomic: c.AllowAtomicPublish, quick: c.Replicas > 1 || c.Storage == jetstream.MemoryStorage,
+		bucket: bucket.New(
+			js,
+			kv,
+			func(_ string, value []byte, _ uint64) (json.RawMessage, error) { return normalize(value) },
+			log,
+		),
+		metas:    bucket.New(js, kv, decodeMeta, log),
+		writer:   strings.TrimPrefix(nats.NewInbox(), nats.InboxPrefix),
+		acks:     js.Conn().NewInbox() + ".",
+		used:     map[*Object]bool{},
+		opening:  make(chan struct{}, openAtOnce),
+		asking:   make(chan struct{}, askAtOnce),
+		inFlight: map[uint64]*Object{},
 	}
 }
+
+// WithoutBatches has several attributes stored one after the other, as for a server that does not
+// know atomic batches. It is called before the first use.
+func (o *Objects) WithoutBatches() { o.atomic = false }
 
 func decodeMeta(key string, value []byte, _ uint64) (meta, error) {
 	var m meta
 	if err := json.Unmarshal(value, &m); err != nil {
-		return meta{}, fmt.Errorf("%w: %s: %w", ErrValue, key, err)
+		return meta{}, fmt.Errorf("%w: %s: %w", bucket.ErrValue, key, err)
 	}
 	return m, nil
 }
@@ -162,13 +198,13 @@ func decodeMeta(key string, value []byte, _ uint64) (meta, error) {
 func normalize(value []byte) (json.RawMessage, error) {
 	switch {
 	case len(value) > MaxValue:
-		return nil, fmt.Errorf("%w: %w: a value of %d bytes", ErrValue, ErrLimit, len(value))
+		return nil, fmt.Errorf("%w: %w: a value of %d bytes", bucket.ErrValue, ErrLimit, len(value))
 	case json.Valid(value):
 		return value, nil
 	case utf8.Valid(value):
 		return text(string(value))
 	}
-	return nil, fmt.Errorf("%w: neither JSON nor text", ErrValue)
+	return nil, fmt.Errorf("%w: neither JSON nor text", bucket.ErrValue)
 }
 
 // text is a string as JSON, its characters as they are.
@@ -181,7 +217,11 @@ func text(s string) (json.RawMessage, error) {
 }
 
 // keyToken returns an attribute's key as one token of a subject, and keyOf the other way round.
-func keyToken(key string) string { return strings.ReplaceAll(media.Name(key).Subject(), ".", "=2F") }
+func keyToken(
+	key string,
+) string {
+	return strings.ReplaceAll(media.Name(key).Subject(), ".", "=2F")
+}
 
 func keyOf(token string) (string, bool) {
 	if !strings.Contains(token, "=") {
@@ -214,7 +254,7 @@ func nameOf(subject string) (media.Name, bool) {
 // ObjectName makes a name of a scope, which is the app with its instances, and the name within it.
 func ObjectName(scope, name string) (media.Name, error) { return media.ParseName(scope, name) }
 
-func (o *Objects) filter(name media.Name) string { return o.bucket.subject(name.Subject() + ".*") }
+func (o *Objects) filter(name media.Name) string { return o.bucket.Subject(name.Subject() + ".*") }
 
 // List returns all objects, those first that were written first.
 func (o *Objects) List(ctx context.Context) ([]ObjectInfo, error) {
@@ -230,7 +270,7 @@ func (o *Objects) List(ctx context.Context) ([]ObjectInfo, error) {
 		}
 		return objects[subject]
 	}
-	err := o.bucket.each(ctx, func(key string, value []byte, _ uint64) {
+	err := o.bucket.Each(ctx, func(key string, value []byte, _ uint64) {
 		if len(value) == 0 {
 			return
 		}
@@ -251,17 +291,21 @@ func (o *Objects) List(ctx context.Context) ([]ObjectInfo, error) {
 	for _, subject := range order {
 		list = append(list, *objects[subject])
 	}
-	slices.SortFunc(list, func(a, b ObjectInfo) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	slices.SortFunc(
+		list,
+		func(a, b ObjectInfo) int { return strings.Compare(string(a.Name), string(b.Name)) },
+	)
 	return list, err
 }
 
-// Read returns the attributes of an object, ordered by key, and its revision. It fails with [ErrNoObject] when nothing
-// is known of it. While the store is away, it is what this node has last heard of an object that its clients use; otherwise Read fails with [ErrAway] then.
+// Read returns the attributes of an object, ordered by key, and its revision. It fails with
+// [ErrNoObject] when nothing is known of it. While the store is away, it is what this node has last
+// heard of an object that its clients use; otherwise Read fails with [ErrAway] then.
 func (o *Objects) Read(ctx context.Context, name media.Name) (*State, error) {
 	s, err := o.load(ctx, name)
 	var value []byte
 	if err == nil {
-		value, _, err = o.metas.latest(ctx, metaKey(name))
+		value, _, err = o.metas.Latest(ctx, metaKey(name))
 	}
 	switch {
 	case err != nil:
@@ -301,15 +345,16 @@ func (o *Objects) known(name media.Name) (s *State) {
 	return s
 }
 
-// load reads the attributes so that they are at least as new as what the leader has now: another replica may lag.
+// load reads the attributes so that they are at least as new as what the leader has now: another
+// replica may lag.
 func (o *Objects) load(ctx context.Context, name media.Name) (*State, error) {
 	for {
-		_, head, err := o.bucket.latest(ctx, name.Subject()+".*")
+		_, head, err := o.bucket.Latest(ctx, name.Subject()+".*")
 		if err != nil {
 			return nil, err
 		}
 		s := newState(name)
-		err = o.bucket.below(ctx, o.filter(name), 1, func(m *nats.Msg, revision uint64) {
+		err = o.bucket.Below(ctx, o.filter(name), 1, func(m *nats.Msg, revision uint64) {
 			s.Revision = max(s.Revision, revision)
 			if a, ok := o.attribute(m, revision); ok {
 				s.note(m)
@@ -322,7 +367,7 @@ func (o *Objects) load(ctx context.Context, name media.Name) (*State, error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(storeRetry):
+		case <-time.After(bucket.RetryInterval):
 		}
 	}
 }
@@ -335,7 +380,8 @@ func (o *Objects) attribute(m *nats.Msg, revision uint64) (Attribute, bool) {
 	}
 	a := Attribute{Key: key, Revision: revision}
 	if !isRemoval(m) {
-		a.Value = o.bucket.read(key, m.Data, revision, stored[json.RawMessage]{}).value // nil when malformed
+		// nil when malformed
+		a.Value = o.bucket.Read(key, m.Data, revision, bucket.Stored[json.RawMessage]{}).Value
 	}
 	return a, true
 }
@@ -347,5 +393,6 @@ func attributeKey(m *nats.Msg) (key string, ok bool) {
 
 // isRemoval says that a message of a bucket is the mark of a key that is gone.
 func isRemoval(m *nats.Msg) bool {
-	return len(m.Data) == 0 || m.Header.Get("KV-Operation") != "" || m.Header.Get(jetstream.MarkerReasonHeader) != ""
+	return len(m.Data) == 0 || m.Header.Get("KV-Operation") != "" ||
+		m.Header.Get(jetstream.MarkerReasonHeader) != ""
 }

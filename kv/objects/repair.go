@@ -1,10 +1,9 @@
-package kv
+package objects
 
 import (
 	"bytes"
 	"cmp"
 	"context"
-	"log/slog"
 	"math"
 	"slices"
 	"strconv"
@@ -21,7 +20,7 @@ func (o *Object) miss(revision uint64) {
 	if o.missing == 0 {
 		o.watched = false
 	}
-	o.missing, o.doubt = max(o.missing, revision), nil
+	o.missing, o.suspected = max(o.missing, revision), nil
 	o.watch()
 }
 
@@ -31,8 +30,8 @@ func (o *Object) isMissing() bool {
 	return o.missing > 0
 }
 
-// isComplete says whether nothing is missing. Of what is lost in the middle, the next change tells: so the store is asked when there is none.
-// Without an answer, nothing is missing.
+// isComplete says whether nothing is missing. Of what is lost in the middle, the next change tells:
+// so the store is asked when there is none. Without an answer, nothing is missing.
 func (o *Object) isComplete(ctx context.Context) bool {
 	o.mu.Lock()
 	heard, known := o.heard, o.state.Revision
@@ -46,7 +45,7 @@ func (o *Object) isComplete(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, gapTimeout)
 	defer cancel()
 	begun := time.Now()
-	_, head, err := o.objects.bucket.latest(ctx, o.name.Subject()+".*")
+	_, head, err := o.objects.bucket.Latest(ctx, o.name.Subject()+".*")
 	if err != nil {
 		return true
 	}
@@ -61,7 +60,8 @@ func (o *Object) isComplete(ctx context.Context) bool {
 	return true
 }
 
-// catchUp asks for what was stored since all was known last, after miss. While it is not told, missing stays what it is.
+// catchUp asks for what was stored since all was known last, after miss. While it is not told,
+// missing stays what it is.
 func (o *Object) catchUp(ctx context.Context) {
 	if !o.objects.js.Conn().IsConnected() {
 		return
@@ -90,8 +90,8 @@ func (o *Object) catchUp(ctx context.Context) {
 	}
 }
 
-// ask reports whether it was told all: a replica of the bucket may answer that lags. What is newer than what is missing comes by the tail, which
-// tells of each change and not only of the last ones.
+// ask reports whether it was told all: a replica of the bucket may answer that lags. What is newer
+// than what is missing comes by the tail, which tells of each change and not only of the last ones.
 func (o *Object) ask(ctx context.Context) bool {
 	begun := time.Now()
 	found, newest, err := o.find(ctx)
@@ -109,8 +109,8 @@ func (o *Object) ask(ctx context.Context) bool {
 	return true
 }
 
-// unfinished splits what was found up to head into writes that are whole, as far as can be, and the begins of those that end
-// behind it: the tail tells the rest.
+// unfinished splits what was found up to head into writes that are whole, as far as can be, and the
+// begins of those that end behind it: the tail tells the rest.
 func (o *Object) unfinished(found []*nats.Msg) (whole, begins []*nats.Msg) {
 	open := map[string]bool{}
 	for _, m := range found {
@@ -133,7 +133,8 @@ func (o *Object) unfinished(found []*nats.Msg) (whole, begins []*nats.Msg) {
 	return whole, begins
 }
 
-// endOf is the revision at which a write ends at the earliest that m is a part of, but not the last.
+// endOf is the revision at which a write ends at the earliest that m is a part of, but not the
+// last.
 func endOf(m *nats.Msg) uint64 {
 	part, parts, _ := strings.Cut(m.Header.Get(partHeader), "/")
 	i, errPart := strconv.ParseUint(part, 10, 32)
@@ -144,7 +145,8 @@ func endOf(m *nats.Msg) uint64 {
 	return revisionOf(m) + n - i
 }
 
-// find reads what was stored since all was known, up to what is missing, or beyond. Most often that is what has made it miss something, and no more.
+// find reads what was stored since all was known, up to what is missing, or beyond. Most often that
+// is what has made it miss something, and no more.
 func (o *Object) find(ctx context.Context) (found []*nats.Msg, newest uint64, err error) {
 	o.mu.Lock()
 	known, missing := o.head, o.missing
@@ -152,7 +154,7 @@ func (o *Object) find(ctx context.Context) (found []*nats.Msg, newest uint64, er
 	bucket, filter := o.objects.bucket, o.objects.filter(o.name)
 	newest = known
 	for range findSingly {
-		m, revision, err := bucket.next(ctx, filter, newest+1)
+		m, revision, err := bucket.Next(ctx, filter, newest+1)
 		if err != nil || m == nil {
 			return found, newest, err
 		}
@@ -160,13 +162,14 @@ func (o *Object) find(ctx context.Context) (found []*nats.Msg, newest uint64, er
 			return found, newest, nil
 		}
 	}
-	err = bucket.below(ctx, filter, newest+1, func(m *nats.Msg, revision uint64) {
+	err = bucket.Below(ctx, filter, newest+1, func(m *nats.Msg, revision uint64) {
 		found, newest = append(found, m), revision
 	})
 	return found, newest, err
 }
 
-// withOwn returns what was found in the store, up to head, with the writes of this replica among it that others have overwritten there.
+// withOwn returns what was found in the store, up to head, with the writes of this replica among it
+// that others have overwritten there.
 func (o *Object) withOwn(found []*nats.Msg) []*nats.Msg {
 	in := map[uint64]bool{}
 	for _, m := range found {
@@ -180,7 +183,10 @@ func (o *Object) withOwn(found []*nats.Msg) []*nats.Msg {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *nats.Msg) int { return cmp.Compare(revisionOf(a), revisionOf(b)) })
+	slices.SortFunc(
+		all,
+		func(a, b *nats.Msg) int { return cmp.Compare(revisionOf(a), revisionOf(b)) },
+	)
 	return all
 }
 
@@ -193,17 +199,18 @@ func revisionOf(m *nats.Msg) uint64 {
 	return revision
 }
 
-// trust reports whether the tail can be trusted after all: nothing of the object was stored in the silence that was the reason to doubt.
+// trust reports whether the tail can be trusted after all: nothing of the object was stored in the
+// silence that was the reason to doubt.
 func (o *Object) trust(ctx context.Context) bool {
 	o.mu.Lock()
-	doubt := o.doubt
+	gap := o.suspected
 	o.mu.Unlock()
-	if doubt == nil || !o.objects.wasQuiet(ctx, doubt, o.name) {
+	if gap == nil || !o.objects.wasQuiet(ctx, gap, o.name) {
 		return false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.doubt == nil {
+	if o.suspected == nil {
 		return false // by now, something is missing
 	}
 	o.head = max(o.head, o.missing-1)
@@ -213,7 +220,7 @@ func (o *Object) trust(ctx context.Context) bool {
 
 // caughtUp ends what miss has begun: at that time, all was known that was stored.
 func (o *Object) caughtUp(at time.Time) {
-	o.missing, o.doubt, o.verified = 0, nil, at
+	o.missing, o.suspected, o.verified = 0, nil, at
 	o.settle()
 	held := o.held
 	o.held = nil
@@ -243,7 +250,7 @@ func (o *Object) reload(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err != nil {
-		slog.Debug("kv: trying again", "object", o.name, "err", err)
+		o.objects.log.Debug("trying again", "object", o.name, "err", err)
 		return
 	}
 	before := o.state
@@ -259,7 +266,10 @@ func difference(before, now *State) Update {
 	var u Update
 	for _, a := range before.All() {
 		if value, revision := now.Get(a.Key); value == nil {
-			u.Changes = append(u.Changes, AttributeChange{Attribute: Attribute{Key: a.Key, Revision: revision}})
+			u.Changes = append(
+				u.Changes,
+				AttributeChange{Attribute: Attribute{Key: a.Key, Revision: revision}},
+			)
 		}
 	}
 	for _, a := range now.All() {
@@ -267,6 +277,9 @@ func difference(before, now *State) Update {
 			u.Changes = append(u.Changes, AttributeChange{Attribute: a})
 		}
 	}
-	slices.SortStableFunc(u.Changes, func(a, b AttributeChange) int { return cmp.Compare(a.Revision, b.Revision) })
+	slices.SortStableFunc(
+		u.Changes,
+		func(a, b AttributeChange) int { return cmp.Compare(a.Revision, b.Revision) },
+	)
 	return u
 }

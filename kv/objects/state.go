@@ -1,4 +1,4 @@
-package kv
+package objects
 
 import (
 	"bytes"
@@ -21,8 +21,9 @@ const maxTombs = 1000
 type State struct {
 	Name       media.Name
 	Persistent bool
-	// Version counts the messages that have changed the object: it is RTMP's, cosmetic, and 1 for a new object. Replicas agree on it but
-	// for what was written at the same time, or by clients that do not know of it.
+	// Version counts the messages that have changed the object: it is RTMP's, cosmetic, and 1 for a
+	// new object. Replicas agree on it but for what was written at the same time, or by clients
+	// that do not know of it.
 	Version uint32
 	// Revision is that of the newest change.
 	Revision uint64
@@ -61,8 +62,8 @@ func (s *State) All() []Attribute {
 	return list
 }
 
-// Since returns what has changed after a revision, in order, removed attributes without a value. It reports false when
-// that is not known any more.
+// Since returns what has changed after a revision, in order, removed attributes without a value. It
+// reports false when that is not known any more.
 func (s *State) Since(revision uint64) ([]Attribute, bool) {
 	if revision < s.since || revision > s.Revision {
 		return nil, false
@@ -105,7 +106,10 @@ func (s *State) forget() {
 			removed = append(removed, a)
 		}
 	}
-	slices.SortFunc(removed, func(a, b Attribute) int { return cmp.Compare(a.Revision, b.Revision) })
+	slices.SortFunc(
+		removed,
+		func(a, b Attribute) int { return cmp.Compare(a.Revision, b.Revision) },
+	)
 	for _, a := range removed[:max(len(removed)-maxTombs, 0)] {
 		delete(s.attributes, a.Key)
 		s.since = a.Revision

@@ -1,4 +1,4 @@
-package kv
+package objects
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natscast/internal/media"
+	"natscast/kv/bucket"
 )
 
 // Send calls a method at all users of an object.
@@ -26,7 +27,7 @@ func (o *Objects) send(name media.Name, c Call, after uint64) error {
 	if len(data) > MaxValue {
 		return fmt.Errorf("%w: a call of %d bytes", ErrLimit, len(data))
 	}
-	m := nats.NewMsg(strings.TrimSuffix(o.bucket.tail(), ">") + name.Subject() + "." + sendToken)
+	m := nats.NewMsg(strings.TrimSuffix(o.bucket.Tail(), ">") + name.Subject() + "." + sendToken)
 	m.Data = data
 	if after > 0 {
 		m.Header.Set(afterHeader, strconv.FormatUint(after, 10))
@@ -34,9 +35,13 @@ func (o *Objects) send(name media.Name, c Call, after uint64) error {
 	return away(o.js.Conn().PublishMsg(m))
 }
 
-// Write writes to an object whether it is in use or not, and returns the revision. It tries until ctx ends, for some seconds
-// at most.
-func (o *Objects) Write(ctx context.Context, name media.Name, w Write) (revision uint64, err error) {
+// Write writes to an object whether it is in use or not, and returns the revision. It tries until
+// ctx ends, for some seconds at most.
+func (o *Objects) Write(
+	ctx context.Context,
+	name media.Name,
+	w Write,
+) (revision uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writePatience)
 	defer cancel()
 	state, err := o.load(ctx, name)
@@ -52,7 +57,12 @@ func (o *Objects) Write(ctx context.Context, name media.Name, w Write) (revision
 	}
 	w.number = o.number()
 	messages := o.messages(state, &w, state.Version+1)
-	revision, err = o.store(ctx, messages, strconv.FormatUint(w.number, 10), o.atomic && len(messages) > 1)
+	revision, err = o.store(
+		ctx,
+		messages,
+		strconv.FormatUint(w.number, 10),
+		o.atomic && len(messages) > 1,
+	)
 	if err != nil {
 		return 0, fmt.Errorf("write object %s: %w", name, err)
 	}
@@ -60,7 +70,12 @@ func (o *Objects) Write(ctx context.Context, name media.Name, w Write) (revision
 }
 
 // store stores messages together, and returns the revision of the last one.
-func (o *Objects) store(ctx context.Context, messages []*nats.Msg, id string, batch bool) (revision uint64, err error) {
+func (o *Objects) store(
+	ctx context.Context,
+	messages []*nats.Msg,
+	id string,
+	batch bool,
+) (revision uint64, err error) {
 	for attempt := 1; ; attempt++ {
 		o.address(messages, id, attempt, batch)
 		revision, err = o.storeOnce(ctx, messages, batch)
@@ -72,12 +87,16 @@ func (o *Objects) store(ctx context.Context, messages []*nats.Msg, id string, ba
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(storeRetry):
+		case <-time.After(bucket.RetryInterval):
 		}
 	}
 }
 
-func (o *Objects) storeOnce(ctx context.Context, messages []*nats.Msg, batch bool) (revision uint64, err error) {
+func (o *Objects) storeOnce(
+	ctx context.Context,
+	messages []*nats.Msg,
+	batch bool,
+) (revision uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptInterval)
 	defer cancel()
 	for i, m := range messages {

@@ -1,8 +1,7 @@
-package kv
+package objects
 
 import (
 	"encoding/json"
-	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +33,8 @@ func (o *Object) handle(m *nats.Msg) {
 	}
 }
 
-// stage applies a message of the tail, or keeps it until its write is complete. When one before it may be missing, all is asked
-// for, and it waits.
+// stage applies a message of the tail, or keeps it until its write is complete. When one before it
+// may be missing, all is asked for, and it waits.
 func (o *Object) stage(m *nats.Msg, revision uint64) {
 	o.heard = true
 	if o.missing == 0 {
@@ -67,13 +66,14 @@ func (o *Object) stage(m *nats.Msg, revision uint64) {
 	o.watch() // in case that its end never comes
 }
 
-// lookBack notes that something is missing before a message, or may be: its writer knew of another one, the attribute has changed
-// in between, the connection has come back, or all tails have been silent so long that JetStream may have another leader, which does not
-// repeat what the one before it has stored last.
+// lookBack notes that something is missing before a message, or may be: its writer knew of another
+// one, the attribute has changed in between, the connection has come back, or all tails have been
+// silent so long that JetStream may have another leader, which does not repeat what the one before
+// it has stored last.
 func (o *Object) lookBack(m *nats.Msg, revision uint64) {
-	last, reconnects := o.objects.silences.hear(revision), o.objects.reconnects()
-	silent, broken := last != o.silence, reconnects != o.reconnects
-	o.silence, o.reconnects = last, reconnects
+	last, reconnects := o.objects.gaps.hear(revision), o.objects.reconnects()
+	silent, broken := last != o.gap, reconnects != o.reconnects
+	o.gap, o.reconnects = last, reconnects
 	follows := revision <= max(o.head, o.state.Revision)+1
 	switch {
 	case revision <= o.head:
@@ -83,7 +83,7 @@ func (o *Object) lookBack(m *nats.Msg, revision uint64) {
 	case silent && !follows:
 		whole := len(o.staged) == 0
 		if o.miss(revision); whole {
-			o.doubt = last
+			o.suspected = last
 		}
 	}
 }
@@ -116,8 +116,8 @@ type group struct {
 	since    time.Time
 }
 
-// groupOf tells what a message belongs to, and whether it is the last one of it: parts are stored in order. A batch may be that of
-// another client of NATS.
+// groupOf tells what a message belongs to, and whether it is the last one of it: parts are stored
+// in order. A batch may be that of another client of NATS.
 func groupOf(m *nats.Msg) (id string, last bool) {
 	if part, parts, ok := strings.Cut(m.Header.Get(partHeader), "/"); ok {
 		return m.Header.Get(writerHeader), part == parts
@@ -188,7 +188,8 @@ func (o *Object) applyWrite(writer string, messages []*nats.Msg) {
 		o.state.Version++
 	}
 	if own := u.Write; own != nil && len(o.pending) > 0 {
-		o.settleThose(func(w *Write) bool { return w.flight < own.flight }) // one is stored before the next begins
+		// one is stored before the next begins
+		o.settleThose(func(w *Write) bool { return w.batch < own.batch })
 	}
 	if changed || u.Write != nil {
 		o.audience.Changed(o.state, u)
@@ -205,7 +206,7 @@ type sentCall struct {
 func (o *Object) called(m *nats.Msg) {
 	var c sentCall
 	if err := json.Unmarshal(m.Data, &c.Call); err != nil || c.Method == "" {
-		slog.Debug("kv: a call that is none", "object", o.name, "err", err)
+		o.objects.log.Debug("a call that is none", "object", o.name, "err", err)
 		return
 	}
 	c.after, _ = strconv.ParseUint(m.Header.Get(afterHeader), 10, 64)

@@ -1,10 +1,9 @@
-package kv
+package objects
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"time"
@@ -13,15 +12,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natscast/internal/media"
+	"natscast/kv/bucket"
 )
 
-// enterTries bounds how often an object's own entry is tried that other nodes change at the same time.
+// enterTries bounds how often an object's own entry is tried that other nodes change at the same
+// time.
 const enterTries = 50
 
 func metaKey(name media.Name) string { return metaToken + "." + name.Subject() }
 
-// enter makes this node one that uses the object, and tells whether the object is persistent. Those who are no nodes
-// only look.
+// enter makes this node one that uses the object, and tells whether the object is persistent. Those
+// who are no nodes only look.
 func (o *Object) enter(ctx context.Context) (persistent bool, err error) {
 	for range enterTries {
 		m, revision, err := o.objects.meta(ctx, o.name)
@@ -43,7 +44,7 @@ func (o *Object) enter(ctx context.Context) (persistent bool, err error) {
 		}
 		if err := o.objects.putMeta(ctx, o.name, m, revision); err == nil {
 			return m.Persistent, nil
-		} else if !isMismatch(err) {
+		} else if !bucket.IsMismatch(err) {
 			return false, away(err)
 		}
 	}
@@ -55,13 +56,13 @@ func (o *Object) create(ctx context.Context) (*meta, error) {
 	if o.wants != AnyPersistence {
 		return &meta{Persistent: o.wants == Persistent}, nil
 	}
-	value, _, err := o.objects.bucket.latest(ctx, o.name.Subject()+".*")
+	value, _, err := o.objects.bucket.Latest(ctx, o.name.Subject()+".*")
 	return &meta{Persistent: len(value) > 0}, err
 }
 
 // reenter does it as the node's new incarnation: for the others, the old one uses nothing any more.
 func (o *Object) reenter(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, bucket.RequestTimeout)
 	defer cancel()
 	_, err := o.enter(ctx)
 	return err
@@ -80,7 +81,10 @@ func (o *Object) leave() {
 	for range enterTries {
 		m, revision, err := o.objects.meta(ctx, o.name)
 		if err == nil && m != nil && !m.Persistent {
-			m.Nodes = slices.DeleteFunc(o.objects.living(m.Nodes), func(n string) bool { return n == o.objects.self() })
+			m.Nodes = slices.DeleteFunc(
+				o.objects.living(m.Nodes),
+				func(n string) bool { return n == o.objects.self() },
+			)
 			if len(m.Nodes) > 0 {
 				err = o.objects.putMeta(ctx, o.name, m, revision)
 			} else {
@@ -90,16 +94,18 @@ func (o *Object) leave() {
 		if err == nil {
 			return
 		}
-		if !isMismatch(err) {
-			slog.Debug("kv: not left", "object", o.name, "err", err) // whoever comes after this node will end it
+		if !bucket.IsMismatch(err) {
+			// Whoever comes after this node will end it.
+			o.objects.log.Debug("not left", "object", o.name, "err", err)
 			return
 		}
 	}
 }
 
-// meta reads what is known of an object itself, nil for nothing, and the revision at which it can be changed.
+// meta reads what is known of an object itself, nil for nothing, and the revision at which it can
+// be changed.
 func (o *Objects) meta(ctx context.Context, name media.Name) (*meta, uint64, error) {
-	value, revision, err := o.metas.latest(ctx, metaKey(name))
+	value, revision, err := o.metas.Latest(ctx, metaKey(name))
 	if err != nil || len(value) == 0 {
 		return nil, revision, err
 	}
@@ -108,7 +114,12 @@ func (o *Objects) meta(ctx context.Context, name media.Name) (*meta, uint64, err
 }
 
 func (o *Objects) putMeta(ctx context.Context, name media.Name, m *meta, revision uint64) error {
-	_, err := o.metas.put(ctx, metaKey(name), m, jetstream.WithExpectLastSequencePerSubject(revision))
+	_, err := o.metas.Put(
+		ctx,
+		metaKey(name),
+		m,
+		jetstream.WithExpectLastSequencePerSubject(revision),
+	)
 	return err
 }
 
@@ -118,16 +129,19 @@ func (o *Objects) remove(ctx context.Context, name media.Name, revision uint64) 
 	if err != nil {
 		return err
 	}
-	own := nats.NewMsg(o.bucket.subject(metaKey(name)))
+	own := nats.NewMsg(o.bucket.Subject(metaKey(name)))
 	markRemoved(own)
 	own.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
 	number := o.number()
-	messages := append([]*nats.Msg{own}, o.messages(state, &Write{Clear: true, number: number}, state.Version+1)...)
+	messages := append(
+		[]*nats.Msg{own},
+		o.messages(state, &Write{Clear: true, number: number}, state.Version+1)...)
 	_, err = o.store(ctx, messages, strconv.FormatUint(number, 10), o.atomic)
 	return err
 }
 
-// Delete removes an object and all its attributes. A temporary one that is in use stays, without attributes.
+// Delete removes an object and all its attributes. A temporary one that is in use stays, without
+// attributes.
 func (o *Objects) Delete(ctx context.Context, name media.Name) error {
 	m, revision, err := o.meta(ctx, name)
 	if err == nil && (m == nil || !m.Persistent && len(o.living(m.Nodes)) > 0) {
@@ -149,7 +163,7 @@ func (o *Objects) Create(ctx context.Context, name media.Name) error {
 	if err == nil && m == nil {
 		err = o.putMeta(ctx, name, &meta{Persistent: true}, revision)
 	}
-	if err != nil && !isMismatch(err) {
+	if err != nil && !bucket.IsMismatch(err) {
 		return fmt.Errorf("create object %s: %w", name, away(err))
 	}
 	return nil
@@ -159,41 +173,40 @@ func (o *Objects) Create(ctx context.Context, name media.Name) error {
 func (o *Objects) self() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.cluster == nil {
+	if o.members == nil {
 		return ""
 	}
-	return o.cluster.Self().prefix()
+	return o.members.Self()
 }
 
 // living returns those nodes that are not known to be dead.
 func (o *Objects) living(nodes []string) []string {
 	o.mu.Lock()
-	c := o.cluster
+	m := o.members
 	o.mu.Unlock()
-	if c == nil {
+	if m == nil {
 		return nodes
 	}
-	select {
-	case <-c.Nodes.Ready():
-	default:
+	alive, ok := m.Living()
+	if !ok {
 		return nodes
 	}
-	living := map[string]bool{c.Self().prefix(): true}
-	for _, n := range c.Nodes.All() {
-		living[n.prefix()] = true
+	living := map[string]bool{m.Self(): true}
+	for _, n := range alive {
+		living[n] = true
 	}
 	return slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return !living[n] })
 }
 
-// join makes the user of the objects a node.
-func (o *Objects) join(c *Cluster) {
+// Join makes the user of the objects a node.
+func (o *Objects) Join(m Members) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.cluster = c
+	o.members = m
 }
 
-// rejoined enters the node's new incarnation into all that it uses.
-func (o *Objects) rejoined() {
+// Rejoined enters the node's new incarnation into all that it uses.
+func (o *Objects) Rejoined() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for obj := range o.used {
@@ -208,8 +221,9 @@ func (o *Object) enterAgain() {
 	}
 }
 
-// bury deletes the temporary objects that only dead nodes have used, when nobody uses them after they have lingered.
-func (o *Objects) bury(ctx context.Context) error {
+// Reap deletes the temporary objects that only dead nodes have used, when nobody uses them after
+// they have lingered.
+func (o *Objects) Reap(ctx context.Context) error {
 	orphans, err := o.orphans(ctx)
 	if err != nil || len(orphans) == 0 {
 		return err
@@ -224,24 +238,31 @@ func (o *Objects) bury(ctx context.Context) error {
 		if err == nil && m != nil && now == revision && len(o.living(m.Nodes)) == 0 {
 			err = o.remove(ctx, name, revision)
 		}
-		if err != nil && !isMismatch(err) {
-			return fmt.Errorf("bury object %s: %w", name, err)
+		if err != nil && !bucket.IsMismatch(err) {
+			return fmt.Errorf("reap object %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// orphans are the temporary objects that no living node uses, and the revisions of their own entries.
+// orphans are the temporary objects that no living node uses, and the revisions of their own
+// entries.
 func (o *Objects) orphans(ctx context.Context) (map[media.Name]uint64, error) {
 	orphans := map[media.Name]uint64{}
-	err := o.metas.below(ctx, o.metas.subject(metaToken+".>"), 1, func(msg *nats.Msg, revision uint64) {
-		var m meta
-		if isRemoval(msg) || json.Unmarshal(msg.Data, &m) != nil || m.Persistent || len(o.living(m.Nodes)) > 0 {
-			return
-		}
-		if name, ok := nameOf(o.metas.key(msg.Header.Get(jetstream.SubjectHeader))[len(metaToken)+1:]); ok {
-			orphans[name] = revision
-		}
-	})
+	err := o.metas.Below(
+		ctx,
+		o.metas.Subject(metaToken+".>"),
+		1,
+		func(msg *nats.Msg, revision uint64) {
+			var m meta
+			if isRemoval(msg) || json.Unmarshal(msg.Data, &m) != nil || m.Persistent ||
+				len(o.living(m.Nodes)) > 0 {
+				return
+			}
+			if name, ok := nameOf(o.metas.Key(msg.Header.Get(jetstream.SubjectHeader))[len(metaToken)+1:]); ok {
+				orphans[name] = revision
+			}
+		},
+	)
 	return orphans, err
 }

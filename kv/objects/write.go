@@ -1,4 +1,4 @@
-package kv
+package objects
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"natscast/kv/bucket"
 )
 
 // Headers of an atomic batch of JetStream.
@@ -22,8 +24,8 @@ const (
 	// batchLimit and batchBytes bound what is published together.
 	batchLimit = MaxKeys + 1 // with the object's own entry
 	batchBytes = 1 << 20
-	// writePatience is how long a write is tried while NATS is there, longer than it elects a leader. While
-	// NATS is away, writes are refused after awayPatience.
+	// writePatience is how long a write is tried while NATS is there, longer than it elects a
+	// leader. While NATS is away, writes are refused after awayPatience.
 	writePatience = 10 * time.Second
 	awayPatience  = time.Second
 	// attemptInterval is how soon a write is tried again that was not answered.
@@ -34,7 +36,8 @@ const (
 	maxQueue = 4096
 )
 
-// Submit writes what w says, in the order of all that is submitted. The audience is told what becomes of it.
+// Submit writes what w says, in the order of all that is submitted. The audience is told what
+// becomes of it.
 func (o *Object) Submit(w *Write) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -50,38 +53,39 @@ func (o *Object) Submit(w *Write) {
 	o.flush()
 }
 
-// flush publishes what waits, unless something is under way: so all that one object is told is in one order.
+// flush publishes what waits, unless something is under way: so all that one object is told is in
+// one order.
 func (o *Object) flush() {
-	for o.opened && o.flight == nil && len(o.queue) > 0 {
+	for o.opened && o.inFlight == nil && len(o.queue) > 0 {
 		if !o.objects.js.Conn().IsConnected() {
 			break
 		}
-		f := o.board()
+		f := o.nextBatch()
 		if len(f.messages) == 0 {
 			continue
 		}
-		o.flight = f
+		o.inFlight = f
 		o.publish(f)
 	}
-	if o.flight != nil || len(o.queue) > 0 {
+	if o.inFlight != nil || len(o.queue) > 0 {
 		o.watch()
 	}
 }
 
-// board takes from the queue what can go together. What changes nothing is settled here.
-func (o *Object) board() *flight {
-	f := &flight{}
+// nextBatch takes from the queue what can go together. What changes nothing is settled here.
+func (o *Object) nextBatch() *batch {
+	f := &batch{}
 	for len(o.queue) > 0 {
 		w := o.queue[0]
 		if len(f.messages) > 0 && !o.fits(f, w) {
 			break
 		}
 		o.queue = o.queue[1:]
-		if w.Void != nil && w.Void.Load() {
+		if w.Void.IsSet() {
 			continue
 		}
 		if w.Call != nil {
-			err := o.objects.send(o.name, *w.Call, max(o.state.Revision, o.landedAt))
+			err := o.objects.send(o.name, *w.Call, max(o.state.Revision, o.committedAt))
 			o.audience.Settled(o.state, w, err)
 			continue
 		}
@@ -96,17 +100,19 @@ func (o *Object) board() *flight {
 		w.number = o.objects.number()
 		o.pending[w.number] = w
 		f.add(w, o.objects.messages(o.state, w, o.state.Version+uint32(len(f.writes)+1)))
-		if f.batch = o.objects.isBatch(w, len(f.messages)); f.batch || w.isAlone() {
+		if f.atomic = o.objects.isBatch(w, len(f.messages)); f.atomic || w.isAlone() {
 			break
 		}
 	}
 	return f
 }
 
-// fits says that a write can be published together with others. What is lost is stored later than what follows, so an attribute
-// is changed once.
-func (o *Object) fits(f *flight, w *Write) bool {
-	if w.isAlone() || o.objects.isBatch(w, len(w.Edits)) || len(f.messages)+len(w.Edits) > batchLimit || f.bytes > batchBytes {
+// fits says that a write can be published together with others. What is lost is stored later than
+// what follows, so an attribute is changed once.
+func (o *Object) fits(f *batch, w *Write) bool {
+	if w.isAlone() || o.objects.isBatch(w, len(w.Edits)) ||
+		len(f.messages)+len(w.Edits) > batchLimit ||
+		f.bytes > batchBytes {
 		return false
 	}
 	for _, e := range w.Edits {
@@ -117,7 +123,7 @@ func (o *Object) fits(f *flight, w *Write) bool {
 	return true
 }
 
-func (f *flight) add(w *Write, messages []*nats.Msg) {
+func (f *batch) add(w *Write, messages []*nats.Msg) {
 	if f.keys == nil {
 		f.keys = map[string]bool{}
 	}
@@ -125,14 +131,15 @@ func (f *flight) add(w *Write, messages []*nats.Msg) {
 		f.keys[e.Key] = true
 	}
 	f.writes = append(f.writes, w)
-	w.flight, w.messages = f.writes[0].number, messages
+	w.batch, w.messages = f.writes[0].number, messages
 	for _, m := range messages {
 		f.messages = append(f.messages, m)
 		f.bytes += len(m.Data)
 	}
 }
 
-// isAlone says that a write cannot be stored together with others: it depends on what is there, or is no change.
+// isAlone says that a write cannot be stored together with others: it depends on what is there, or
+// is no change.
 func (w *Write) isAlone() bool {
 	for _, e := range w.Edits {
 		if e.If != nil {
@@ -148,7 +155,13 @@ func (o *Object) check(w *Write) error {
 	}
 	for _, e := range w.Edits {
 		if !o.state.fits(e) {
-			return fmt.Errorf("%w: %s: key %.40q with a value of %d bytes", ErrLimit, o.name, e.Key, len(e.Value))
+			return fmt.Errorf(
+				"%w: %s: key %.40q with a value of %d bytes",
+				ErrLimit,
+				o.name,
+				e.Key,
+				len(e.Value),
+			)
 		}
 	}
 	return nil
@@ -186,7 +199,7 @@ func (o *Objects) messages(s *State, w *Write, version uint32) []*nats.Msg {
 	writer := o.writer + "/" + strconv.FormatUint(w.number, 10)
 	list := make([]*nats.Msg, 0, len(edits))
 	for _, e := range edits {
-		m := nats.NewMsg(o.bucket.subject(s.Name.Subject() + "." + keyToken(e.Key)))
+		m := nats.NewMsg(o.bucket.Subject(s.Name.Subject() + "." + keyToken(e.Key)))
 		m.Header[writerHeader] = []string{writer}
 		m.Header[versionHeader] = []string{strconv.FormatUint(uint64(version), 10)}
 		if e.Value != nil {
@@ -198,7 +211,10 @@ func (o *Objects) messages(s *State, w *Write, version uint32) []*nats.Msg {
 			m.Header.Set(clearHeader, "1")
 		}
 		if e.If != nil {
-			m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(o.expected(s, e), 10))
+			m.Header.Set(
+				jetstream.ExpectedLastSubjSeqHeader,
+				strconv.FormatUint(o.expected(s, e), 10),
+			)
 		}
 		list = append(list, m)
 	}
@@ -210,7 +226,8 @@ func (o *Objects) messages(s *State, w *Write, version uint32) []*nats.Msg {
 	return list
 }
 
-// expected is the revision in the bucket that an edit asks for: an attribute that does not exist may have left a mark.
+// expected is the revision in the bucket that an edit asks for: an attribute that does not exist
+// may have left a mark.
 func (o *Objects) expected(s *State, e Edit) uint64 {
 	if a := s.attributes[e.Key]; *e.If == 0 && a.Value == nil {
 		return a.Revision
@@ -222,11 +239,12 @@ func (o *Objects) expected(s *State, e Edit) uint64 {
 func markRemoved(m *nats.Msg) {
 	m.Header.Set("KV-Operation", "PURGE")
 	m.Header.Set("Nats-Rollup", "sub")
-	m.Header.Set("Nats-TTL", markerTTL.String())
+	m.Header.Set("Nats-TTL", bucket.MarkerTTL.String())
 }
 
-// isBatch says that what a write stores must be an atomic batch, or may be one at little cost. On one server that stores in files, JetStream makes a
-// store on disk for each batch, and syncs it: 7 ms, one after the other. There, messages in a row do, which the replicas take together.
+// isBatch says that what a write stores must be an atomic batch, or may be one at little cost. On
+// one server that stores in files, JetStream makes a store on disk for each batch, and syncs it: 7
+// ms, one after the other. There, messages in a row do, which the replicas take together.
 func (o *Objects) isBatch(w *Write, messages int) bool {
 	return messages > 1 && o.atomic && (o.quick || w.isAlone() && !w.Clear)
 }

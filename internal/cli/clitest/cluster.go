@@ -2,6 +2,7 @@ package clitest
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natscast/bus"
+	"natscast/internal/nodeapi"
 	"natscast/kv"
 )
 
@@ -83,9 +85,11 @@ func (tc *Cluster) Publish(t *testing.T, s kv.Stream) *kv.Lease {
 }
 
 // Serve lets a member answer what nodes are asked.
-func (tc *Cluster) Serve(t *testing.T, m *Member, verbs map[string]kv.Answer) {
+func (tc *Cluster) Serve(t *testing.T, m *Member, verbs map[string]nodeapi.Answer) {
 	t.Helper()
-	stop, err := tc.Store.Serve(m.Self(), verbs)
+	self := m.Self()
+	n := nodeapi.Node{ID: self.ID, Incarnation: self.Incarnation}
+	stop, err := nodeapi.Serve(tc.Store.Conn(), n, verbs, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,8 +61,8 @@ func (tc *Cluster) Fill(t *testing.T) (a, b *Member) {
 			Audio: "mp4a.40.2", Bitrate: 4_400_000,
 		},
 	}
-	a.Assets.Set(film)
-	b.Assets.Set(film)
+	a.Assets.Set(film.Name, film)
+	b.Assets.Set(film.Name, film)
 	eventually.True(t, "all is written", func() bool {
 		nodes, err := tc.Store.Nodes.List(t.Context())
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
+	"natscast/internal/nodeapi"
 	"natscast/kv"
 )
 
@@ -72,7 +73,7 @@ func askToDrain(ctx context.Context, store *kv.Store, node string) (incarnation 
 	if err != nil {
 		return 0, err
 	}
-	if _, err := store.Ask(ctx, node, "drain", nil); err != nil {
+	if _, err := nodeapi.Ask(ctx, store.Conn(), node, "drain", nil); err != nil {
 		return 0, explainNode(err)
 	}
 	return connect.Incarnations(nodes)[node], nil

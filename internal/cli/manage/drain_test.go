@@ -9,6 +9,7 @@ import (
 	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/eventually"
+	"natscast/internal/nodeapi"
 	"natscast/kv"
 )
 
@@ -22,8 +23,8 @@ func TestDrain(t *testing.T) {
 		asked <- struct{}{}
 		return nil, nil
 	}
-	tc.Serve(t, a, map[string]kv.Answer{"drain": note})
-	tc.Serve(t, b, map[string]kv.Answer{"drain": note})
+	tc.Serve(t, a, map[string]nodeapi.Answer{"drain": note})
+	tc.Serve(t, b, map[string]nodeapi.Answer{"drain": note})
 	eventually.True(t, "a's client is known", func() bool {
 		list, err := tc.Store.Connections.List(t.Context(), []kv.Node{a.Self()})
 		return err == nil && len(list) == 1
@@ -40,7 +41,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("a stays: %v, %q", err, stdout)
 	}
 	<-asked
-	if _, _, err := tc.Try(t, all, "drain", "c"); !errors.Is(err, kv.ErrNoNode) ||
+	if _, _, err := tc.Try(t, all, "drain", "c"); !errors.Is(err, nodeapi.ErrNoNode) ||
 		!strings.Contains(err.Error(), "natscast nodes") {
 		t.Errorf("no such node: %v", err)
 	}

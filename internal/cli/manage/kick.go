@@ -8,6 +8,7 @@ import (
 
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/connect"
+	"natscast/internal/nodeapi"
 	"natscast/kv"
 )
 
@@ -35,7 +36,7 @@ func kick(c *cli.Context) error {
 			"'natscast connections' lists them", id)
 	}
 	return connect.With(c, func(cluster *connect.Cluster) error {
-		if _, err := cluster.Store.Ask(c.Context, node, "kick", []byte(id)); err != nil {
+		if _, err := nodeapi.Ask(c.Context, cluster.Store.Conn(), node, "kick", []byte(id)); err != nil {
 			return explainNode(err)
 		}
 		fmt.Fprintf(c.App.Writer, "%s is closed\n", id)
@@ -45,7 +46,7 @@ func kick(c *cli.Context) error {
 
 // explainNode adds what to do when there is no such node.
 func explainNode(err error) error {
-	if errors.Is(err, kv.ErrNoNode) {
+	if errors.Is(err, nodeapi.ErrNoNode) {
 		return fmt.Errorf("%w: 'natscast nodes' lists those that are up", err)
 	}
 	return err

@@ -7,14 +7,14 @@ import (
 	"testing"
 
 	"natscast/internal/cli/clitest"
-	"natscast/kv"
+	"natscast/internal/nodeapi"
 )
 
 func TestKick(t *testing.T) {
 	t.Parallel()
 	tc := clitest.StartCluster(t)
 	a := tc.Join(t, clitest.EdgeNode("a"))
-	tc.Serve(t, a, map[string]kv.Answer{"kick": func(_ context.Context, id []byte) ([]byte, error) {
+	tc.Serve(t, a, map[string]nodeapi.Answer{"kick": func(_ context.Context, id []byte) ([]byte, error) {
 		if string(id) != "a.7" {
 			return nil, errors.New("there is no such connection")
 		}

@@ -13,7 +13,7 @@ import (
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/cli/connect"
 	"natscast/internal/media"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // objectTimeout bounds all commands but watch. A write is tried for a shorter time.
@@ -58,7 +58,7 @@ func objectArguments(c *cli.Context, least, most int) (media.Name, []string, err
 	}
 	path := strings.TrimRight(args[0], "/")
 	i := strings.LastIndexByte(path, '/')
-	name, err := kv.ObjectName(path[:max(i, 0)], path[i+1:])
+	name, err := shared.ObjectName(path[:max(i, 0)], path[i+1:])
 	if err != nil {
 		return "", nil, cmdline.UsageError(
 			"%q is not an object, such as live/room: %w",
@@ -71,8 +71,8 @@ func objectArguments(c *cli.Context, least, most int) (media.Name, []string, err
 
 // checkKey says why a key cannot be that of an attribute.
 func checkKey(key string) error {
-	if key == "" || len(key) > kv.MaxKey {
-		return cmdline.UsageError("KEY has %d bytes, want 1 to %d", len(key), kv.MaxKey)
+	if key == "" || len(key) > shared.MaxKey {
+		return cmdline.UsageError("KEY has %d bytes, want 1 to %d", len(key), shared.MaxKey)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -71,7 +71,7 @@ func (tc cluster) watch(t *testing.T, args ...string) *clitest.Running {
 func (tc cluster) use(t *testing.T, name media.Name) *watcher {
 	t.Helper()
 	w := newWatcher()
-	object := tc.Store.Objects.Follow(name, kv.AnyPersistence, w)
+	object := tc.Store.Objects.Follow(name, shared.AnyPersistence, w)
 	t.Cleanup(object.Close)
 	if o := <-w.opened; o.err != nil {
 		t.Fatal(o.err)
@@ -82,7 +82,7 @@ func (tc cluster) use(t *testing.T, name media.Name) *watcher {
 // names are those that 'objects list' lists.
 func (tc cluster) names(t *testing.T) []string {
 	t.Helper()
-	var list []kv.ObjectInfo
+	var list []shared.ObjectInfo
 	if err := json.Unmarshal([]byte(tc.run(t, "list", "--json")), &list); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestObjectsJSON(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
 	tc.run(t, "set", "live/room", "b", "{}", "a", "<1>")
-	var list []kv.ObjectInfo
+	var list []shared.ObjectInfo
 	var state objectState
 	var attribute attributeState
 	for args, into := range map[string]any{
@@ -186,7 +186,7 @@ func TestObjectsNothing(t *testing.T) {
 			t.Errorf("%q: %v, %q, %q", args, err, stdout, stderr)
 		}
 	}
-	missing := []string{kv.ErrNoObject.Error(), "live/none"}
+	missing := []string{shared.ErrNoObject.Error(), "live/none"}
 	tc.fail(t, missing, "get", "live/none")
 	tc.fail(t, missing, "get", "live/none", "key")
 	tc.fail(t, missing, "rm", "live/none")
@@ -206,7 +206,7 @@ func TestObjectsConflict(t *testing.T) {
 	t.Parallel()
 	tc := startCluster(t)
 	tc.fail(
-		t, []string{kv.ErrConflict.Error(), `"k" of live/room is not there`, "revision 0, not 7"}, "set",
+		t, []string{shared.ErrConflict.Error(), `"k" of live/room is not there`, "revision 0, not 7"}, "set",
 		"--if", "7", "live/room", "k", "v",
 	)
 	if got := tc.names(t); len(got) != 0 {
@@ -214,12 +214,12 @@ func TestObjectsConflict(t *testing.T) {
 	}
 	tc.run(t, "set", "live/room", "k", "v", "other", "1")
 	tc.fail(
-		t, []string{kv.ErrConflict.Error(), `"k" of live/room has revision 1 now, not 0`}, "set", "--if",
+		t, []string{shared.ErrConflict.Error(), `"k" of live/room has revision 1 now, not 0`}, "set", "--if",
 		"0", "live/room", "other", "2", "k", "w",
 	)
 	tc.fail(
-		t, []string{kv.ErrLimit.Error(), "live/room"}, "set", "live/room", "k",
-		strings.Repeat("x", kv.MaxValue),
+		t, []string{shared.ErrLimit.Error(), "live/room"}, "set", "live/room", "k",
+		strings.Repeat("x", shared.MaxValue),
 	)
 	clitest.CheckTable(
 		t, "unchanged", tc.run(t, "get", "live/room"), "KEY|REVISION|VALUE", `k|1|"v"`, "other|2|1",
@@ -350,7 +350,7 @@ func TestObjectWatcherClear(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWatcher()
-	w.Changed(state, kv.Update{Cleared: true})
+	w.Changed(state, shared.Update{Cleared: true})
 	if got := w.take(); len(got) != 2 || got[0].Type != eventClear || got[1].Type != eventChange ||
 		got[1].Key != "late" {
 		t.Errorf("%+v", got)
@@ -378,7 +378,7 @@ func TestObjectsUsage(t *testing.T) {
 		{[]string{"set", "live/x", "a", "1", "b"}, `"b" has no VALUE`},
 		{[]string{"set", "live/x", "a", "1", "a", "2"}, `"a"`},
 		{[]string{"set", "live/x", "", "1"}, "KEY"},
-		{[]string{"set", "live/x", strings.Repeat("k", kv.MaxKey+1), "1"}, "257 bytes"},
+		{[]string{"set", "live/x", strings.Repeat("k", shared.MaxKey+1), "1"}, "257 bytes"},
 		{[]string{"set", "--if", "-1", "live/x", "a", "1"}, "if"},
 		{[]string{"set", "live/x", "a", "1", "--if=1", "b"}, "flags stand before arguments"},
 		{[]string{"rm"}, "OBJECT"},

@@ -15,7 +15,7 @@ import (
 	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 func listCommand() *cli.Command {
@@ -49,7 +49,7 @@ func listObjects(c *cli.Context) error {
 		nothing := "there are no shared objects"
 		if len(args) > 0 {
 			nothing = "nothing matches"
-			objects = slices.DeleteFunc(objects, func(o kv.ObjectInfo) bool {
+			objects = slices.DeleteFunc(objects, func(o shared.ObjectInfo) bool {
 				return !strings.HasPrefix(string(o.Name), args[0])
 			})
 		}
@@ -64,9 +64,9 @@ func listObjects(c *cli.Context) error {
 	})
 }
 
-var objectColumns = []term.Column[kv.ObjectInfo]{
-	{Title: "OBJECT", Cell: func(o kv.ObjectInfo) string { return string(o.Name) }},
-	{Title: "PERSISTENCE", Cell: func(o kv.ObjectInfo) string {
+var objectColumns = []term.Column[shared.ObjectInfo]{
+	{Title: "OBJECT", Cell: func(o shared.ObjectInfo) string { return string(o.Name) }},
+	{Title: "PERSISTENCE", Cell: func(o shared.ObjectInfo) string {
 		switch {
 		case o.Undecided:
 			return "undecided"
@@ -78,14 +78,14 @@ var objectColumns = []term.Column[kv.ObjectInfo]{
 	{
 		Title: "KEYS",
 		Right: true,
-		Cell:  func(o kv.ObjectInfo) string { return strconv.Itoa(o.Keys) },
+		Cell:  func(o shared.ObjectInfo) string { return strconv.Itoa(o.Keys) },
 	},
 	{
 		Title: "BYTES",
 		Right: true,
-		Cell:  func(o kv.ObjectInfo) string { return strconv.Itoa(o.Bytes) },
+		Cell:  func(o shared.ObjectInfo) string { return strconv.Itoa(o.Bytes) },
 	},
-	{Title: "NODES", Cell: func(o kv.ObjectInfo) string { return strings.Join(o.Nodes, ",") }},
+	{Title: "NODES", Cell: func(o shared.ObjectInfo) string { return strings.Join(o.Nodes, ",") }},
 }
 
 // livingNodes returns the ids of the nodes that use an object. A user is NODE.INCARNATION;
@@ -114,7 +114,7 @@ type objectState struct {
 	Attributes map[string]json.RawMessage `json:"attributes"`
 }
 
-func newObjectState(s *kv.State) objectState {
+func newObjectState(s *shared.State) objectState {
 	state := objectState{
 		Object: s.Name, Persistent: s.Persistent, Revision: s.Revision,
 		Attributes: map[string]json.RawMessage{},
@@ -177,7 +177,7 @@ func getObject(c *cli.Context) error {
 	})
 }
 
-func printAttribute(c *cli.Context, state *kv.State, key string) error {
+func printAttribute(c *cli.Context, state *shared.State, key string) error {
 	value, revision := state.Get(key)
 	if value == nil {
 		return errNoAttribute(state.Name, key)
@@ -199,12 +199,12 @@ func printAttribute(c *cli.Context, state *kv.State, key string) error {
 }
 
 // writeAttributes writes a table. Values are the last column: they may be long.
-func writeAttributes(w io.Writer, attributes []kv.Attribute) error {
-	return term.Print(w, false, []term.Column[kv.Attribute]{
-		{Title: "KEY", Cell: func(a kv.Attribute) string { return a.Key }},
-		{Title: "REVISION", Right: true, Cell: func(a kv.Attribute) string {
+func writeAttributes(w io.Writer, attributes []shared.Attribute) error {
+	return term.Print(w, false, []term.Column[shared.Attribute]{
+		{Title: "KEY", Cell: func(a shared.Attribute) string { return a.Key }},
+		{Title: "REVISION", Right: true, Cell: func(a shared.Attribute) string {
 			return strconv.FormatUint(a.Revision, 10)
 		}},
-		{Title: "VALUE", Cell: func(a kv.Attribute) string { return oneLine(a.Value) }},
+		{Title: "VALUE", Cell: func(a shared.Attribute) string { return oneLine(a.Value) }},
 	}, attributes)
 }

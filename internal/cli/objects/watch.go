@@ -16,7 +16,7 @@ import (
 	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 // The events of 'objects watch'.
@@ -67,19 +67,19 @@ func watchObject(c *cli.Context) error {
 			return err
 		}
 		w := newWatcher()
-		object := cluster.Store.Objects.Follow(name, kv.AnyPersistence, w)
+		object := cluster.Store.Objects.Follow(name, shared.AnyPersistence, w)
 		defer object.Close()
 		return w.print(c.Context, newPrinter(c))
 	})
 }
 
 // noteMissing tells the user when there is no such object.
-func noteMissing(c *cli.Context, objects *kv.Objects, name media.Name) error {
+func noteMissing(c *cli.Context, objects *shared.Objects, name media.Name) error {
 	ctx, cancel := context.WithTimeout(c.Context, objectTimeout)
 	defer cancel()
 	_, err := objects.Read(ctx, name)
 	switch {
-	case errors.Is(err, kv.ErrNoObject):
+	case errors.Is(err, shared.ErrNoObject):
 		fmt.Fprintf(c.App.ErrWriter, "%s is not there yet\n", name)
 		return nil
 	case c.Context.Err() != nil:
@@ -100,7 +100,7 @@ type watcher struct {
 // opening is the first state of an object, or why there is none.
 type opening struct {
 	state      objectState
-	attributes []kv.Attribute
+	attributes []shared.Attribute
 	err        error
 }
 
@@ -108,13 +108,13 @@ func newWatcher() *watcher {
 	return &watcher{opened: make(chan opening, 1), changed: make(chan struct{}, 1)}
 }
 
-// Opened takes the first state. It and the methods below make a watcher a [kv.Audience].
-func (w *watcher) Opened(s *kv.State, err error) {
+// Opened takes the first state. It and the methods below make a watcher a [shared.Audience].
+func (w *watcher) Opened(s *shared.State, err error) {
 	w.opened <- opening{newObjectState(s), s.All(), err}
 }
 
 // Changed takes a change. After a clear it adds the attributes that are there again already.
-func (w *watcher) Changed(s *kv.State, u kv.Update) {
+func (w *watcher) Changed(s *shared.State, u shared.Update) {
 	if u.Cleared {
 		w.add(event{Type: eventClear, Revision: s.Revision})
 		for _, a := range s.All() {
@@ -123,11 +123,11 @@ func (w *watcher) Changed(s *kv.State, u kv.Update) {
 		return
 	}
 	for _, a := range u.Changes {
-		w.add(attributeEvent(kv.Attribute{Key: a.Key, Value: a.Value, Revision: a.Revision}))
+		w.add(attributeEvent(shared.Attribute{Key: a.Key, Value: a.Value, Revision: a.Revision}))
 	}
 }
 
-func attributeEvent(a kv.Attribute) event {
+func attributeEvent(a shared.Attribute) event {
 	e := event{Type: eventChange, Key: a.Key, Value: a.Value, Revision: a.Revision}
 	if a.Value == nil {
 		e.Type = eventRemove
@@ -136,7 +136,7 @@ func attributeEvent(a kv.Attribute) event {
 }
 
 // Sent takes a call.
-func (w *watcher) Sent(s *kv.State, call kv.Call) {
+func (w *watcher) Sent(s *shared.State, call shared.Call) {
 	w.add(event{
 		Type: eventSend, Method: call.Method, Args: append([]json.RawMessage{}, call.Args...),
 		Revision: s.Revision,
@@ -144,7 +144,7 @@ func (w *watcher) Sent(s *kv.State, call kv.Call) {
 }
 
 // Settled does nothing, because a watcher does not write.
-func (w *watcher) Settled(*kv.State, *kv.Write, error) {}
+func (w *watcher) Settled(*shared.State, *shared.Write, error) {}
 
 func (w *watcher) add(e event) {
 	w.mu.Lock()

@@ -13,7 +13,7 @@ import (
 	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
-	"natscast/kv"
+	shared "natscast/kv/objects"
 )
 
 func setCommand() *cli.Command {
@@ -55,7 +55,7 @@ func setObject(c *cli.Context) error {
 		edits[len(edits)-1].If = &revision
 	}
 	return withCluster(c, func(ctx context.Context, cluster *connect.Cluster) error {
-		revision, err := cluster.Store.Objects.Write(ctx, name, kv.Write{Edits: edits})
+		revision, err := cluster.Store.Objects.Write(ctx, name, shared.Write{Edits: edits})
 		if err != nil {
 			return explainConflict(ctx, cluster.Store.Objects, name, edits[len(edits)-1], err)
 		}
@@ -69,11 +69,11 @@ func setObject(c *cli.Context) error {
 }
 
 // editsOf makes edits of keys and values.
-func editsOf(pairs []string) ([]kv.Edit, error) {
+func editsOf(pairs []string) ([]shared.Edit, error) {
 	if len(pairs)%2 != 0 {
 		return nil, cmdline.UsageError("objects set: %q has no VALUE", pairs[len(pairs)-1])
 	}
-	edits := make([]kv.Edit, 0, len(pairs)/2)
+	edits := make([]shared.Edit, 0, len(pairs)/2)
 	seen := map[string]bool{}
 	for i := 0; i < len(pairs); i += 2 {
 		key := pairs[i]
@@ -88,30 +88,30 @@ func editsOf(pairs []string) ([]kv.Edit, error) {
 		if err != nil {
 			return nil, err
 		}
-		edits = append(edits, kv.Edit{Key: key, Value: value})
+		edits = append(edits, shared.Edit{Key: key, Value: value})
 	}
 	return edits, nil
 }
 
 // explainConflict adds the revision of an attribute that was not written because of it.
 func explainConflict(
-	ctx context.Context, objects *kv.Objects, name media.Name, e kv.Edit, err error,
+	ctx context.Context, objects *shared.Objects, name media.Name, e shared.Edit, err error,
 ) error {
-	if !errors.Is(err, kv.ErrConflict) || e.If == nil {
+	if !errors.Is(err, shared.ErrConflict) || e.If == nil {
 		return err
 	}
 	state, readErr := objects.Read(ctx, name)
-	if readErr != nil && !errors.Is(readErr, kv.ErrNoObject) {
+	if readErr != nil && !errors.Is(readErr, shared.ErrNoObject) {
 		return err
 	}
 	if readErr == nil {
 		if value, revision := state.Get(e.Key); value != nil {
 			return fmt.Errorf("%w: %q of %s has revision %d now, not %d",
-				kv.ErrConflict, e.Key, name, revision, *e.If)
+				shared.ErrConflict, e.Key, name, revision, *e.If)
 		}
 	}
 	return fmt.Errorf("%w: %q of %s is not there now, which is revision 0, not %d",
-		kv.ErrConflict, e.Key, name, *e.If)
+		shared.ErrConflict, e.Key, name, *e.If)
 }
 
 func printRevision(c *cli.Context, name media.Name, revision uint64) error {
@@ -151,12 +151,12 @@ func removeObject(c *cli.Context) error {
 		if len(keys) == 0 {
 			return removeWhole(ctx, c, cluster.Store.Objects, name)
 		}
-		w := kv.Write{}
+		w := shared.Write{}
 		for _, key := range keys {
 			if value, _ := state.Get(key); value == nil {
 				return errNoAttribute(name, key)
 			}
-			w.Edits = append(w.Edits, kv.Edit{Key: key})
+			w.Edits = append(w.Edits, shared.Edit{Key: key})
 		}
 		revision, err := cluster.Store.Objects.Write(ctx, name, w)
 		if err != nil {
@@ -167,12 +167,12 @@ func removeObject(c *cli.Context) error {
 }
 
 // removeWhole removes an object, and says whether it has gone.
-func removeWhole(ctx context.Context, c *cli.Context, objects *kv.Objects, name media.Name) error {
+func removeWhole(ctx context.Context, c *cli.Context, objects *shared.Objects, name media.Name) error {
 	if err := objects.Delete(ctx, name); err != nil {
 		return err
 	}
 	switch _, err := objects.Read(ctx, name); {
-	case errors.Is(err, kv.ErrNoObject):
+	case errors.Is(err, shared.ErrNoObject):
 		fmt.Fprintf(c.App.Writer, "%s is removed\n", name)
 	case err != nil:
 		return err
@@ -198,7 +198,7 @@ func sendToObject(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	call := kv.Call{Method: args[0], Args: []json.RawMessage{}}
+	call := shared.Call{Method: args[0], Args: []json.RawMessage{}}
 	if call.Method == "" {
 		return cmdline.UsageError("objects send: METHOD is empty")
 	}
