@@ -3,7 +3,6 @@ package bus
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -141,7 +140,7 @@ func (b *Bus) reprovisionLoop(ctx context.Context) {
 			continue
 		}
 		if err := b.Provision(ctx); err != nil && ctx.Err() == nil {
-			slog.Error("bus: the shards were not provisioned after a reconnect", "err", err)
+			b.log.Error("the shards were not provisioned after a reconnect", "err", err)
 		}
 	}
 }

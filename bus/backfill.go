@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 )
 
@@ -162,7 +161,7 @@ func (f *fetch) rest(ctx context.Context) error {
 func (f *fetch) askPublisher(ctx context.Context) {
 	page, err := f.s.bus.askPublisher(ctx, f.s.name, *f.only)
 	if err != nil {
-		slog.Debug("bus: the publisher does not answer", "stream", f.s.name, "err", err)
+		f.s.bus.log.Debug("the publisher does not answer", "stream", f.s.name, "err", err)
 	}
 	f.add(page)
 }

@@ -48,6 +48,8 @@ type Options struct {
 	Name string
 	// NATS options: credentials, TLS.
 	NATS []nats.Option
+	// Log is told of what goes wrong (nothing).
+	Log *slog.Logger
 
 	// Shards is the number of JetStream streams (4), the same on every node.
 	Shards int
@@ -74,6 +76,7 @@ type Options struct {
 const minStaticBytes = 64 << 20
 
 func (o Options) withDefaults() (Options, error) {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.Shards = cmp.Or(o.Shards, 4)
 	o.Replicas = cmp.Or(o.Replicas, 1)
 	o.Storage = cmp.Or(o.Storage, Memory)
@@ -166,6 +169,7 @@ type Bus struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
+	log       *slog.Logger
 
 	requests    chan struct{} // a token for each backfill request under way
 	singles     chan struct{} // and for each one for a single message
@@ -208,11 +212,12 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	}
 	b := &Bus{
 		options:    o,
+		log:        o.Log,
 		requests:   make(chan struct{}, backfillRequests),
 		singles:    make(chan struct{}, singleRequests),
 		reads:      newCrew(readQueue),
 		resends:    newCrew(resendQueue),
-		responder:  newResponder(),
+		responder:  newResponder(o.Log),
 		restored:   make(chan struct{}, 1),
 		publishers: map[uint64]*Publisher{},
 	}
@@ -274,7 +279,7 @@ func (b *Bus) dial(
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	log := slog.With("node", b.options.Name, "connection", role)
+	log := b.log.With("node", b.options.Name, "connection", role)
 	options := []nats.Option{
 		nats.Name("natscast " + b.options.Name + " " + role),
 		nats.Timeout(connectTimeout),

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -42,6 +43,7 @@ func TestWhere(t *testing.T) {
 func TestUnauthorized(t *testing.T) {
 	t.Parallel()
 	s, err := start(
+		slog.New(slog.DiscardHandler),
 		&server.Options{
 			Host:      "127.0.0.1",
 			Port:      -1,
@@ -228,7 +230,7 @@ func startCluster(t *testing.T, n int) []*Server {
 	var all sync.WaitGroup
 	for i := range servers {
 		all.Go(func() {
-			s, err := start(&server.Options{
+			s, err := start(slog.New(slog.DiscardHandler), &server.Options{
 				ServerName: "n" + strconv.Itoa(
 					i,
 				), Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -259,8 +258,7 @@ func (r *gopReader) chain(ctx context.Context, from, to uint64, take func(*entry
 		e, err := readEntry(s)
 		switch {
 		case err != nil:
-			slog.Warn(
-				"bus: a stored message that is no chunk",
+			r.bus.log.Warn("a stored message that is no chunk",
 				"subject",
 				s.subject,
 				"sequence",

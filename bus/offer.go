@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"sync"
 	"time"
@@ -91,7 +90,7 @@ func (o *Offer) Close() {
 	o.closed = true
 }
 
-func (o *Offer) onFind(m *nats.Msg) { answer(m, o.answer) }
+func (o *Offer) onFind(m *nats.Msg) { answer(m, o.answer, o.bus.log) }
 
 func (o *Offer) onRead(m *nats.Msg) {
 	n, err := strconv.Atoi(string(m.Data))
@@ -100,7 +99,7 @@ func (o *Offer) onRead(m *nats.Msg) {
 		return
 	}
 	if !o.ask(n, m) {
-		askAgain(m)
+		o.bus.responder.askAgain(m)
 	}
 }
 
@@ -133,8 +132,7 @@ func (o *Offer) respond(m *nats.Msg, err error) {
 	var body []byte
 	if err != nil {
 		body = []byte(err.Error())
-		slog.Warn(
-			"bus: a segment cannot be had",
+		o.bus.log.Warn("a segment cannot be had",
 			"stream",
 			o.asset.Name,
 			"segment",
@@ -143,7 +141,7 @@ func (o *Offer) respond(m *nats.Msg, err error) {
 			err,
 		)
 	}
-	answer(m, body)
+	answer(m, body, o.bus.log)
 }
 
 func (o *Offer) store(n int) error {

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -46,13 +45,13 @@ func (b *Bus) askPublisher(ctx context.Context, name media.Name, g gap) ([]store
 func (p *Publisher) onMissed(m *nats.Msg) {
 	var r missed
 	if err := json.Unmarshal(m.Data, &r); err != nil {
-		slog.Warn("bus: a malformed request to send again", "subject", m.Subject, "err", err)
+		p.bus.log.Warn("a malformed request to send again", "subject", m.Subject, "err", err)
 		return
 	}
 	// A reader that is not answered asks the store.
 	p.bus.resends.add(func() {
 		if err := p.resend(m.Reply, r); err != nil {
-			slog.Debug("bus: not sent again", "subject", m.Subject, "err", err)
+			p.bus.log.Debug("not sent again", "subject", m.Subject, "err", err)
 		}
 	})
 }

@@ -14,14 +14,15 @@ const responderGroup = "origins"
 // responder hands requests to what answers them, all of a node from one goroutine: there may be
 // 100,000 assets.
 type responder struct {
+	log      *slog.Logger
 	requests chan *nats.Msg
 
 	mu       sync.Mutex
 	handlers map[*nats.Subscription]func(*nats.Msg)
 }
 
-func newResponder() *responder {
-	return &responder{
+func newResponder(log *slog.Logger) *responder {
+	return &responder{log: log,
 		requests: make(chan *nats.Msg, tailQueue),
 		handlers: map[*nats.Subscription]func(*nats.Msg){},
 	}
@@ -60,7 +61,7 @@ func (r *responder) run(ctx context.Context) {
 			handle := r.handlers[m.Sub]
 			r.mu.Unlock()
 			if handle == nil {
-				handle = askAgain
+				handle = r.askAgain
 			}
 			handle(m)
 		}
@@ -68,10 +69,10 @@ func (r *responder) run(ctx context.Context) {
 }
 
 // askAgain answers a request that came just when what it is about ended.
-func askAgain(m *nats.Msg) { answer(m, nil) }
+func (r *responder) askAgain(m *nats.Msg) { answer(m, nil, r.log) }
 
-func answer(m *nats.Msg, body []byte) {
+func answer(m *nats.Msg, body []byte, log *slog.Logger) {
 	if err := m.Respond(body); err != nil {
-		slog.Debug("bus: not answered", "subject", m.Subject, "err", err)
+		log.Debug("a request was not answered", "subject", m.Subject, "err", err)
 	}
 }

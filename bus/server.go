@@ -1,8 +1,10 @@
 package bus
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -31,6 +33,8 @@ type ServerOptions struct {
 	// Port to listen on: -1 picks a free one, 0 means no listener: then only
 	// this process can connect.
 	Port int
+	// Log gets what the server says; nil for nothing.
+	Log *slog.Logger
 	// Name identifies the server, a random one when empty.
 	Name string
 }
@@ -54,7 +58,8 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err := probe(o); err != nil {
 		return nil, err
 	}
-	return start(&server.Options{
+	log := cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	return start(log, &server.Options{
 		ServerName: o.Name,
 		Host:       o.Host,
 		Port:       o.Port,
@@ -77,7 +82,7 @@ func probe(o ServerOptions) error {
 	return l.Close()
 }
 
-func start(o *server.Options) (*Server, error) {
+func start(log *slog.Logger, o *server.Options) (*Server, error) {
 	o.NoSigs = true
 	o.NoFastProducerStall = true // one stuck reader must not slow every publisher
 	o.MaxPayload = maxPayload
@@ -87,10 +92,10 @@ func start(o *server.Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrServer, err)
 	}
-	log := &serverLog{}
-	s.SetLoggerV2(log, false, false, false)
+	said := &serverLog{log: log}
+	s.SetLoggerV2(said, false, false, false)
 	s.Start()
-	if err := waitReady(s, log); err != nil {
+	if err := waitReady(s, said); err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
 		return nil, err

@@ -9,13 +9,15 @@ import (
 // serverLog passes on to slog what the embedded server says. What is fatal to the
 // server does not end the process: the start fails instead.
 type serverLog struct {
+	log *slog.Logger
+
 	mu    sync.Mutex
 	cause string // guarded by mu
 }
 
-func (l *serverLog) Noticef(format string, v ...any) { slog.Debug(serverSays(format, v)) }
-func (l *serverLog) Warnf(format string, v ...any)   { slog.Warn(serverSays(format, v)) }
-func (l *serverLog) Errorf(format string, v ...any)  { slog.Error(serverSays(format, v)) }
+func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug(serverSays(format, v)) }
+func (l *serverLog) Warnf(format string, v ...any)   { l.log.Warn(serverSays(format, v)) }
+func (l *serverLog) Errorf(format string, v ...any)  { l.log.Error(serverSays(format, v)) }
 func (l *serverLog) Debugf(string, ...any)           {}
 func (l *serverLog) Tracef(string, ...any)           {}
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -128,8 +127,7 @@ func (s *Subscription) read(parts *assembler, subject string, m *nats.Msg) (c Ch
 	}
 	if err != nil {
 		if s.stats.malformed.Add(1) == 1 {
-			slog.Warn(
-				"bus: a message that is no chunk; further ones are only counted",
+			s.bus.log.Warn("a message that is no chunk; further ones are only counted",
 				"subject",
 				subject,
 				"err",
@@ -141,7 +139,7 @@ func (s *Subscription) read(parts *assembler, subject string, m *nats.Msg) (c Ch
 }
 
 func (s *Subscription) logRepair(r *repair) {
-	slog.Warn("bus: the store did not answer", "stream", s.name, "joining", r.join, "err", r.err)
+	s.bus.log.Warn("the store did not answer", "stream", s.name, "joining", r.join, "err", r.err)
 }
 
 // Close ends a subscription that is not run. It may be called more than once.

@@ -62,6 +62,7 @@ func New(ctx context.Context, config Config) (*Node, error) {
 func (n *Node) connect(ctx context.Context) (err error) {
 	config := n.config
 	config.Bus.Name, config.Origin.Node = n.id, n.id
+	config.Bus.Log, config.KV.Log = n.log, n.log
 	if n.bus, err = bus.Connect(ctx, config.Bus); err != nil {
 		return err
 	}

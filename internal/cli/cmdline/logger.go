@@ -15,11 +15,3 @@ func JSONFlag(usage string) cli.Flag {
 func Logger(c *cli.Context, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))
 }
-
-// DefaultLogger is [Logger] for commands that use packages which do not take a logger as
-// yet: it becomes the default logger of the process.
-func DefaultLogger(c *cli.Context, level slog.Level) *slog.Logger {
-	log := Logger(c, level)
-	slog.SetDefault(log)
-	return log
-}

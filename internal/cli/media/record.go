@@ -107,7 +107,7 @@ func awaitEnd(ctx context.Context, streams *kv.Streams, stream media.Name, grace
 
 // withMedia connects to the cluster's state and to its media, and calls do.
 func withMedia(c *cli.Context, do func(*kv.Store, *bus.Bus) error) error {
-	cmdline.DefaultLogger(c, slog.LevelWarn)
+	log := cmdline.Logger(c, slog.LevelWarn)
 	return connect.With(c, func(cluster *connect.Cluster) error {
 		options, err := connect.NATSOptions(c)
 		if err != nil {
@@ -115,7 +115,7 @@ func withMedia(c *cli.Context, do func(*kv.Store, *bus.Bus) error) error {
 		}
 		b, err := bus.Connect(
 			c.Context,
-			bus.Options{URLs: c.String("nats"), NATS: options, Name: "cli"},
+			bus.Options{URLs: c.String("nats"), NATS: options, Name: "cli", Log: log},
 		)
 		if err != nil {
 			return connect.Explain(err)

@@ -63,7 +63,7 @@ func dev(c *cli.Context, version string) error {
 		return err
 	}
 	config.Version, config.Log = version, logger(c)
-	server, dir, err := devServer(c)
+	server, dir, err := devServer(c, config.Log)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -15,7 +16,7 @@ import (
 // devServer starts the embedded NATS server, and returns it with the directory of its data.
 // When the default port is taken, most likely by the user's own NATS, it takes a free one. A
 // port that the user has chosen is an error then.
-func devServer(c *cli.Context) (*bus.Server, string, error) {
+func devServer(c *cli.Context, log *slog.Logger) (*bus.Server, string, error) {
 	dir := c.String("data")
 	if dir == "" {
 		var err error
@@ -27,7 +28,7 @@ func devServer(c *cli.Context) (*bus.Server, string, error) {
 	if port == 0 {
 		port = -1
 	}
-	options := bus.ServerOptions{Dir: dir, Port: port, Name: "natscast-dev"}
+	options := bus.ServerOptions{Dir: dir, Port: port, Name: "natscast-dev", Log: log}
 	server, err := bus.StartServer(options)
 	if errors.Is(err, syscall.EADDRINUSE) && !c.IsSet("nats-port") {
 		options.Port = -1

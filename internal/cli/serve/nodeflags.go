@@ -152,5 +152,5 @@ func logger(c *cli.Context) *slog.Logger {
 	if c.Bool("verbose") {
 		level = slog.LevelDebug
 	}
-	return cmdline.DefaultLogger(c, level)
+	return cmdline.Logger(c, level)
 }
