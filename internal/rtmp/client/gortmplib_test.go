@@ -82,7 +82,7 @@ func acceptGortmplib(t *testing.T, socket net.Conn, publish bool) *gortmplib.Ser
 		t.Error("server:", err)
 		return server
 	}
-	if err := server.Accept(); err != nil {
+	if err := server.AcceptConn(); err != nil {
 		t.Error("server:", err)
 		return server
 	}
