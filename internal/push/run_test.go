@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 		return listen(t, func(socket net.Conn) {
 			defer served.Done()
 			server := gortmplib.ServerConn{RW: socket}
-			if err := errors.Join(server.Initialize(), server.AcceptConn()); err != nil {
+			if err := errors.Join(server.Initialize(), server.AcceptConn(), server.AcceptAction()); err != nil {
 				t.Error("server:", err)
 				return
 			}

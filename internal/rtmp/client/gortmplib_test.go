@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func acceptGortmplib(t *testing.T, socket net.Conn, publish bool) *gortmplib.Ser
 		t.Error("server:", err)
 		return server
 	}
-	if err := server.AcceptConn(); err != nil {
+	if err := errors.Join(server.AcceptConn(), server.AcceptAction()); err != nil {
 		t.Error("server:", err)
 		return server
 	}
