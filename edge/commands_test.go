@@ -441,3 +441,21 @@ func TestPublishType(t *testing.T) {
 		r.status(1, "NetStream.Unpublish.Success")
 	}
 }
+
+// A client may put all of the path into the app.
+func TestStreamName(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ app, asked, want string }{
+		{"live", "cam", "live/cam"},
+		{"live/room", "cam?x=y", "live/room/cam"},
+		{"live/cam", "", "live/cam"},
+		{"live/room/cam/", "?token=x", "live/room/cam"},
+		{"live", "", ""},
+		{"live/", "/", ""},
+	} {
+		got, err := streamName(c.app, c.asked)
+		if string(got) != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%q and %q: %q, %v; want %q", c.app, c.asked, got, err, c.want)
+		}
+	}
+}

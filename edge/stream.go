@@ -70,12 +70,23 @@ func (s *session) open(c message.Command, refusal string) (*stream, error) {
 	}
 	s.closeStream(st.id)
 	st.asked = argString(c, 1)
-	if st.name, err = media.ParseName(s.app, withoutKind(st.asked)); err != nil {
+	if st.name, err = streamName(s.app, withoutKind(st.asked)); err != nil {
 		s.log().Info("name refused", "command", c.Name, "err", err)
 		s.refuseStream(st.id, refusal, err.Error())
 		return nil, nil
 	}
 	return st, nil
+}
+
+// streamName is the name of the stream that a client asks for. Some clients put all of the path
+// into the app, and ask for a stream without a name.
+func streamName(app, asked string) (media.Name, error) {
+	if path, query, _ := strings.Cut(asked, "?"); strings.Trim(path, "/") == "" {
+		if i := strings.LastIndexByte(strings.TrimRight(app, "/"), '/'); i > 0 {
+			return media.ParseName(app[:i], app[i+1:]+"?"+query)
+		}
+	}
+	return media.ParseName(app, asked)
 }
 
 // withoutKind leaves off the kind of file that Flash-era clients, and ffmpeg, put before a name.

@@ -17,7 +17,7 @@ const (
 	// stopLimit is how long a server may take to stop after SIGINT.
 	stopLimit = 10 * time.Second
 	// patience is how long a condition is waited for, unless a test says more.
-	patience = 20 * time.Second
+	patience = 60 * time.Second
 )
 
 // process is a program under test. It does not outlive its test.

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	patience = 20 * time.Second
+	patience = 60 * time.Second
 	interval = 5 * time.Millisecond
 )
 
