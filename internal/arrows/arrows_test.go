@@ -195,6 +195,19 @@ var forbidden = []arrow{
 		breaking: "edge/x.go imports github.com/nats-io/nats.go/jetstream",
 	},
 	{
+		from: []string{"..."}, except: []string{"internal/mediainfo/...", "integration/..."},
+		to:       []string{joy4 + "..."},
+		because:  "joy4 reads AVC and AAC codec configurations, for mediainfo; the rest has peers of its own",
+		breaking: "edge/x.go imports github.com/nareix/joy4/codec/h264parser",
+	},
+	{
+		from:     []string{"internal/mediainfo/..."},
+		to:       []string{joy4 + "..."},
+		but:      []string{joy4 + "codec/h264parser", joy4 + "codec/aacparser"},
+		because:  "these two parsers were fuzzed; the rest of joy4 was not, or loses media",
+		breaking: "internal/mediainfo/x.go imports github.com/nareix/joy4/format/flv/flvio",
+	},
+	{
 		from: []string{"..."}, except: []string{"integration/..."},
 		to:       []string{joy4 + "format/rtmp"},
 		because:  "joy4's RTMP client is a peer in tests: no deadlines, only H.264 and AAC",

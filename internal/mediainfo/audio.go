@@ -10,6 +10,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg1audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
+	"github.com/nareix/joy4/codec/aacparser"
 
 	"natscast/internal/ertmp"
 )
@@ -64,9 +65,15 @@ func (a *audio) readAAC(b []byte) {
 	if len(b) < 2 {
 		return
 	}
-	objectType := b[0] >> 3
-	if objectType == 31 { // escape
-		objectType = 32 + (b[0]&7<<3 | b[1]>>5)
+	// joy4 reads the base of the configuration. Extensions, which make HE-AAC of it, it does not
+	// know.
+	base, err := aacparser.ParseMPEG4AudioConfigBytes(b)
+	if err != nil {
+		return
+	}
+	objectType := base.ObjectType
+	if objectType == 31 { // the escape, whose six bits joy4 does not read
+		objectType = 32 + uint(b[0]&7<<3|b[1]>>5)
 	}
 	a.name += fmt.Sprintf(".40.%d", objectType)
 

@@ -13,6 +13,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/vp9"
+	"github.com/nareix/joy4/codec/h264parser"
 
 	"natscast/internal/ertmp"
 )
@@ -54,17 +55,18 @@ func readVideoHeader(m message) video {
 
 // readAVC reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1).
 func (v *video) readAVC(b []byte) {
-	const profile, spsCount, units = 1, 5, 6
-	if len(b) < units {
+	const profile, least = 1, 6
+	if len(b) < least {
 		return
 	}
 	v.name += "." + hex.EncodeToString(b[profile:profile+3])
-	if b[spsCount]&0x1f == 0 {
-		return
-	}
-	unit, _, ok := nextUnit(b[units:])
+	// A record that is cut off behind its SPS still has that, and an error is no reason to leave
+	// it. joy4 reads the record; its reading of the SPS knows neither cropping of other formats
+	// than 4:2:0 nor interlaced pictures, so that is not used.
+	var record h264parser.AVCDecoderConfRecord
+	_, _ = record.Unmarshal(b)
 	var sps h264.SPS
-	if ok && sps.Unmarshal(unit) == nil {
+	if len(record.SPS) > 0 && sps.Unmarshal(record.SPS[0]) == nil {
 		v.setSize(sps.Width(), sps.Height())
 	}
 }
