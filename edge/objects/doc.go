@@ -6,8 +6,8 @@
 //	each client of the room <── encoded once per dialect <── room <── shared.Object
 //
 // A [Registry] has a room for each object that clients of this node use, and some seconds longer:
-// it is the object's audience (see [shared.Audience]). The writer hears of its own change on the same
-// way as all others, so all hear all in one order. A [Client] is one connection.
+// it is the object's audience (see [shared.Audience]). The writer hears of its own change on the
+// same way as all others, so all hear all in one order. A [Client] is one connection.
 //
 // Decisions:
 //

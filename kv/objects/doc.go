@@ -15,10 +15,10 @@
 //     missed something: both take so long that all tails are silent, so after an idle gap, a gap
 //     counts as something missing. It is asked for from where all was known, while what comes is
 //     held; after longer than the marks of removed attributes live, the object is read anew. After
-//     an idle gap that is so for all objects at once: beyond the first few, they learn from one page
-//     of the bucket which of them were changed meanwhile. The store has the newest value of each
-//     attribute alone: what others have overwritten meanwhile is not told, except to its writer,
-//     who still has it.
+//     an idle gap that is so for all objects at once: beyond the first few, they learn from one
+//     page of the bucket which of them were changed meanwhile. The store has the newest value of
+//     each attribute alone: what others have overwritten meanwhile is not told, except to its
+//     writer, who still has it.
 //   - All that one node writes to an object goes in order, one batch at a time; the next one takes
 //     all that waits. A write that is not answered is tried again under the same message id, so it
 //     is stored once. It is given up after ten seconds, which outlasts an election, or after one
