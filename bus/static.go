@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -111,9 +113,14 @@ func (b *Bus) ReadSegment(ctx context.Context, asset string, n int) (Segment, er
 		case err == nil:
 			return s, nil
 		case try == segmentTries:
+			if errors.Is(asked, errNotHeard) {
+				asked = nil
+			}
 			return s, wrapSegment(cmp.Or(asked, err), asset, n)
 		}
-		asked = b.askSegment(ctx, asset, n)
+		if s, asked = b.askSegment(ctx, asset, n); asked == nil {
+			return s, nil
+		}
 		if errors.Is(asked, ErrNoAsset) || ctx.Err() != nil ||
 			errors.Is(asked, ErrSegment) && try == segmentTries-1 {
 			return s, wrapSegment(asked, asset, n)
@@ -191,18 +198,48 @@ func joinSegment(page []stored) (s Segment, err error) {
 	return s, nil
 }
 
-// askSegment has an origin store a segment.
-func (b *Bus) askSegment(ctx context.Context, asset string, n int) error {
+// errNotHeard says that an origin has stored a segment, and that not all of it came here meanwhile.
+var errNotHeard = errors.New("the segment was stored")
+
+// hearTimeout is how long the parts of a segment may be on their way when its origin has answered.
+// They travel beside the answer, so most often they are there.
+const hearTimeout = 20 * time.Millisecond
+
+// askSegment asks an origin for a segment, and hears its parts as they are stored: that saves a
+// question to the store. The error is [errNotHeard] when the store is to be asked.
+func (b *Bus) askSegment(ctx context.Context, asset string, n int) (Segment, error) {
+	parts, err := b.static.SubscribeSync(segmentSubject(asset, n) + ".*")
+	if err != nil {
+		return Segment{}, err
+	}
+	// Its error says that the connection was closed, and the subscription with it.
+	defer func() { _ = parts.Unsubscribe() }()
 	answer, err := b.requestStatic(ctx, segmentTimeout, readSubject(asset), []byte(strconv.Itoa(n)))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return ErrNoAsset
+		return Segment{}, ErrNoAsset
 	case err != nil:
-		return err
+		return Segment{}, err
 	case len(answer.Data) > 0:
-		return fmt.Errorf("%w: %s", ErrSegment, answer.Data)
+		return Segment{}, fmt.Errorf("%w: %s", ErrSegment, answer.Data)
 	}
-	return nil
+	return hearSegment(parts)
+}
+
+// hearSegment puts together what has been heard of a segment. Two origins may have stored it.
+func hearSegment(parts *nats.Subscription) (Segment, error) {
+	heard := map[string]stored{}
+	for {
+		m, err := parts.NextMsg(hearTimeout)
+		if err != nil {
+			return Segment{}, errNotHeard
+		}
+		heard[m.Header.Get(headerPart)] = stored{Msg: m}
+		s, err := joinSegment(slices.Collect(maps.Values(heard)))
+		if !errors.Is(err, errNotStored) {
+			return s, err
+		}
+	}
 }
 
 func (b *Bus) requestStatic(

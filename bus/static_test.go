@@ -110,6 +110,37 @@ func TestStatic(t *testing.T) {
 	}
 }
 
+// What nobody has stored takes two questions: to the store, and to the origin. What is stored takes
+// one.
+func TestStaticQuestions(t *testing.T) {
+	t.Parallel()
+	server, origin := newShards(t)
+	edge := newBus(t, Options{Server: server, Shards: 2})
+	c := newContent(100, 3*staticPart)
+	offer(t, origin, c, "vod/film")
+	var stored, asked atomic.Int64
+	for subject, count := range map[string]*atomic.Int64{
+		"$JS.API.DIRECT.GET." + staticStream: &stored, readSubject(asset): &asked,
+	} {
+		if _, err := origin.static.Subscribe(subject, func(*nats.Msg) { count.Add(1) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := origin.static.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for round := range int64(2) {
+		for n := range c.segments {
+			checkSegment(t, edge, c, n)
+		}
+		want := 2 * (round + 1)
+		eventually.True(t, "the questions to the store", func() bool { return stored.Load() >= want })
+		if stored.Load() != want || asked.Load() != 2 {
+			t.Errorf("round %d: %d questions to the store, %d to the origin", round, stored.Load(), asked.Load())
+		}
+	}
+}
+
 // Many that ask at the same time cause one reading.
 func TestStaticReadsOnce(t *testing.T) {
 	t.Parallel()
