@@ -80,6 +80,10 @@ func (e *encoder) session(ctx context.Context, url string) error {
 	for e.target() == url {
 		f := source.Next(start)
 		pause(ctx, time.Until(start.Add(time.Duration(f.DTS)*time.Millisecond)))
+		if ctx.Err() != nil {
+			// The socket may still be open; pictures must not be written ahead of their time.
+			return ctx.Err()
+		}
 		if f.Kind == media.Data {
 			f = client.SetDataFrame(f)
 		}
