@@ -200,6 +200,7 @@ type Stats struct {
 	SlowConsumers  uint64 `json:"slow_consumers"`  // times that a subscription began to drop messages
 	RefusedReads   uint64 `json:"refused_reads"`   // segments that too many others asked for at once
 	RefusedResends uint64 `json:"refused_resends"` // requests for missed chunks, likewise
+	LateResends    uint64 `json:"late_resends"`    // those whose reader has given up waiting
 }
 
 // Connect connects to NATS. It fails within about five seconds with
@@ -368,6 +369,7 @@ func (b *Bus) Stats() Stats {
 		SlowConsumers:  b.counters.slowConsumers.Load(),
 		RefusedReads:   b.reads.refused.Load(),
 		RefusedResends: b.resends.refused.Load(),
+		LateResends:    b.resends.late.Load(),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 type crew struct {
 	jobs    chan func()
 	refused atomic.Uint64
+	late    atomic.Uint64 // jobs that were not worth doing any more
 }
 
 // newCrew returns a crew whose queue holds so many jobs.

@@ -36,6 +36,7 @@ type Offer struct {
 	mu       sync.Mutex          // guards what follows
 	underWay map[int][]*nats.Msg // the requests for each segment that is read, or waits for that
 	closed   bool
+	reading  sync.WaitGroup // the calls of read; it grows only while not closed
 }
 
 // Offer lets all nodes find an asset by its name and by others, and has them get its segments from
@@ -81,13 +82,14 @@ func (o *Offer) Withdraw() {
 	o.finds = nil
 }
 
-// Close ends the offer. No read begins any more; [Bus.Close] waits for one that has begun.
+// Close ends the offer, and waits for reads that have begun. No read begins any more.
 func (o *Offer) Close() {
 	o.Withdraw()
 	o.bus.responder.remove(o.reads)
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.closed = true
+	o.mu.Unlock()
+	o.reading.Wait()
 }
 
 func (o *Offer) onFind(m *nats.Msg) { answer(m, o.answer, o.bus.log) }
@@ -145,17 +147,25 @@ func (o *Offer) respond(m *nats.Msg, err error) {
 }
 
 func (o *Offer) store(n int) error {
-	o.mu.Lock()
-	closed := o.closed
-	o.mu.Unlock()
-	if closed {
+	if !o.begin() {
 		return nil // who asks sees that nothing was stored, and finds the asset elsewhere
 	}
 	s, err := o.read(n)
+	o.reading.Done()
 	if err != nil {
 		return err
 	}
 	return o.bus.storeSegment(o.asset.ID, n, s)
+}
+
+// begin counts a read, unless the offer is closed.
+func (o *Offer) begin() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.reading.Add(1)
+	}
+	return !o.closed
 }
 
 // storeSegment stores a segment in parts.

@@ -49,7 +49,12 @@ func (p *Publisher) onMissed(m *nats.Msg) {
 		return
 	}
 	// A reader that is not answered asks the store.
+	asked := time.Now()
 	p.bus.resends.add(func() {
+		if time.Since(asked) > resendTimeout {
+			p.bus.resends.late.Add(1)
+			return
+		}
 		if err := p.resend(m.Reply, r); err != nil {
 			p.bus.log.Debug("not sent again", "subject", m.Subject, "err", err)
 		}

@@ -85,6 +85,27 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// A reader that waits no longer is sent nothing.
+func TestLateResend(t *testing.T) {
+	t.Parallel()
+	_, b := newShards(t)
+	p := newPublisher(t, b, stream, 7)
+	publish(t, p, 1, 3)
+	free := make(chan struct{})
+	for range resenders {
+		b.resends.add(func() { <-free })
+	}
+	eventually.True(t, "all are busy", func() bool { return len(b.resends.jobs) == 0 })
+	asked := time.Now()
+	g := gap{shard: p.shard, after: Position{7, 1}, until: Position{7, 3}}
+	if page, err := b.askPublisher(t.Context(), stream, g); err == nil {
+		t.Errorf("sent %d", len(page))
+	}
+	eventually.True(t, "long ago", func() bool { return time.Since(asked) > 2*resendTimeout })
+	close(free)
+	eventually.True(t, "given up", func() bool { return b.Stats().LateResends == 1 })
+}
+
 // Who has left is not asked.
 func TestResendOfNobody(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,7 @@ import (
 
 	"natscast/internal/media"
 	"natscast/internal/mediainfo"
+	"natscast/internal/pause"
 )
 
 // Errors of static streams.
@@ -37,8 +38,13 @@ const (
 	// segmentTimeout is what one gets.
 	segmentTries   = 4
 	segmentTimeout = 3 * time.Second
-	// findTimeout is how long one origin may take to say what it has.
+	// segmentPause is before an origin is asked a second time for what it has answered without
+	// storing it: it had no room for the request. It doubles with each further time.
+	segmentPause = 100 * time.Millisecond
+	// findTimeout is how long one origin may take to say what it has, and findPause is before the
+	// next one is asked.
 	findTimeout = 500 * time.Millisecond
+	findPause   = 10 * time.Millisecond
 )
 
 // Asset is a static stream: a file at origins, cut into segments.
@@ -76,6 +82,7 @@ func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
 	defer cancel()
 	answer, err := b.requestStatic(ctx, findTimeout, findSubject(name), nil)
 	for ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || err == nil && len(answer.Data) == 0) {
+		pause.Sleep(ctx, findPause)
 		answer, err = b.requestStatic(ctx, findTimeout, findSubject(name), nil)
 	}
 	switch {
@@ -108,6 +115,9 @@ func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
 func (b *Bus) ReadSegment(ctx context.Context, asset string, n int) (Segment, error) {
 	var asked error
 	for try := 0; ; try++ {
+		if try > 1 && errors.Is(asked, errNotHeard) {
+			pause.Sleep(ctx, segmentPause<<(try-2))
+		}
 		s, err := b.storedSegment(ctx, asset, n)
 		switch {
 		case err == nil:

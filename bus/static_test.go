@@ -221,6 +221,46 @@ func TestWithdraw(t *testing.T) {
 	checkSegment(t, b, c, 1) // which is stored
 }
 
+// Close waits for a read that has begun: its file may be closed then.
+func TestCloseWaitsForReads(t *testing.T) {
+	t.Parallel()
+	_, b := newShards(t)
+	began, free := make(chan struct{}), make(chan struct{})
+	var over atomic.Bool
+	a := Asset{Name: "vod/slow", ID: "5104", Starts: []uint32{0}, Sizes: []uint32{1}}
+	o, err := b.Offer(a, nil, func(int) (Segment, error) {
+		close(began)
+		<-free
+		over.Store(true)
+		return Segment{Payload: []byte{0}}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.static.PublishRequest(readSubject(a.ID), b.static.NewInbox(), []byte("0")); err != nil {
+		t.Fatal(err)
+	}
+	<-began
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		o.Close()
+		if !over.Load() {
+			t.Error("closed during a read")
+		}
+	}()
+	eventually.True(t, "no read begins any more", func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.closed
+	})
+	if o.begin() {
+		t.Error("a read begins after the end")
+	}
+	close(free)
+	<-closed
+}
+
 // Who has asked just before an offer ends is answered: nothing, which means to ask again.
 func TestAskedAtTheEnd(t *testing.T) {
 	t.Parallel()
