@@ -184,11 +184,20 @@ func TestNATSFaults(t *testing.T) {
 			if e.begun() != 1 {
 				t.Errorf("the encoder had %d sessions", e.begun())
 			}
-			h := alive.stored(t, f.shards, stream)
-			if f.moves {
-				delete(h, before.Epoch) // its only copy is gone
-			}
-			h.check(t)
+			// What the store could not take meanwhile, it is sent again for 15 s.
+			var gaps []string
+			eventually(t, patience, "all in the store", func() bool {
+				h := alive.stored(t, f.shards, stream)
+				if f.moves {
+					delete(h, before.Epoch) // its only copy is gone
+				}
+				now := h.gaps()
+				if !slices.Equal(now, gaps) && len(now) > 0 {
+					t.Logf("%s: %v", name, now)
+				}
+				gaps = now
+				return len(gaps) == 0
+			})
 		})
 	}
 }

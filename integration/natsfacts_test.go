@@ -168,23 +168,25 @@ func (h history) add(t *testing.T, m *jetstream.RawStreamMsg) {
 	}
 }
 
-// check looks for holes: in each epoch, and from one to the next.
-func (h history) check(t *testing.T) {
-	t.Helper()
+// gaps tells of holes: in each epoch, and from one to the next.
+func (h history) gaps() (found []string) {
 	var pictures []uint64
 	for _, epoch := range slices.Sorted(maps.Keys(h)) {
 		e := h[epoch]
-		t.Logf("epoch %d: %d chunks are stored, from %d to %d", epoch, len(e.chunks), e.chunks[0], e.chunks[len(e.chunks)-1])
 		if e.chunks[0] != 1 || holes(e.chunks) != 0 {
-			t.Errorf("of epoch %d, %d chunks are missing behind chunk %d", epoch, holes(e.chunks), e.chunks[0])
+			found = append(found, fmt.Sprintf("of epoch %d, %d chunks are missing behind chunk %d",
+				epoch, holes(e.chunks), e.chunks[0]))
 		}
 		pictures = append(pictures, e.pictures...)
 	}
 	if len(pictures) == 0 {
-		t.Error("nothing is stored")
-	} else if n := holes(pictures); n != 0 {
-		t.Errorf("%d pictures are missing from %d to %d", n, pictures[0], pictures[len(pictures)-1])
+		return append(found, "nothing is stored")
 	}
+	if n := holes(pictures); n != 0 {
+		found = append(found, fmt.Sprintf("%d pictures are missing from %d to %d",
+			n, pictures[0], pictures[len(pictures)-1]))
+	}
+	return found
 }
 
 // holes is how many numbers are missing between the first and the last one; negative if some
