@@ -78,7 +78,7 @@ func (b *Bus) register(p *Publisher) {
 }
 
 func (b *Bus) unregister(p *Publisher) {
-	b.responder.remove(p.missed)
+	b.responder.Remove(p.missed)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.publishers, p.id)

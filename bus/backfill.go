@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"natscast/bus/direct"
 )
 
 const (
@@ -114,18 +116,16 @@ type fetch struct {
 
 // fromKey reads from the last stored key chunk to the end of what is stored.
 func (f *fetch) fromKey(ctx context.Context) error {
-	key, _, err := f.s.bus.directGet(
-		ctx,
-		f.shard,
-		directRequest{LastFor: liveSubject(f.shard, f.s.name) + ".key"},
+	key, _, err := f.s.bus.direct.Get(ctx, streamName(f.shard),
+		direct.Request{LastFor: liveSubject(f.shard, f.s.name) + ".key"},
 	)
-	if errors.Is(err, errNotStored) {
+	if errors.Is(err, direct.ErrNotStored) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	f.next = key[0].sequence + 1
+	f.next = key[0].Sequence + 1
 	f.add(key)
 	return f.rest(ctx)
 }
@@ -134,14 +134,14 @@ func (f *fetch) fromKey(ctx context.Context) error {
 // stored from now on comes by the tail too.
 func (f *fetch) rest(ctx context.Context) error {
 	for f.bytes < maxHeld {
-		page, pending, err := f.s.bus.directGet(ctx, f.shard, directRequest{
+		page, pending, err := f.s.bus.direct.Get(ctx, streamName(f.shard), direct.Request{
 			Seq:      f.next,
 			NextFor:  liveSubject(f.shard, f.s.name) + ".*",
-			Batch:    pageMessages,
-			MaxBytes: pageBytes,
+			Batch:    direct.PageMessages,
+			MaxBytes: direct.PageBytes,
 		})
 		f.add(page)
-		if errors.Is(err, errNotStored) {
+		if errors.Is(err, direct.ErrNotStored) {
 			return nil
 		}
 		if err != nil {
@@ -151,7 +151,7 @@ func (f *fetch) rest(ctx context.Context) error {
 			f.only != nil && uint64(len(f.chunks)) >= f.only.missing() {
 			return nil
 		}
-		f.next = page[len(page)-1].sequence + 1
+		f.next = page[len(page)-1].Sequence + 1
 	}
 	return nil
 }
@@ -166,12 +166,12 @@ func (f *fetch) askPublisher(ctx context.Context) {
 	f.add(page)
 }
 
-func (f *fetch) add(page []stored) {
+func (f *fetch) add(page []direct.Message) {
 	if f.seen == nil {
 		f.seen = map[Position]bool{}
 	}
 	for _, m := range page {
-		c, ok := f.s.read(&f.parts, m.subject, m.Msg)
+		c, ok := f.s.read(&f.parts, m.Subject, m.Msg)
 		if !ok || f.seen[c.Position] || f.only != nil && !f.only.contains(c.Position) {
 			continue
 		}

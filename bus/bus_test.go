@@ -120,7 +120,7 @@ func publishUntil(
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	s, b := newShards(t)
-	edge := newBus(t, Options{Server: s})
+	edge := newBus(t, s, Options{})
 	p := newPublisher(t, b, stream, 7)
 
 	waiting := play(t, edge, stream, "")

@@ -11,18 +11,20 @@
 // subject of a chunk that begins a GOP ends in .key, so that the store finds the
 // last one by its subject.
 //
-// The files: bus.go (connections), server.go (the embedded server), shards.go
-// (provisioning, the choice of a shard), message.go and parts.go (the wire),
-// publisher.go, window.go and acks.go (the way in), subscription.go, order.go, silence.go,
-// backfill.go, direct.go and resend.go (the way out), latest.go (where a stream stopped),
-// history.go and gop.go (its past), retention.go (how long that is), static.go and
-// offer.go (static streams), responder.go (who answers other nodes).
+// The files: bus.go, shards.go (provisioning, the choice of a shard), retention.go (how long a
+// stream is kept), message.go and parts.go (the format), publisher.go, window.go and acks.go (the
+// way in), subscription.go, order.go, idle.go, backfill.go and resend.go (the way out), follow.go
+// (a live stream for a caller), latest.go (where a stream stopped), history.go and gop.go (its
+// past).
+//
+// The rooms beside it: bus/static has the streams of files, bus/direct asks JetStream for stored
+// messages, bus/peers answers other nodes. The connections are the caller's: internal/natsconn.
 //
 // A static stream is an asset that origins offer. Whoever wants a segment of it looks into
 // the store, and has an origin put it there when it is missing; the subject holds the identity
 // of the content, so versions do not mix:
 //
-//	ReadSegment ──direct get──▶ STATIC ◀──static.<asset>.<n>.<part>── Offer ── the file
+//	Static.Segment ─direct get─▶ STATIC ◀──static.<asset>.<n>.<part>── Offer ── the file
 //	     └────────asset.read.<asset>, one of the queue group──────────▶┘
 //
 // Decisions:
@@ -41,7 +43,7 @@
 //     read what is missing behind a chunk, without asking for it.
 //   - The order is that of positions. A reader holds the tail back while one
 //     request repairs a gap or fetches the begin; a newer epoch does not wait. What the
-//     tail loses last, no later chunk shows: a reader whose tail is silent looks into the store.
+//     tail loses last, no later chunk shows: a reader whose tail is idle looks into the store.
 //   - Static streams are found by asking origins, not in a directory: an answer is
 //     true, one that does not come costs a round trip, and who has died is not asked.
 //     The store is a cache below a number of bytes, in memory unless live media is on
@@ -50,6 +52,4 @@
 //     the store, which need no directory. The last key before a time is found by
 //     up_to_time. A GOP is read by single requests, several at once: a batch has
 //     the server count all that match, which on file means to read half the shard.
-//   - Ingest, tail, backfill and control each have a connection, so that a burst
-//     on one does not delay the others.
 package bus

@@ -9,13 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"natscast/bus/direct"
 	"natscast/internal/media"
 )
 
 const (
 	// maxChains bounds how many requests for a GOP are under way at once, and chainLength is how
 	// many messages each of them should follow.
-	maxChains   = singleRequests
+	maxChains   = direct.SinglesAtOnce
 	chainLength = 8
 	// keyTries is how often a key is asked for that a replica does not have yet: for 150 ms.
 	keyTries = 3
@@ -58,9 +59,9 @@ func (b *Bus) ReadGOP(ctx context.Context, name media.Name, m Mark) (GOP, error)
 	g := r.gop()
 	if g.Lost {
 		// Retention may have overtaken the reader.
-		if _, err := b.getOne(ctx, m.Shard, directRequest{Seq: m.Sequence}); errors.Is(
+		if _, err := b.direct.One(ctx, streamName(m.Shard), direct.Request{Seq: m.Sequence}); errors.Is(
 			err,
-			errNotStored,
+			direct.ErrNotStored,
 		) {
 			return GOP{}, fmt.Errorf("read %s at %v: %w", name, m.Position, ErrExpired)
 		}
@@ -73,24 +74,22 @@ func (b *Bus) ReadGOP(ctx context.Context, name media.Name, m Mark) (GOP, error)
 func (b *Bus) keyAt(ctx context.Context, m Mark) (*entry, error) {
 	retry := firstGapRetry
 	for try := 1; ; try++ {
-		key, err := b.getEntry(ctx, m.Shard, directRequest{Seq: m.Sequence})
+		key, err := b.getEntry(ctx, m.Shard, direct.Request{Seq: m.Sequence})
 		switch {
 		case err == nil && (key.mark() != m || !key.Key):
 			return nil, ErrExpired
-		case !errors.Is(err, errNotStored):
+		case !errors.Is(err, direct.ErrNotStored):
 			return key, err
 		}
-		_, err = b.getOne(
-			ctx,
-			m.Shard,
-			directRequest{Seq: m.Sequence, NextFor: "live." + m.Shard + ".>"},
+		_, err = b.direct.One(ctx, streamName(m.Shard),
+			direct.Request{Seq: m.Sequence, NextFor: "live." + m.Shard + ".>"},
 		)
 		if err == nil || try == keyTries {
 			return nil, ErrExpired
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", errDirectGet, ctx.Err())
+			return nil, fmt.Errorf("%w: %w", direct.Err, ctx.Err())
 		case <-time.After(retry):
 			retry *= 2
 		}
@@ -151,7 +150,7 @@ func (r *gopReader) findEnd(ctx context.Context) error {
 	for range maxKeys {
 		e, err := r.next(ctx, from)
 		switch {
-		case errors.Is(err, errNotStored):
+		case errors.Is(err, direct.ErrNotStored):
 			return r.findLast(ctx)
 		case err != nil:
 			return err
@@ -170,12 +169,12 @@ func (r *gopReader) findEnd(ctx context.Context) error {
 
 func (r *gopReader) findLast(ctx context.Context) error {
 	r.end = r.key.sequence
-	e, err := r.bus.getEntry(ctx, r.shard, directRequest{LastFor: r.subject + ".delta"})
+	e, err := r.bus.getEntry(ctx, r.shard, direct.Request{LastFor: r.subject + ".delta"})
 	if err == nil {
 		r.end = max(r.end, e.sequence)
 		r.take(e)
 	}
-	if errors.Is(err, errNotStored) {
+	if errors.Is(err, direct.ErrNotStored) {
 		return nil
 	}
 	return err
@@ -248,8 +247,8 @@ func (r *gopReader) take(e *entry) bool {
 // chain reads messages one by one, for as long as take wants more.
 func (r *gopReader) chain(ctx context.Context, from, to uint64, take func(*entry) bool) error {
 	for from <= to {
-		s, err := r.bus.getOne(ctx, r.shard, directRequest{Seq: from, NextFor: r.subject + ".*"})
-		if errors.Is(err, errNotStored) {
+		s, err := r.bus.direct.One(ctx, streamName(r.shard), direct.Request{Seq: from, NextFor: r.subject + ".*"})
+		if errors.Is(err, direct.ErrNotStored) {
 			return nil
 		}
 		if err != nil {
@@ -260,16 +259,16 @@ func (r *gopReader) chain(ctx context.Context, from, to uint64, take func(*entry
 		case err != nil:
 			r.bus.log.Warn("a stored message that is no chunk",
 				"subject",
-				s.subject,
+				s.Subject,
 				"sequence",
-				s.sequence,
+				s.Sequence,
 				"err",
 				err,
 			)
-		case s.sequence > to || !take(e):
+		case s.Sequence > to || !take(e):
 			return nil
 		}
-		from = s.sequence + 1
+		from = s.Sequence + 1
 	}
 	return nil
 }
@@ -341,14 +340,14 @@ func (r *gopReader) lateEnd(ctx context.Context) (end uint64, final bool, err er
 	e, err := r.bus.getEntry(
 		ctx,
 		r.shard,
-		directRequest{StartTime: &limit, NextFor: r.subject + ".*"},
+		direct.Request{StartTime: &limit, NextFor: r.subject + ".*"},
 	)
 	if err == nil {
 		return e.sequence, true, nil
 	}
 	for _, kind := range []string{".key", ".delta"} {
-		e, err := r.bus.getEntry(ctx, r.shard, directRequest{LastFor: r.subject + kind})
-		if err != nil && !errors.Is(err, errNotStored) {
+		e, err := r.bus.getEntry(ctx, r.shard, direct.Request{LastFor: r.subject + kind})
+		if err != nil && !errors.Is(err, direct.ErrNotStored) {
 			return 0, false, err
 		}
 		if err == nil {

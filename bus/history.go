@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"natscast/bus/direct"
 	"natscast/internal/media"
 )
 
@@ -49,20 +50,20 @@ func (e *entry) mark() Mark { return Mark{e.Shard, e.sequence, e.Position} }
 // later.
 func (e *entry) newer(f *entry) bool { return f == nil || f.Less(e.Position) }
 
-func readEntry(s stored) (*entry, error) {
-	p, err := decode(s.subject, s.Header, s.Data)
+func readEntry(s direct.Message) (*entry, error) {
+	p, err := decode(s.Subject, s.Header, s.Data)
 	if err != nil {
 		return nil, err
 	}
-	at, err := time.Parse(time.RFC3339Nano, s.Header.Get(headerTime))
+	at, err := time.Parse(time.RFC3339Nano, s.Header.Get(direct.HeaderTime))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", errMessage, headerTime, err)
+		return nil, fmt.Errorf("%w: %s: %w", errMessage, direct.HeaderTime, err)
 	}
-	return &entry{part: p, sequence: s.sequence, at: at}, nil
+	return &entry{part: p, sequence: s.Sequence, at: at}, nil
 }
 
-func (b *Bus) getEntry(ctx context.Context, shard string, r directRequest) (*entry, error) {
-	s, err := b.getOne(ctx, shard, r)
+func (b *Bus) getEntry(ctx context.Context, shard string, r direct.Request) (*entry, error) {
+	s, err := b.direct.One(ctx, streamName(shard), r)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func (b *Bus) FindTime(ctx context.Context, name media.Name, at time.Time) (Mark
 func (b *Bus) Range(ctx context.Context, name media.Name) (from, to time.Time, err error) {
 	found := b.search(ctx, name, func(k *keys) (err error) {
 		k.last = k.newest
-		if delta, err := b.getEntry(ctx, k.shard, directRequest{LastFor: k.subject + ".delta"}); err == nil &&
+		if delta, err := b.getEntry(ctx, k.shard, direct.Request{LastFor: k.subject + ".delta"}); err == nil &&
 			delta.newer(k.last) {
 			k.last = delta
 		}
@@ -150,19 +151,17 @@ func (k *keys) find(ctx context.Context, at time.Time) (err error) {
 	second, err := k.next(ctx, k.first.sequence+1)
 	switch {
 	case err == nil && !second.at.After(at):
-	case err == nil || errors.Is(err, errNotStored):
+	case err == nil || errors.Is(err, direct.ErrNotStored):
 		k.last = k.first
 		return nil
 	default:
 		return err
 	}
 	until := at.Add(time.Nanosecond)
-	page, _, err := k.bus.directGet(
-		ctx,
-		k.shard,
-		directRequest{MultiLast: []string{k.subject + ".key"}, UpToTime: &until},
+	page, _, err := k.bus.direct.Get(ctx, streamName(k.shard),
+		direct.Request{MultiLast: []string{k.subject + ".key"}, UpToTime: &until},
 	)
-	if errors.Is(err, errNotStored) {
+	if errors.Is(err, direct.ErrNotStored) {
 		k.first, err = k.next(ctx, 1) // all of those have expired meanwhile
 		return err
 	}
@@ -175,12 +174,12 @@ func (k *keys) find(ctx context.Context, at time.Time) (err error) {
 
 // next returns the first key at a sequence or behind it.
 func (k *keys) next(ctx context.Context, sequence uint64) (*entry, error) {
-	return k.bus.getEntry(ctx, k.shard, directRequest{Seq: sequence, NextFor: k.subject + ".key"})
+	return k.bus.getEntry(ctx, k.shard, direct.Request{Seq: sequence, NextFor: k.subject + ".key"})
 }
 
 // since returns the first key that was stored at a time or after it.
 func (k *keys) since(ctx context.Context, at time.Time) (*entry, error) {
-	return k.bus.getEntry(ctx, k.shard, directRequest{StartTime: &at, NextFor: k.subject + ".key"})
+	return k.bus.getEntry(ctx, k.shard, direct.Request{StartTime: &at, NextFor: k.subject + ".key"})
 }
 
 // found is what is stored of a stream.
@@ -202,7 +201,7 @@ func (b *Bus) search(ctx context.Context, name media.Name, look func(*keys) erro
 	b.eachShard(ctx, func(shard string) {
 		k := &keys{bus: b, shard: shard, subject: liveSubject(shard, name)}
 		var err error
-		if k.newest, err = b.getEntry(ctx, shard, directRequest{LastFor: k.subject + ".key"}); err == nil {
+		if k.newest, err = b.getEntry(ctx, shard, direct.Request{LastFor: k.subject + ".key"}); err == nil {
 			err = look(k)
 		}
 		mu.Lock()
@@ -210,7 +209,7 @@ func (b *Bus) search(ctx context.Context, name media.Name, look func(*keys) erro
 		switch {
 		case err == nil:
 			f.keys = append(f.keys, k)
-		case !errors.Is(err, errNotStored):
+		case !errors.Is(err, direct.ErrNotStored):
 			f.err = err
 		}
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"natscast/bus/direct"
 	"natscast/internal/eventually"
 )
 
@@ -60,7 +61,7 @@ func (h *history) put(shard string, c Chunk) {
 		e, err := h.b.getEntry(
 			h.t.Context(),
 			shard,
-			directRequest{LastFor: liveSubject(shard, stream) + kind},
+			direct.Request{LastFor: liveSubject(shard, stream) + kind},
 		)
 		if err != nil || e.Position != c.Position {
 			return false
@@ -458,7 +459,7 @@ func TestHistoryExpiresMeanwhile(t *testing.T) {
 func TestHistoryInShardsOfOthers(t *testing.T) {
 	t.Parallel()
 	s, b := newShards(t)
-	other := newBus(t, Options{Server: s, Shards: 1})
+	other := newBus(t, s, Options{Shards: 1})
 	p := b.NewPublisher(stream, "1", 7)
 	publish(t, p, 1, 15)
 	eventually.True(t, "stored", func() bool { return p.Stats().Unacked == 0 })

@@ -18,8 +18,8 @@ func BenchmarkHistory(b *testing.B) {
 		b.Run(string(storage), func(b *testing.B) {
 			bus := newBus(
 				b,
+				newServer(b),
 				Options{
-					Server:    newServer(b),
 					Storage:   storage,
 					MaxBytes:  1 << 30,
 					Retention: time.Hour,

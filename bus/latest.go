@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"natscast/bus/direct"
 	"natscast/internal/flv"
 	"natscast/internal/media"
 )
@@ -19,19 +20,17 @@ func (b *Bus) Latest(ctx context.Context, name media.Name) (dts uint32, at time.
 	for _, shard := range b.allShards(ctx) {
 		for _, kind := range []string{".key", ".delta"} {
 			asking.Go(func() {
-				page, _, err := b.directGet(
-					ctx,
-					shard,
-					directRequest{LastFor: liveSubject(shard, name) + kind},
+				page, _, err := b.direct.Get(ctx, streamName(shard),
+					direct.Request{LastFor: liveSubject(shard, name) + kind},
 				)
 				if err != nil {
 					return // nothing there, or a shard that is away
 				}
-				part, err := decode(page[0].subject, page[0].Header, page[0].Data)
+				part, err := decode(page[0].Subject, page[0].Header, page[0].Data)
 				if err != nil {
 					return
 				}
-				stored, err := time.Parse(time.RFC3339Nano, page[0].Header.Get(headerTime))
+				stored, err := time.Parse(time.RFC3339Nano, page[0].Header.Get(direct.HeaderTime))
 				if err != nil {
 					return
 				}

@@ -6,25 +6,30 @@ import (
 	"go.uber.org/goleak"
 
 	"natscast/internal/media"
+	"natscast/internal/natsconn"
+	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newServer starts a server for the time of the test. Without a listener.
-func newServer(t testing.TB) *Server {
+func newServer(t testing.TB) *natsserver.Server {
 	t.Helper()
-	s, err := StartServer(ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
+	s := natstest.Server(t, 0)
 	return s
 }
 
 // newBus connects to a server for the time of the test.
-func newBus(t testing.TB, o Options) *Bus {
+func newBus(t testing.TB, s *natsserver.Server, o Options) *Bus {
 	t.Helper()
-	b, err := Connect(t.Context(), o)
+	return newBusOver(t, natstest.Conns(t, s), o)
+}
+
+// newBusOver returns a bus for the time of the test.
+func newBusOver(t testing.TB, conns *natsconn.Conns, o Options) *Bus {
+	t.Helper()
+	b, err := New(conns, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,10 +38,10 @@ func newBus(t testing.TB, o Options) *Bus {
 }
 
 // newShards starts a server with provisioned shards.
-func newShards(t testing.TB) (*Server, *Bus) {
+func newShards(t testing.TB) (*natsserver.Server, *Bus) {
 	t.Helper()
 	s := newServer(t)
-	b := newBus(t, Options{Server: s, Shards: 2})
+	b := newBus(t, s, Options{Shards: 2})
 	if err := b.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}

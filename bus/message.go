@@ -20,7 +20,6 @@ const (
 	headerPart    = "Natscast-Part" // "i/n", only where n > 1
 	headerEnd     = "Natscast-End"
 	headerStored  = "Natscast-Stored"
-	headerTime    = "Nats-Time-Stamp" // set by a direct get
 
 	endUnpublished = "unpublished"
 )

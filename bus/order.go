@@ -28,7 +28,7 @@ type order struct {
 type repair struct {
 	gap       gap // zero when joining, or behind the last chunk
 	join      bool
-	behind    bool // the tail, which was silent, does not wait for it
+	behind    bool // the tail, which was idle, does not wait for it
 	abandoned bool // nobody waits for it any more
 	cancel    context.CancelFunc
 	done      context.Context

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natscast/internal/media"
+	"natscast/internal/natsconn"
 )
 
 // How long and how much a publisher keeps to store it again. The window in
@@ -75,7 +76,7 @@ func (b *Bus) NewPublisher(name media.Name, shard string, epoch uint64) *Publish
 	b.register(p)
 	p.reply = b.ackPrefix + strconv.FormatUint(p.id, 10) + "."
 	// It fails when the connection is closed: then nothing is published either.
-	p.missed, _ = b.responder.add(b.backfill, resendSubject(shard, name, epoch), p.onMissed)
+	p.missed, _ = b.responder.Add(b.backfill, resendSubject(shard, name, epoch), p.onMissed)
 	return p
 }
 
@@ -94,7 +95,7 @@ func (p *Publisher) Publish(c Chunk) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || p.bus.ctx.Err() != nil {
 		return fmt.Errorf("publish: %w", ErrClosed)
 	}
 	return p.publish(c)
@@ -108,7 +109,7 @@ func (p *Publisher) publish(c Chunk) error {
 	c.Position = Position{p.epoch, p.seq}
 	c.Shard = p.shard
 	c.stored = p.stored
-	limit := p.bus.partLimit()
+	limit := natsconn.PayloadLimit(p.bus.ingest)
 	if len(c.Payload) <= limit {
 		return p.first(part{Chunk: c, index: 1, count: 1})
 	}

@@ -6,13 +6,16 @@ import (
 	"testing"
 
 	"natscast/internal/eventually"
+	"natscast/internal/natsconn"
+	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 )
 
 // Chunks that no store takes are stored as soon as there is one.
 func TestRefill(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	b := newBus(t, Options{Server: s})
+	b := newBus(t, s, Options{})
 	p := b.NewPublisher(stream, "0", 7)
 	viewer := play(t, b, stream, "")
 	publish(t, p, 1, 20)
@@ -72,13 +75,14 @@ func TestStoreGoesAway(t *testing.T) {
 func TestServerRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s, err := StartServer(ServerOptions{Dir: dir, Port: -1})
+	s, err := natsserver.Start(natsserver.Options{Dir: dir, Port: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Shutdown() })
-	host, port := address(t, s)
-	b := newBus(t, Options{URLs: s.URL(), Shards: 1})
+	port := s.Port()
+	conns := natstest.Open(t, natsconn.Options{URLs: s.URL()})
+	b := newBusOver(t, conns, Options{Shards: 1})
 	if err := b.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +105,7 @@ func TestServerRestart(t *testing.T) {
 	if st := p.Stats(); st.Unsent != 3 || st.Unacked != 3 {
 		t.Errorf("while the server is away: %+v", st)
 	}
-	if s, err = StartServer(ServerOptions{Dir: dir, Host: host, Port: port}); err != nil {
+	if s, err = natsserver.Start(natsserver.Options{Dir: dir, Port: port}); err != nil {
 		t.Fatal(err)
 	}
 	eventually.True(
@@ -114,14 +118,14 @@ func TestServerRestart(t *testing.T) {
 	next := publishUntil(t, p, 19, "after", viewer.reached(Position{7, 19}))
 	eventually.True(t, "the end", viewer.reached(Position{7, next - 1}))
 	checkRun(t, viewer.got(), 7, 1, next-1)
-	if st := b.Stats(); st.Disconnects < 4 || st.Reconnects < 4 {
+	if st := conns.Stats(); st.Disconnects < 4 || st.Reconnects < 4 {
 		t.Errorf("%+v", st)
 	}
 }
 
 func TestPublisherClose(t *testing.T) {
 	t.Parallel()
-	b := newBus(t, Options{Server: newServer(t)}) // no store
+	b := newBus(t, newServer(t), Options{}) // no store
 	p := b.NewPublisher(stream, "0", 7)
 	publish(t, p, 1, 1)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -148,7 +152,7 @@ func TestPublisherClose(t *testing.T) {
 // What cannot be stored is given up when it takes too much memory.
 func TestPublisherGivesUp(t *testing.T) {
 	t.Parallel()
-	b := newBus(t, Options{Server: newServer(t)}) // no store
+	b := newBus(t, newServer(t), Options{}) // no store
 	p := b.NewPublisher(stream, "0", 7)
 	payload := make([]byte, 900<<10)
 	for range 2 * keepBytes / len(payload) {

@@ -7,6 +7,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natscast/internal/eventually"
+	"natscast/internal/natsconn"
+	"natscast/internal/natstest"
 )
 
 // inject sends what is no publisher's: to the tail and the store, or with refill
@@ -17,7 +19,7 @@ func inject(t *testing.T, b *Bus, shard string, c Chunk, refill bool) {
 	if refill {
 		to = subjectsOf(refillSubject(shard, stream))
 	}
-	for _, p := range split(c, b.partLimit()) {
+	for _, p := range split(c, natsconn.PayloadLimit(b.ingest)) {
 		m := &nats.Msg{Subject: to.of(&p), Header: nats.Header{}, Data: p.Payload}
 		encode(m.Header, &p)
 		if err := b.ingest.PublishMsg(m); err != nil {
@@ -290,7 +292,9 @@ func TestGarbage(t *testing.T) {
 // A reader that is held up loses messages, which the store brings back.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	_, b := newShards(t)
+	server, _ := newShards(t)
+	conns := natstest.Conns(t, server)
+	b := newBusOver(t, conns, Options{Shards: 2})
 	p := newPublisher(t, b, stream, 7)
 	s, err := b.Subscribe(stream)
 	if err != nil {
@@ -305,7 +309,7 @@ func TestSlowReader(t *testing.T) {
 	eventually.True(t, "caught up", viewer.reached(Position{7, 2*tailQueue + 5}))
 	checkRun(t, viewer.got(), 7, 1, 2*tailQueue+5)
 	st := viewer.Stats()
-	if st.Gaps != 1 || st.Filled < tailQueue || st.Lost != 0 || b.Stats().SlowConsumers == 0 {
+	if st.Gaps != 1 || st.Filled < tailQueue || st.Lost != 0 || conns.Stats().SlowConsumers == 0 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natscast/bus/direct"
 	"natscast/internal/media"
 )
 
@@ -26,12 +27,12 @@ type missed struct {
 
 // askPublisher asks for what a gap lacks, as far as its publisher keeps it: what the store does not
 // have yet, while its leader is elected above all.
-func (b *Bus) askPublisher(ctx context.Context, name media.Name, g gap) ([]stored, error) {
+func (b *Bus) askPublisher(ctx context.Context, name media.Name, g gap) ([]direct.Message, error) {
 	r := missed{Until: g.until.Seq}
 	if g.after.Epoch == g.until.Epoch {
 		r.After = g.after.Seq
 	}
-	page, _, err := b.askPage(
+	page, _, err := b.direct.Ask(
 		ctx,
 		resendSubject(g.shard, name, g.until.Epoch),
 		r,
@@ -50,9 +51,9 @@ func (p *Publisher) onMissed(m *nats.Msg) {
 	}
 	// A reader that is not answered asks the store.
 	asked := time.Now()
-	p.bus.resends.add(func() {
+	p.bus.resends.Add(func() {
 		if time.Since(asked) > resendTimeout {
-			p.bus.resends.late.Add(1)
+			p.bus.lateResends.Add(1)
 			return
 		}
 		if err := p.resend(m.Reply, r); err != nil {
@@ -63,10 +64,10 @@ func (p *Publisher) onMissed(m *nats.Msg) {
 
 // resend sends a page of what is kept.
 func (p *Publisher) resend(to string, r missed) error {
-	answer := nats.Msg{Subject: to, Header: nats.Header{headerSequence: {"0"}}}
+	answer := nats.Msg{Subject: to, Header: nats.Header{direct.HeaderSequence: {"0"}}}
 	for _, part := range p.kept(r) {
 		encode(answer.Header, &part)
-		put(answer.Header, headerSubject, p.live.of(&part))
+		put(answer.Header, direct.HeaderSubject, p.live.of(&part))
 		answer.Data = part.Payload
 		if err := p.bus.backfill.PublishMsg(&answer); err != nil {
 			return err
@@ -75,7 +76,7 @@ func (p *Publisher) resend(to string, r missed) error {
 	return p.bus.backfill.PublishMsg(
 		&nats.Msg{
 			Subject: to,
-			Header:  nats.Header{headerStatus: {statusEnd}, headerPending: {"0"}},
+			Header:  nats.Header{direct.HeaderStatus: {direct.StatusEnd}, direct.HeaderPending: {"0"}},
 		},
 	)
 }
@@ -87,7 +88,7 @@ func (p *Publisher) kept(r missed) (page []part) {
 	bytes := 0
 	for i := range uint64(p.window.len()) {
 		m := p.window.at(p.window.first + i)
-		if m.Seq > r.After && m.Seq < r.Until && bytes < pageBytes {
+		if m.Seq > r.After && m.Seq < r.Until && bytes < direct.PageBytes {
 			page = append(page, m.part)
 			bytes += len(m.Payload)
 		}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"natscast/bus/direct"
 	"natscast/internal/eventually"
 )
 
@@ -11,7 +12,7 @@ import (
 func TestResend(t *testing.T) {
 	t.Parallel()
 	s, b := newShards(t)
-	edge := newBus(t, Options{Server: s})
+	edge := newBus(t, s, Options{})
 	p := newPublisher(t, b, stream, 7)
 	viewer := play(t, edge, stream, "")
 	publish(t, p, 1, 5)
@@ -59,7 +60,7 @@ func TestKept(t *testing.T) {
 	p.divert("elsewhere")
 	publish(t, p, 1, 9)
 	for range 3 {
-		if err := p.Publish(Chunk{Payload: make([]byte, pageBytes-1)}); err != nil {
+		if err := p.Publish(Chunk{Payload: make([]byte, direct.PageBytes-1)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,9 +94,9 @@ func TestLateResend(t *testing.T) {
 	publish(t, p, 1, 3)
 	free := make(chan struct{})
 	for range resenders {
-		b.resends.add(func() { <-free })
+		b.resends.Add(func() { <-free })
 	}
-	eventually.True(t, "all are busy", func() bool { return len(b.resends.jobs) == 0 })
+	eventually.True(t, "all are busy", func() bool { return b.resends.Waiting() == 0 })
 	asked := time.Now()
 	g := gap{shard: p.shard, after: Position{7, 1}, until: Position{7, 3}}
 	if page, err := b.askPublisher(t.Context(), stream, g); err == nil {

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"context"
 	"errors"
 	"reflect"
 	"strings"
@@ -98,7 +97,7 @@ func FuzzParseRetention(f *testing.F) {
 
 func TestClassOf(t *testing.T) {
 	t.Parallel()
-	o, err := Options{URLs: "nats://127.0.0.1:1", Classes: []Class{
+	o, err := Options{Classes: []Class{
 		{Pattern: "lectures/*", Retention: time.Hour, MaxBytes: 1},
 		{Pattern: "lectures/intro-[0-9]", Retention: time.Hour, MaxBytes: 1},
 		{Pattern: "**/archive", Retention: time.Hour, MaxBytes: 1},
@@ -132,8 +131,8 @@ func TestClasses(t *testing.T) {
 	s := newServer(t)
 	a := Class{Pattern: "live/a*", Retention: time.Hour, MaxBytes: 1 << 20}
 	z := Class{Pattern: "**", Retention: time.Second, MaxBytes: 1 << 20, Storage: Memory}
-	b := newBus(t, Options{Server: s, Shards: 2, Classes: []Class{a, z}})
-	same := newBus(t, Options{Server: s, Shards: 2, Classes: []Class{z, a}})
+	b := newBus(t, s, Options{Shards: 2, Classes: []Class{a, z}})
+	same := newBus(t, s, Options{Shards: 2, Classes: []Class{z, a}})
 	for _, b := range []*Bus{b, same} {
 		if err := b.Provision(t.Context()); err != nil {
 			t.Fatal(err)
@@ -163,7 +162,7 @@ func TestClasses(t *testing.T) {
 		c.Duplicates != keepFor {
 		t.Errorf("%+v", c)
 	}
-	reader := newBus(t, Options{Server: s, Shards: 2})
+	reader := newBus(t, s, Options{Shards: 2})
 	viewer := play(t, reader, stream, p.shard)
 	publish(t, p, 1, 15)
 	eventually.True(t, "the tail", viewer.reached(Position{7, 15}))
@@ -181,13 +180,7 @@ func TestClasses(t *testing.T) {
 
 func TestClassOptions(t *testing.T) {
 	t.Parallel()
-	_, err := Connect(
-		context.Background(),
-		Options{
-			URLs:    "nats://127.0.0.1:1",
-			Classes: []Class{{Pattern: "a/b", Retention: time.Hour}},
-		},
-	)
+	_, err := New(nil, Options{Classes: []Class{{Pattern: "a/b", Retention: time.Hour}}})
 	if !errors.Is(err, ErrOptions) {
 		t.Errorf("no bytes: %v", err)
 	}

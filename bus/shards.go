@@ -61,7 +61,7 @@ func (b *Bus) Provision(ctx context.Context) error {
 			}
 		}
 	}
-	if err := b.provision(ctx, b.staticConfig()); err != nil {
+	if err := b.provision(ctx, b.Static.StreamConfig()); err != nil {
 		return fmt.Errorf("provision the cache of segments: %w", err)
 	}
 	b.provisioned.Store(true)

@@ -46,6 +46,9 @@ type SubscriptionStats struct {
 // Subscribe begins to follow a stream, published or not. The server knows of it
 // when Subscribe returns. Call Run, or Close.
 func (b *Bus) Subscribe(name media.Name) (*Subscription, error) {
+	if b.ctx.Err() != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", name, ErrClosed)
+	}
 	tail, err := b.tail.SubscribeSync(liveSubject("*", name) + ".*")
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", name, err)
@@ -74,36 +77,40 @@ type Place struct {
 // The first chunk of each epoch is a key chunk; the end of an epoch is delivered
 // when something was delivered before. What the tail misses is fetched from the
 // store, while the tail waits for up to three seconds; the chunk behind what
-// cannot be had tells how much was lost. When the tail is silent, the store is asked for what
+// cannot be had tells how much was lost. When the tail is idle, the store is asked for what
 // it may have missed last.
 //
 // place is what the directory says of the stream, zero when it is not published:
 // then only the tail is followed until a chunk tells the place.
 // deliver is called from one goroutine and must not block.
 func (s *Subscription) Run(ctx context.Context, place Place, deliver func(Chunk)) error {
+	caller := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.Close()
 	defer s.repairs.Wait()
 	defer cancel()
+	defer context.AfterFunc(s.bus.ctx, cancel)()
 	o := &order{s: s, deliver: deliver, ctx: ctx}
 	if place != (Place{}) {
 		o.join(place)
 	}
 	var parts assembler
-	quiet := newSilence(ctx) // ends with ctx
+	idle := newIdle(ctx) // ends with ctx
 	for {
-		wait := quiet.over
+		wait := idle.over
 		if o.repair != nil {
 			wait = o.repair.done
 		}
 		m, err := s.tail.NextMsgWithContext(wait)
 		switch {
-		case ctx.Err() != nil:
+		case caller.Err() != nil:
 			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("follow %s: %w", s.name, ErrClosed)
 		case wait.Err() != nil && err != nil && o.repair != nil:
 			o.repaired()
 		case wait.Err() != nil && err != nil:
-			if quiet.next(ctx) {
+			if idle.next(ctx) {
 				o.lookBehind()
 			}
 		case errors.Is(err, nats.ErrSlowConsumer):
@@ -111,7 +118,7 @@ func (s *Subscription) Run(ctx context.Context, place Place, deliver func(Chunk)
 		case err != nil:
 			return fmt.Errorf("follow %s: %w: %w", s.name, ErrClosed, err)
 		default:
-			quiet.heard = true
+			idle.heard = true
 			if c, ok := s.read(&parts, m.Subject, m); ok {
 				o.take(c)
 			}

@@ -17,6 +17,8 @@ import (
 	"natscast/edge/router"
 	"natscast/edge/wiretest"
 	"natscast/internal/media"
+	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 	"natscast/internal/rtmp/client"
 	"natscast/kv"
 	"natscast/origin"
@@ -28,12 +30,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var servers sync.Map
 
 // serverOf returns the NATS server that all nodes of a test share.
-func serverOf(t testing.TB) *bus.Server {
+func serverOf(t testing.TB) *natsserver.Server {
 	t.Helper()
 	if s, ok := servers.Load(t); ok {
-		return s.(*bus.Server)
+		return s.(*natsserver.Server)
 	}
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
+	s, err := natsserver.Start(natsserver.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,8 @@ type node struct {
 
 func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 	t.Helper()
-	b, err := bus.Connect(t.Context(), bus.Options{Server: serverOf(t), Name: t.Name()})
+	conns := natstest.Conns(t, serverOf(t))
+	b, err := bus.New(conns, bus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +73,7 @@ func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 	if err := b.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	store, err := kv.Open(t.Context(), b.Control(), kv.Options{LeaseTTL: 3 * time.Second})
+	store, err := kv.Open(t.Context(), conns.Control, kv.Options{LeaseTTL: 3 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"natscast/bus"
+	"natscast/bus/static"
 	"natscast/edge/conn"
 	"natscast/edge/web"
 	"natscast/internal/flv"
@@ -131,14 +131,14 @@ func (r *raw) readVideo() (uint32, error) {
 func offerPictures(t *testing.T, n *node, name media.Name, pictures int, picture func(int) media.Frame) {
 	t.Helper()
 	const each = 10
-	a := bus.Asset{Name: name, ID: fmt.Sprintf("%x", string(name)), Duration: uint32(pictures) * 40}
+	a := static.Asset{Name: name, ID: fmt.Sprintf("%x", string(name)), Duration: uint32(pictures) * 40}
 	a.Video = "H.264"
 	for i := range pictures / each {
 		a.Starts = append(a.Starts, uint32(i)*each*40)
 		a.Sizes = append(a.Sizes, uint32(each*len(picture(0).Payload)))
 	}
-	o, err := n.bus.Offer(a, nil, func(i int) (bus.Segment, error) {
-		s := bus.Segment{Payload: flv.AppendTag(nil, at(avcHeader(), a.Starts[i]))}
+	o, err := n.bus.Static.Offer(a, nil, func(i int) (static.Segment, error) {
+		s := static.Segment{Payload: flv.AppendTag(nil, at(avcHeader(), a.Starts[i]))}
 		s.Headers = len(s.Payload)
 		for j := range each {
 			s.Payload = flv.AppendTag(s.Payload, picture(i*each+j))

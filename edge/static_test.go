@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"natscast/bus"
+	"natscast/bus/static"
 	"natscast/internal/amf"
 	"natscast/internal/eventually"
 	"natscast/internal/flv"
@@ -35,16 +35,16 @@ func newFilm(seconds int) *film {
 }
 
 // offer has a node offer the film.
-func (f *film) offer(t testing.TB, n *node, name media.Name) *bus.Offer {
+func (f *film) offer(t testing.TB, n *node, name media.Name) *static.Offer {
 	t.Helper()
-	a := bus.Asset{Name: name, ID: fmt.Sprintf("%x", string(name)), Duration: uint32(f.seconds) * 1000}
+	a := static.Asset{Name: name, ID: fmt.Sprintf("%x", string(name)), Duration: uint32(f.seconds) * 1000}
 	a.Video, a.Audio = "H.264", "AAC"
 	for i := range f.seconds {
 		a.Starts = append(a.Starts, uint32(i)*1000)
 		a.Sizes = append(a.Sizes, 2000)
 	}
-	o, err := n.bus.Offer(a, nil, func(i int) (bus.Segment, error) {
-		var s bus.Segment
+	o, err := n.bus.Static.Offer(a, nil, func(i int) (static.Segment, error) {
+		var s static.Segment
 		for _, header := range []media.Frame{avcHeader(), aacHeader()} {
 			s.Payload = flv.AppendTag(s.Payload, at(header, a.Starts[i]))
 		}
@@ -59,7 +59,7 @@ func (f *film) offer(t testing.TB, n *node, name media.Name) *bus.Offer {
 	}
 	t.Cleanup(o.Close)
 	eventually.True(t, string(name)+" is found", func() bool {
-		_, err := n.bus.FindAsset(t.Context(), name)
+		_, err := n.bus.Static.Find(t.Context(), name)
 		return err == nil
 	})
 	return o

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"natscast/bus"
+	"natscast/bus/static"
 	"natscast/edge/guest"
 	"natscast/internal/amf"
 	"natscast/internal/media"
@@ -74,7 +75,7 @@ func playEnded(streamID uint32) []byte {
 // playFailed announces that an asset, or a past, cannot be had any more.
 func playFailed(streamID uint32, name media.Name, err error) []byte {
 	code := "NetStream.Play.Failed"
-	if errors.Is(err, bus.ErrNoAsset) || errors.Is(err, bus.ErrExpired) {
+	if errors.Is(err, static.ErrNoAsset) || errors.Is(err, bus.ErrExpired) {
 		code = "NetStream.Play.StreamNotFound"
 	}
 	return frame(

@@ -42,7 +42,7 @@
 //
 // A [Library] offers the files of directories as static streams:
 //
-//	scan every 2 s ─▶ file: new, changed, gone ─▶ index (mediafile) ─▶ version ─▶ bus.Offer, kv.Announcer
+//	scan every 2 s ─▶ file: new, changed, gone ─▶ index (mediafile) ─▶ version ─▶ static.Offer, kv.Announcer
 //	                                                                      └─ source ◀─ segments are read
 //
 // A version is one content, and its id is in all subjects, so two are never mixed. It is withdrawn

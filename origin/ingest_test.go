@@ -17,6 +17,9 @@ import (
 	"natscast/bus"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/natsconn"
+	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 	"natscast/kv"
 	"natscast/origin/framestest"
 )
@@ -27,12 +30,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type node struct {
 	*Ingest
 	bus   *bus.Bus
+	conns *natsconn.Conns
 	store *kv.Store
 }
 
-func newNode(t *testing.T, server *bus.Server) *node {
+func newNode(t *testing.T, server *natsserver.Server) *node {
 	t.Helper()
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server, Name: t.Name()})
+	conns := natstest.Conns(t, server)
+	b, err := bus.New(conns, bus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,21 +45,17 @@ func newNode(t *testing.T, server *bus.Server) *node {
 	if err := b.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	store, err := kv.Open(t.Context(), b.Control(), kv.Options{LeaseTTL: time.Second})
+	store, err := kv.Open(t.Context(), conns.Control, kv.Options{LeaseTTL: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	return &node{NewIngest(Config{Node: t.Name()}, b, store.Streams, log), b, store}
+	return &node{NewIngest(Config{Node: t.Name()}, b, store.Streams, log), b, conns, store}
 }
 
-func newServer(t *testing.T) *bus.Server {
+func newServer(t *testing.T) *natsserver.Server {
 	t.Helper()
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
+	server := natstest.Server(t, 0)
 	return server
 }
 
@@ -128,7 +129,7 @@ func (n *node) write(t *testing.T, sink media.Sink, frames ...string) {
 // ask asks JetStream's API for something that must succeed.
 func (n *node) ask(t *testing.T, subject, body string) {
 	t.Helper()
-	answer, err := n.bus.Control().Request("$JS.API."+subject, []byte(body), 5*time.Second)
+	answer, err := n.conns.Control.Request("$JS.API."+subject, []byte(body), 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +302,7 @@ func TestTimelineGoesOn(t *testing.T) {
 func TestNoBus(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, newServer(t))
-	n.bus.Close()
+	n.conns.Close()
 	if _, err := n.Publish(t.Context(), "live/cam", "test", ""); err == nil {
 		t.Error("published without NATS")
 	}

@@ -15,10 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"natscast/bus"
+	"natscast/bus/static"
 	"natscast/internal/eventually"
 	"natscast/internal/flv"
 	"natscast/internal/media"
+	"natscast/internal/natsserver"
 	"natscast/internal/testpattern"
 	"natscast/kv"
 )
@@ -82,7 +83,7 @@ type shelf struct {
 	stop    func()
 }
 
-func startLibrary(t *testing.T, server *bus.Server, id string, c LibraryConfig, directories ...Directory) *shelf {
+func startLibrary(t *testing.T, server *natsserver.Server, id string, c LibraryConfig, directories ...Directory) *shelf {
 	t.Helper()
 	n := newNode(t, server)
 	c.Directories = directories
@@ -111,14 +112,14 @@ func (n *node) id(t *testing.T, name media.Name) string {
 	return n.find(t, name).ID
 }
 
-func (n *node) find(t *testing.T, name media.Name) bus.Asset {
+func (n *node) find(t *testing.T, name media.Name) static.Asset {
 	t.Helper()
 	for {
-		a, err := n.bus.FindAsset(t.Context(), name)
+		a, err := n.bus.Static.Find(t.Context(), name)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded) && t.Context().Err() == nil: // what was asked has just been withdrawn
 			continue
-		case err != nil && !errors.Is(err, bus.ErrNoAsset):
+		case err != nil && !errors.Is(err, static.ErrNoAsset):
 			t.Fatal(err)
 		}
 		return a
@@ -126,9 +127,9 @@ func (n *node) find(t *testing.T, name media.Name) bus.Asset {
 }
 
 // await waits until a content is found that is not one of others.
-func (n *node) await(t *testing.T, name media.Name, others ...string) bus.Asset {
+func (n *node) await(t *testing.T, name media.Name, others ...string) static.Asset {
 	t.Helper()
-	var a bus.Asset
+	var a static.Asset
 	eventually.True(t, string(name)+" is found", func() bool {
 		a = n.find(t, name)
 		return a.ID != "" && !slices.Contains(others, a.ID)
@@ -143,11 +144,11 @@ func (n *node) awaitGone(t *testing.T, name media.Name) {
 
 // play reads all segments and returns the frames as a file has them, without onMetaData and
 // headers.
-func (n *node) play(t *testing.T, a bus.Asset) []byte {
+func (n *node) play(t *testing.T, a static.Asset) []byte {
 	t.Helper()
 	var b []byte
 	for i := range a.Starts {
-		s, err := n.bus.ReadSegment(t.Context(), a.ID, i)
+		s, err := n.bus.Static.Segment(t.Context(), a.ID, i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +176,7 @@ func tags(t *testing.T, b []byte) (kept []byte) {
 	return kept
 }
 
-func (n *node) checkPlays(t *testing.T, a bus.Asset, file []byte) {
+func (n *node) checkPlays(t *testing.T, a static.Asset, file []byte) {
 	t.Helper()
 	if got, want := n.play(t, a), tags(t, file[len(flv.FileHeader):]); !bytes.Equal(got, want) {
 		t.Errorf("%s: %d bytes are played, want %d of another content", a.Name, len(got), len(want))
@@ -312,7 +313,7 @@ func TestLibraryChanges(t *testing.T) {
 			put(t, path, before)
 			s := startLibrary(t, newServer(t), "a", LibraryConfig{}, Directory{"vod", dir})
 			old := s.await(t, name)
-			if _, err := s.bus.ReadSegment(t.Context(), old.ID, 0); err != nil {
+			if _, err := s.bus.Static.Segment(t.Context(), old.ID, 0); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.change(path); err != nil {
@@ -331,11 +332,11 @@ func TestLibraryChanges(t *testing.T) {
 				return
 			}
 			eventually.True(t, "the one before is gone", func() bool {
-				_, err := s.bus.ReadSegment(t.Context(), old.ID, 1)
+				_, err := s.bus.Static.Segment(t.Context(), old.ID, 1)
 				if err == nil {
 					t.Fatal("the one before was read")
 				}
-				return errors.Is(err, bus.ErrSegment) || errors.Is(err, bus.ErrNoAsset)
+				return errors.Is(err, static.ErrSegment) || errors.Is(err, static.ErrNoAsset)
 			})
 		})
 	}
@@ -397,7 +398,7 @@ func TestLibraryGrows(t *testing.T) {
 	write(0)
 	put(t, dir+"/other.flv", film(t, "other", 2))
 	s := startLibrary(t, newServer(t), "a", LibraryConfig{open: 1}, Directory{"rec", dir})
-	var seen []bus.Asset
+	var seen []static.Asset
 	var ids []string
 	for i := range 10 {
 		if i > 0 {
@@ -437,7 +438,7 @@ func TestLibraryForgets(t *testing.T) {
 	}
 	s := startLibrary(t, newServer(t), "a", LibraryConfig{linger: 5 * time.Second, unread: time.Millisecond}, Directory{"vod", dir})
 	read, unread := s.await(t, "vod/read"), s.await(t, "vod/unread")
-	if _, err := s.bus.ReadSegment(t.Context(), read.ID, 0); err != nil {
+	if _, err := s.bus.Static.Segment(t.Context(), read.ID, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"read", "unread"} {
@@ -447,14 +448,14 @@ func TestLibraryForgets(t *testing.T) {
 		s.awaitGone(t, media.Name("vod/"+name))
 	}
 	eventually.True(t, "nobody has read the other", func() bool { return s.library.Stats().Old == 1 && s.library.Stats().Offered == 0 })
-	if _, err := s.bus.ReadSegment(t.Context(), unread.ID, 0); !errors.Is(err, bus.ErrNoAsset) {
+	if _, err := s.bus.Static.Segment(t.Context(), unread.ID, 0); !errors.Is(err, static.ErrNoAsset) {
 		t.Errorf("the other: %v", err)
 	}
-	if _, err := s.bus.ReadSegment(t.Context(), read.ID, 1); err != nil {
+	if _, err := s.bus.Static.Segment(t.Context(), read.ID, 1); err != nil {
 		t.Errorf("what is read: %v", err)
 	}
 	eventually.True(t, "it is forgotten", func() bool { return s.library.Stats().Old == 0 })
-	if _, err := s.bus.ReadSegment(t.Context(), read.ID, 2); !errors.Is(err, bus.ErrNoAsset) {
+	if _, err := s.bus.Static.Segment(t.Context(), read.ID, 2); !errors.Is(err, static.ErrNoAsset) {
 		t.Errorf("forgotten: %v", err)
 	}
 }
@@ -513,7 +514,7 @@ func TestLibraryTwoOrigins(t *testing.T) {
 		return err == nil && len(list) == 1 && slices.Equal(list[0].Nodes, []string{"a", "b"})
 	})
 	a := edge.await(t, "vod/film")
-	if _, err := edge.bus.ReadSegment(t.Context(), a.ID, 0); err != nil {
+	if _, err := edge.bus.Static.Segment(t.Context(), a.ID, 0); err != nil {
 		t.Fatal(err)
 	}
 	origins[0].stop()

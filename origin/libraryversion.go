@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"natscast/bus"
+	"natscast/bus/static"
 	"natscast/internal/flv"
 	"natscast/internal/media"
 	"natscast/internal/mediafile"
@@ -17,11 +17,11 @@ type version struct {
 	// Static.
 	library *Library
 	source  *source
-	asset   bus.Asset
+	asset   static.Asset
 	alias   media.Name
 
 	// Owned by the library's Run.
-	offer     *bus.Offer
+	offer     *static.Offer
 	aliased   bool // it has its name without the extension too
 	withdrawn time.Time
 
@@ -31,7 +31,7 @@ type version struct {
 
 func (l *Library) newVersion(f *file, r indexed) *version {
 	info := r.index.Info()
-	a := bus.Asset{
+	a := static.Asset{
 		Name: f.name, ID: r.index.Asset(), Duration: uint32(info.Duration.Milliseconds()),
 		Size: info.Size, Modified: info.Modified.UTC(), Info: info.Media,
 	}
@@ -53,7 +53,7 @@ func (v *version) offerAs(aliased bool) error {
 	if aliased {
 		others = []media.Name{v.alias}
 	}
-	offer, err := v.library.bus.Offer(v.asset, others, v.segment)
+	offer, err := v.library.bus.Static.Offer(v.asset, others, v.segment)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (v *version) isOver(now time.Time, c LibraryConfig) bool {
 
 // segment reads a segment. A file that is only not the same as before, but has the same content, is
 // opened anew.
-func (v *version) segment(n int) (s bus.Segment, err error) {
+func (v *version) segment(n int) (s static.Segment, err error) {
 	v.read.Store(time.Now().UnixNano())
 	v.library.stats.reads.Add(1)
 	for range 2 {
@@ -124,14 +124,14 @@ func (v *version) segment(n int) (s bus.Segment, err error) {
 	return s, fmt.Errorf("%s: %w", v.asset.Name, err)
 }
 
-func (v *version) readFrom(x *index, n int) (bus.Segment, error) {
+func (v *version) readFrom(x *index, n int) (static.Segment, error) {
 	frames, err := x.Read(n)
 	if err != nil {
-		return bus.Segment{}, x.held.explain(err)
+		return static.Segment{}, x.held.explain(err)
 	}
 	if x.Asset() != v.asset.ID {
 		if frames, err = first(frames, int(v.asset.Sizes[n])); err != nil {
-			return bus.Segment{}, err
+			return static.Segment{}, err
 		}
 	}
 	headers := x.HeadersAt(n)
@@ -141,7 +141,7 @@ func (v *version) readFrom(x *index, n int) (bus.Segment, error) {
 			size += len(f.Payload) + flv.Overhead
 		}
 	}
-	s := bus.Segment{Payload: make([]byte, 0, size)}
+	s := static.Segment{Payload: make([]byte, 0, size)}
 	for _, f := range headers {
 		s.Payload = flv.AppendTag(s.Payload, f)
 	}

@@ -23,6 +23,8 @@ import (
 	"natscast/edge/objects"
 	"natscast/edge/router"
 	"natscast/edge/web"
+	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -39,19 +41,16 @@ type node struct {
 	stop       func()
 }
 
-func startServer(t testing.TB) *bus.Server {
+func startServer(t testing.TB) *natsserver.Server {
 	t.Helper()
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
+	s := natstest.Server(t, 0)
 	return s
 }
 
-func startNode(t testing.TB, server *bus.Server, config edge.Config, origins ...string) *node {
+func startNode(t testing.TB, server *natsserver.Server, config edge.Config, origins ...string) *node {
 	t.Helper()
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server, Name: t.Name()})
+	conns := natstest.Conns(t, server)
+	b, err := bus.New(conns, bus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +58,7 @@ func startNode(t testing.TB, server *bus.Server, config edge.Config, origins ...
 	if err := b.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	store, err := kv.Open(t.Context(), b.Control(), kv.Options{LeaseTTL: 3 * time.Second})
+	store, err := kv.Open(t.Context(), conns.Control, kv.Options{LeaseTTL: 3 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

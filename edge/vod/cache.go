@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"natscast/bus"
+	"natscast/bus/static"
 	"natscast/edge/wire"
 	"natscast/internal/pause"
 )
@@ -290,9 +291,9 @@ func (c *Cache) begin(s *slot) {
 func (s *slot) isWorthRetrying(err error) bool {
 	patience := loadPatience
 	switch {
-	case errors.Is(err, bus.ErrSegment), errors.Is(err, bus.ErrExpired):
+	case errors.Is(err, static.ErrSegment), errors.Is(err, bus.ErrExpired):
 		return false
-	case errors.Is(err, bus.ErrNoAsset):
+	case errors.Is(err, static.ErrNoAsset):
 		patience = originPatience
 	}
 	return time.Since(s.begun) < patience

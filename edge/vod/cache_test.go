@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"natscast/bus"
+	"natscast/bus/static"
 	"natscast/edge/wire"
 	"natscast/internal/eventually"
 )
@@ -123,7 +124,7 @@ func TestSegmentsAreTriedAgain(t *testing.T) {
 	s.expectBegun(2)
 	s.end[2] <- nil
 	s.expectBegun(1)
-	s.end[1] <- bus.ErrSegment
+	s.end[1] <- static.ErrSegment
 	<-ready
 	eventually.True(t, "what failed for good is forgotten", func() bool {
 		s.mu.Lock()
@@ -135,8 +136,8 @@ func TestSegmentsAreTriedAgain(t *testing.T) {
 		after time.Duration
 		again bool
 	}{
-		{bus.ErrNoAsset, time.Second, true},
-		{bus.ErrNoAsset, 4 * time.Second, false},
+		{static.ErrNoAsset, time.Second, true},
+		{static.ErrNoAsset, 4 * time.Second, false},
 		{bus.ErrExpired, 0, false},
 		{errors.New("away"), 9 * time.Second, true},
 		{errors.New("away"), 11 * time.Second, false},

@@ -1,7 +1,7 @@
 // Package vod plays what is not live: assets, which are files at origins, and the past of live
 // streams. Both are a [Source] of segments, which are framed once (package wire) and shared:
 //
-//	bus.ReadSegment, bus.ReadGOP ─> Cache (each once, below a limit) ─> Playhead.Next ─> one write
+//	bus.Static.Segment, bus.ReadGOP ─> Cache (each once, below a limit) ─> Playhead.Next ─> one write
 //
 // A player has a [Playhead]: a clock of its own. It sends from its segment what is due, a buffer
 // of the client's own choice ahead, so about a second of media with one write. It holds one

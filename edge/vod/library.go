@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"natscast/bus"
+	"natscast/bus/static"
 	"natscast/edge/hotness"
 	"natscast/edge/wire"
 	"natscast/internal/media"
@@ -61,7 +62,7 @@ type Source interface {
 
 // Asset is a version of a file at origins.
 type Asset struct {
-	bus.Asset
+	static.Asset
 	library *Library
 	found   time.Time // guarded by the library's lock
 	demand  hotness.Demand
@@ -73,12 +74,12 @@ func (a *Asset) Enter() { a.demand.Enter() }
 // Exit counts a player that has gone.
 func (a *Asset) Exit() { a.demand.Exit() }
 
-// Asset returns an asset. It fails with [bus.ErrNoAsset] when there is none.
+// Asset returns an asset. It fails with [static.ErrNoAsset] when there is none.
 func (l *Library) Asset(ctx context.Context, name media.Name) (*Asset, error) {
 	if a := l.known(name); a != nil {
 		return a, nil
 	}
-	asset, err := l.bus.FindAsset(ctx, name)
+	asset, err := l.bus.Static.Find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +161,7 @@ func (a *Asset) size(key Key) int64 { return int64(a.Sizes[key.n]) * 9 / 8 }
 
 func (a *Asset) load(key Key) func(context.Context) (*segment, error) {
 	return func(ctx context.Context) (*segment, error) {
-		s, err := a.library.bus.ReadSegment(ctx, a.ID, key.n)
+		s, err := a.library.bus.Static.Segment(ctx, a.ID, key.n)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.Name, err)
 		}

@@ -20,6 +20,8 @@ import (
 	"natscast/edge/guest"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 	"natscast/internal/nodeapi"
 	"natscast/internal/placement"
 	"natscast/kv"
@@ -85,7 +87,7 @@ func testNode(id string) kv.Node {
 
 // cluster is two nodes on NATS, and the API of the first one.
 type cluster struct {
-	server *bus.Server
+	server *natsserver.Server
 	router *router
 	config Config
 	http   http.Handler
@@ -93,24 +95,21 @@ type cluster struct {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server, Name: t.Name()})
+	server := natstest.Server(t, 0)
+	conns := natstest.Conns(t, server)
+	b, err := bus.New(conns, bus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	store, err := kv.Open(t.Context(), b.Control(), kv.Options{Storage: "memory", LeaseTTL: time.Minute})
+	store, err := kv.Open(t.Context(), conns.Control, kv.Options{Storage: "memory", LeaseTTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	one, two := join(t, store, "edge-1"), join(t, store, "edge-2")
 	run(t, one, two)
 	fill(t, store, one, two)
-	if err := b.Control().Publish("$KV.streams.live.bad", []byte("{")); err != nil {
+	if err := conns.Control.Publish("$KV.streams.live.bad", []byte("{")); err != nil {
 		t.Fatal(err)
 	}
 	r := &router{node: two.Self()}

@@ -156,10 +156,28 @@ var forbidden = []arrow{
 		breaking: "kv/x_test.go imports natscast/edge",
 	},
 	{
-		from: []string{"bus"}, inTests: true,
+		from: []string{"bus/..."}, inTests: true,
 		to:       []string{module + "kv/..."},
 		because:  "media does not wait for shared state: one of the two can fail alone",
 		breaking: "bus/x.go imports natscast/kv",
+	},
+	{
+		from: []string{"bus/static", "bus/direct", "bus/peers"}, inTests: true,
+		to:       []string{module + "bus"},
+		because:  "the bus stands on them: files do not need live media, nor asking and answering",
+		breaking: "bus/static/x.go imports natscast/bus",
+	},
+	{
+		from: []string{"bus/direct", "bus/peers"}, inTests: true,
+		to:       []string{module + "bus/static"},
+		because:  "asking and answering know nothing of what is asked",
+		breaking: "bus/direct/x.go imports natscast/bus/static",
+	},
+	{
+		from: []string{"internal/natsconn", "internal/natsserver"}, inTests: true,
+		to:       []string{module + "internal/provision", module + "internal/media"},
+		because:  "a connection knows nothing of what goes over it",
+		breaking: "internal/natsconn/x.go imports natscast/internal/media",
 	},
 	{
 		from: []string{"kv/objects", "kv/bucket"}, inTests: true,
@@ -187,11 +205,12 @@ var forbidden = []arrow{
 		from: []string{"..."}, inTests: true,
 		except: []string{
 			"bus/...", "kv/...", "internal/provision/...", "internal/nodeapi/...", "integration/...",
+			"internal/natsconn/...", "internal/natsserver/...", "internal/natstest/...",
 			"internal/cli/connect/...", "internal/cli/clitest/...",
 		},
 		to: []string{"github.com/nats-io/..."},
-		because: "only bus and kv speak NATS, with what makes the streams of both, " +
-			"and with what connects commands",
+		because: "only bus and kv speak NATS, with what connects to it, and with what makes the " +
+			"streams of both",
 		breaking: "edge/x.go imports github.com/nats-io/nats.go/jetstream",
 	},
 	{

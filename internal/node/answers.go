@@ -14,6 +14,7 @@ func (n *Node) stats() any {
 	stats := map[string]any{
 		"node":        n.cluster.Self(),
 		"edge":        n.edge.Stats(),
+		"nats":        n.conns.Stats(),
 		"bus":         n.bus.Stats(),
 		"connections": n.edge.Clients(),
 	}

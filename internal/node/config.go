@@ -6,11 +6,12 @@ import (
 
 	"natscast/bus"
 	"natscast/edge"
+	"natscast/internal/natsconn"
 	"natscast/kv"
 	"natscast/origin"
 )
 
-// Config is what a node is made of. Bus, KV, Origin and Edge have defaults and checks of
+// Config is what a node is made of. NATS, Bus, KV, Origin and Edge have defaults and checks of
 // their own.
 type Config struct {
 	// ID is the node's name in the cluster; "" for one of the host and the RTMP port.
@@ -34,6 +35,7 @@ type Config struct {
 	// "*" for all.
 	Pages []string
 
+	NATS   natsconn.Options
 	Bus    bus.Options
 	KV     kv.Options
 	Origin origin.Config

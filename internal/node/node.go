@@ -11,6 +11,7 @@ import (
 	"natscast/edge"
 	"natscast/edge/router"
 	"natscast/edge/web"
+	"natscast/internal/natsconn"
 	"natscast/kv"
 	"natscast/origin"
 )
@@ -27,6 +28,7 @@ type Node struct {
 	rtmps net.Listener // nil for none
 	http  net.Listener // nil for none
 
+	conns   *natsconn.Conns
 	bus     *bus.Bus
 	store   *kv.Store
 	cluster *kv.Cluster
@@ -40,7 +42,7 @@ type Node struct {
 
 // New listens, connects to NATS, makes what is missing there, and joins the cluster.
 // Clients are served when the node runs. Errors of listening are [*ListenError] or
-// [*CertificateError], and those of connecting wrap [bus.ErrUnreachable].
+// [*CertificateError], and those of connecting wrap [natsconn.ErrUnreachable].
 func New(ctx context.Context, config Config) (*Node, error) {
 	log := config.Log
 	if log == nil {
@@ -61,16 +63,19 @@ func New(ctx context.Context, config Config) (*Node, error) {
 // connect connects, provisions and puts the parts together.
 func (n *Node) connect(ctx context.Context) (err error) {
 	config := n.config
-	config.Bus.Name, config.Origin.Node = n.id, n.id
-	config.Bus.Log, config.KV.Log = n.log, n.log
-	if n.bus, err = bus.Connect(ctx, config.Bus); err != nil {
+	config.NATS.Name, config.Origin.Node = n.id, n.id
+	config.NATS.Log, config.Bus.Log, config.KV.Log = n.log, n.log, n.log
+	if n.conns, err = natsconn.Open(ctx, config.NATS); err != nil {
+		return err
+	}
+	if n.bus, err = bus.New(n.conns, config.Bus); err != nil {
 		return err
 	}
 	if err := n.bus.Provision(ctx); err != nil {
 		return err
 	}
-	config.KV.Objects = n.bus.Objects()
-	if n.store, err = kv.Open(ctx, n.bus.Control(), config.KV); err != nil {
+	config.KV.Objects = n.conns.Objects
+	if n.store, err = kv.Open(ctx, n.conns.Control, config.KV); err != nil {
 		return err
 	}
 	routes := router.New()
@@ -129,6 +134,9 @@ func (n *Node) Close() {
 	}
 	if n.bus != nil {
 		n.bus.Close()
+	}
+	if n.conns != nil {
+		n.conns.Close()
 	}
 }
 

@@ -21,9 +21,11 @@ import (
 
 	"go.uber.org/goleak"
 
-	"natscast/bus"
 	"natscast/internal/eventually"
 	"natscast/internal/flv"
+	"natscast/internal/natsconn"
+	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 	"natscast/internal/nodeapi"
 	"natscast/internal/push"
 	"natscast/internal/rtmp/client"
@@ -37,13 +39,9 @@ const stream = "live/test"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func startServer(t *testing.T) *bus.Server {
+func startServer(t *testing.T) *natsserver.Server {
 	t.Helper()
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Port: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
+	s := natstest.Server(t, -1)
 	return s
 }
 
@@ -54,12 +52,12 @@ type running struct {
 }
 
 // start runs a node on the server. What the configuration does not say is for a test.
-func start(t *testing.T, server *bus.Server, config Config) running {
+func start(t *testing.T, server *natsserver.Server, config Config) running {
 	t.Helper()
 	config.RTMP, config.HTTP = "127.0.0.1:0", "127.0.0.1:0"
 	config.Roles = []string{"edge", "origin"}
 	config.Capacity, config.Drain = 1e9, 10*time.Second
-	config.Bus.Server = server
+	config.NATS.Server = server
 	config.KV.Storage = "memory"
 	n, err := New(t.Context(), config)
 	if err != nil {
@@ -265,11 +263,11 @@ func TestStatic(t *testing.T) {
 		slices.Sort(names)
 		return slices.Equal(names, []string{"files more/film.flv", "files vod/film.flv"})
 	})
-	a, err := other.bus.FindAsset(t.Context(), "vod/film")
+	a, err := other.bus.Static.Find(t.Context(), "vod/film")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := other.bus.ReadSegment(t.Context(), a.ID, 2); err != nil || len(s.Payload) == 0 {
+	if s, err := other.bus.Static.Segment(t.Context(), a.ID, 2); err != nil || len(s.Payload) == 0 {
 		t.Errorf("%d bytes, %v", len(s.Payload), err)
 	}
 }
@@ -298,8 +296,8 @@ func TestNewFails(t *testing.T) {
 	if _, err := New(t.Context(), config); !errors.As(err, &e) {
 		t.Errorf("certificate: %v", err)
 	}
-	config = Config{RTMP: "127.0.0.1:0", Bus: bus.Options{URLs: "nats://127.0.0.1:1"}}
-	if _, err := New(t.Context(), config); !errors.Is(err, bus.ErrUnreachable) {
+	config = Config{RTMP: "127.0.0.1:0", NATS: natsconn.Options{URLs: "nats://127.0.0.1:1"}}
+	if _, err := New(t.Context(), config); !errors.Is(err, natsconn.ErrUnreachable) {
 		t.Errorf("no NATS: %v", err)
 	}
 }
@@ -308,7 +306,7 @@ func TestNewFails(t *testing.T) {
 func TestRunAll(t *testing.T) {
 	t.Parallel()
 	n, err := New(t.Context(), Config{
-		RTMP: "127.0.0.1:0", Bus: bus.Options{Server: startServer(t)}, KV: kv.Options{Storage: "memory"},
+		RTMP: "127.0.0.1:0", NATS: natsconn.Options{Server: startServer(t)}, KV: kv.Options{Storage: "memory"},
 	})
 	if err != nil {
 		t.Fatal(err)

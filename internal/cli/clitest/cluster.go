@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"natscast/bus"
+	"natscast/internal/natstest"
 	"natscast/internal/nodeapi"
 	"natscast/kv"
 )
@@ -25,11 +25,7 @@ type Cluster struct {
 // StartCluster starts NATS with the buckets of a cluster that has no members yet.
 func StartCluster(t *testing.T) *Cluster {
 	t.Helper()
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Port: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
+	s := natstest.Server(t, -1)
 	nc := dialTest(t, s.URL())
 	store, err := kv.Open(t.Context(), nc, kv.Options{Storage: "memory"})
 	if err != nil {
@@ -145,11 +141,7 @@ func (tc *Cluster) Try(
 // where there is none: each says so in one line, without the password.
 func CheckNoCluster(t *testing.T, commands Commands, lines ...string) {
 	t.Helper()
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Port: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
+	s := natstest.Server(t, -1)
 	plain := StartPlainNATS(t)
 	for _, line := range lines {
 		words := strings.Fields(line)

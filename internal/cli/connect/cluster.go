@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/urfave/cli/v2"
 
-	"natscast/bus"
 	"natscast/internal/cli/cmdline"
+	"natscast/internal/natsconn"
 	"natscast/kv"
 )
 
@@ -79,7 +79,7 @@ func explainAttach(err error, where string) error {
 }
 
 // where are the URLs of NATS without passwords.
-func where(c *cli.Context) string { return bus.RedactURLs(c.String("nats")) }
+func where(c *cli.Context) string { return natsconn.RedactURLs(c.String("nats")) }
 
 // dial connects as the flags say.
 func dial(c *cli.Context) (*nats.Conn, error) {
@@ -110,12 +110,12 @@ func dial(c *cli.Context) (*nats.Conn, error) {
 		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
 		return nil, fmt.Errorf("connect to NATS at %s: %w", where(c), err)
 	}
-	return nil, Explain(fmt.Errorf("%w at %s: %w", bus.ErrUnreachable, where(c), err))
+	return nil, Explain(fmt.Errorf("%w at %s: %w", natsconn.ErrUnreachable, where(c), err))
 }
 
 // Explain adds what to do to the errors of connecting that a user can mend.
 func Explain(err error) error {
-	if errors.Is(err, bus.ErrUnreachable) {
+	if errors.Is(err, natsconn.ErrUnreachable) {
 		return fmt.Errorf("%w: is a nats-server with JetStream running there? "+
 			"'natscast dev' brings its own", err)
 	}

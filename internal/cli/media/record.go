@@ -15,6 +15,7 @@ import (
 	"natscast/internal/cli/connect"
 	"natscast/internal/cli/term"
 	"natscast/internal/media"
+	"natscast/internal/natsconn"
 	"natscast/kv"
 	"natscast/origin/tape"
 )
@@ -113,12 +114,16 @@ func withMedia(c *cli.Context, do func(*kv.Store, *bus.Bus) error) error {
 		if err != nil {
 			return err
 		}
-		b, err := bus.Connect(
-			c.Context,
-			bus.Options{URLs: c.String("nats"), NATS: options, Name: "cli", Log: log},
-		)
+		conns, err := natsconn.Open(c.Context, natsconn.Options{
+			URLs: c.String("nats"), NATS: options, Name: "cli", Log: log,
+		})
 		if err != nil {
 			return connect.Explain(err)
+		}
+		defer conns.Close()
+		b, err := bus.New(conns, bus.Options{Log: log})
+		if err != nil {
+			return err
 		}
 		defer b.Close()
 		return do(cluster.Store, b)

@@ -9,11 +9,11 @@ import (
 
 	"go.uber.org/goleak"
 
-	"natscast/bus"
 	"natscast/internal/cli/clitest"
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/natstest"
 	shared "natscast/kv/objects"
 )
 
@@ -394,11 +394,7 @@ func TestObjectsUsage(t *testing.T) {
 
 func TestObjectsNoCluster(t *testing.T) {
 	t.Parallel()
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Port: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
+	s := natstest.Server(t, -1)
 	tc := cluster{&clitest.Cluster{URL: s.URL()}}
 	for _, args := range []string{
 		"list", "get live/x", "set live/x k v", "rm live/x", "watch live/x", "send live/x move",

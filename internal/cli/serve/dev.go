@@ -68,7 +68,7 @@ func dev(c *cli.Context, version string) error {
 		return err
 	}
 	defer server.Shutdown()
-	config.Bus.Server = server
+	config.NATS.Server = server
 	config.Roles = []string{"edge", "origin"}
 	if err := addFiles(c, &config, filepath.Join(dir, recordingsApp)); err != nil {
 		return err

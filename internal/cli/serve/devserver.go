@@ -10,13 +10,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"natscast/bus"
+	"natscast/internal/natsserver"
 )
 
 // devServer starts the embedded NATS server, and returns it with the directory of its data.
 // When the default port is taken, most likely by the user's own NATS, it takes a free one. A
 // port that the user has chosen is an error then.
-func devServer(c *cli.Context, log *slog.Logger) (*bus.Server, string, error) {
+func devServer(c *cli.Context, log *slog.Logger) (*natsserver.Server, string, error) {
 	dir := c.String("data")
 	if dir == "" {
 		var err error
@@ -28,11 +28,11 @@ func devServer(c *cli.Context, log *slog.Logger) (*bus.Server, string, error) {
 	if port == 0 {
 		port = -1
 	}
-	options := bus.ServerOptions{Dir: dir, Port: port, Name: "natscast-dev", Log: log}
-	server, err := bus.StartServer(options)
+	options := natsserver.Options{Dir: dir, Port: port, Name: "natscast-dev", Log: log}
+	server, err := natsserver.Start(options)
 	if errors.Is(err, syscall.EADDRINUSE) && !c.IsSet("nats-port") {
 		options.Port = -1
-		server, err = bus.StartServer(options)
+		server, err = natsserver.Start(options)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: see --nats-port and --data", err)

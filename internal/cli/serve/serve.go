@@ -64,7 +64,7 @@ func serve(c *cli.Context, version string) error {
 		return explain(err)
 	}
 	defer n.Close()
-	urls := config.Bus.URLs
+	urls := config.NATS.URLs
 	fmt.Fprintf(c.App.Writer, "natscast %s: node %s takes RTMP on %s, NATS is %s\n",
 		c.Command.Name, n.ID(), clientURLs(n), urls)
 	if err := writeReady(c, urls, n); err != nil {
@@ -88,8 +88,8 @@ func serveConfig(c *cli.Context) (node.Config, error) {
 	config.ID, config.RTMP, config.HTTP = c.String("id"), c.String("rtmp"), c.String("http")
 	config.Roles = []string{c.Command.Name}
 	config.Advertise = strings.TrimSuffix(c.String("advertise"), "/")
-	config.Bus.URLs = c.String("nats")
-	if config.Bus.NATS, err = connect.NATSOptions(c); err != nil {
+	config.NATS.URLs = c.String("nats")
+	if config.NATS.NATS, err = connect.NATSOptions(c); err != nil {
 		return config, err
 	}
 	return config, addFiles(c, &config, "")

@@ -1,4 +1,4 @@
-package bus
+package peers
 
 import (
 	"context"
@@ -6,14 +6,16 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"natscast/internal/natsconn"
 )
 
 // responderGroup is the queue group of all nodes: one that has what is asked for answers.
 const responderGroup = "origins"
 
-// responder hands requests to what answers them, all of a node from one goroutine: there may be
+// Responder hands requests to what answers them, all of a node from one goroutine: there may be
 // 100,000 assets.
-type responder struct {
+type Responder struct {
 	log      *slog.Logger
 	requests chan *nats.Msg
 
@@ -21,14 +23,16 @@ type responder struct {
 	handlers map[*nats.Subscription]func(*nats.Msg)
 }
 
-func newResponder(log *slog.Logger) *responder {
-	return &responder{log: log,
-		requests: make(chan *nats.Msg, tailQueue),
+// NewResponder returns one that answers while it runs.
+func NewResponder(log *slog.Logger) *Responder {
+	return &Responder{log: log,
+		requests: make(chan *nats.Msg, natsconn.Queue),
 		handlers: map[*nats.Subscription]func(*nats.Msg){},
 	}
 }
 
-func (r *responder) add(
+// Add has what comes at a subject handed to handle, which must not block.
+func (r *Responder) Add(
 	nc *nats.Conn,
 	subject string,
 	handle func(*nats.Msg),
@@ -42,16 +46,16 @@ func (r *responder) add(
 	return sub, err
 }
 
-// remove ends a subscription.
-func (r *responder) remove(sub *nats.Subscription) {
+// Remove ends a subscription.
+func (r *Responder) Remove(sub *nats.Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.handlers, sub)
 	_ = sub.Unsubscribe() // fails when the connection was closed, and the subscription with it
 }
 
-// run answers until ctx ends.
-func (r *responder) run(ctx context.Context) {
+// Run answers until ctx ends.
+func (r *Responder) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -61,17 +65,21 @@ func (r *responder) run(ctx context.Context) {
 			handle := r.handlers[m.Sub]
 			r.mu.Unlock()
 			if handle == nil {
-				handle = r.askAgain
+				handle = r.AskAgain
 			}
 			handle(m)
 		}
 	}
 }
 
-// askAgain answers a request that came just when what it is about ended.
-func (r *responder) askAgain(m *nats.Msg) { answer(m, nil, r.log) }
+// Waiting is how many requests nobody has looked at.
+func (r *Responder) Waiting() int { return len(r.requests) }
 
-func answer(m *nats.Msg, body []byte, log *slog.Logger) {
+// AskAgain answers a request that came just when what it is about ended.
+func (r *Responder) AskAgain(m *nats.Msg) { Answer(m, nil, r.log) }
+
+// Answer answers a request.
+func Answer(m *nats.Msg, body []byte, log *slog.Logger) {
 	if err := m.Respond(body); err != nil {
 		log.Debug("a request was not answered", "subject", m.Subject, "err", err)
 	}

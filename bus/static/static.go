@@ -1,4 +1,4 @@
-package bus
+package static
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"natscast/bus/direct"
 	"natscast/internal/media"
 	"natscast/internal/mediainfo"
 	"natscast/internal/pause"
@@ -28,12 +29,12 @@ var (
 	ErrSegment = errors.New("the origin cannot read the segment")
 )
 
-// staticStream is the JetStream stream with segments: the cluster's cache of what is watched.
-const staticStream = "STATIC"
+// streamName is the JetStream stream with segments: the cluster's cache of what is watched.
+const streamName = "STATIC"
 
 const (
-	// staticPart is the most of a segment that one message carries.
-	staticPart = 256 << 10
+	// maxPart is the most of a segment that one message carries.
+	maxPart = 256 << 10
 	// segmentTries is how often an origin is asked for a segment, each another one perhaps, and
 	// segmentTimeout is what one gets.
 	segmentTries   = 4
@@ -45,7 +46,19 @@ const (
 	// next one is asked.
 	findTimeout = 500 * time.Millisecond
 	findPause   = 10 * time.Millisecond
+	findLimit   = 2 * time.Second // of all
+	// maxParts is the most messages of one segment.
+	maxParts = 1024
 )
+
+// Headers of a part.
+const (
+	headerPart    = "Natscast-Part"    // "i/n"
+	headerHeaders = "Natscast-Headers" // of the first one: how many bytes are codec headers
+)
+
+// errMalformed says that a part is not as the format has it.
+var errMalformed = errors.New("malformed segment")
 
 // Asset is a static stream: a file at origins, cut into segments.
 type Asset struct {
@@ -76,14 +89,14 @@ func findSubject(name media.Name) string     { return "asset.find." + name.Subje
 func readSubject(asset string) string        { return "asset.read." + asset }
 func segmentSubject(id string, n int) string { return "static." + id + "." + strconv.Itoa(n) }
 
-// FindAsset asks the origins for a static stream. It fails with [ErrNoAsset] when none has it.
-func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+// Find asks the origins for a static stream. It fails with [ErrNoAsset] when none has it.
+func (s *Store) Find(ctx context.Context, name media.Name) (Asset, error) {
+	ctx, cancel := context.WithTimeout(ctx, findLimit)
 	defer cancel()
-	answer, err := b.requestStatic(ctx, findTimeout, findSubject(name), nil)
+	answer, err := s.request(ctx, findTimeout, findSubject(name), nil)
 	for ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || err == nil && len(answer.Data) == 0) {
 		pause.Sleep(ctx, findPause)
-		answer, err = b.requestStatic(ctx, findTimeout, findSubject(name), nil)
+		answer, err = s.request(ctx, findTimeout, findSubject(name), nil)
 	}
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
@@ -108,32 +121,32 @@ func (b *Bus) FindAsset(ctx context.Context, name media.Name) (Asset, error) {
 	return a, nil
 }
 
-// ReadSegment reads a segment, counted from 0: from the store, and when that does not have it, it
+// Segment reads a segment, counted from 0: from the store, and when that does not have it, it
 // has an origin put it there. It fails with [ErrNoAsset] when none has the content. A caller bounds
 // the bytes that it reads at once: what a server keeps for a client, 64 MB as a rule, is bounded
 // too.
-func (b *Bus) ReadSegment(ctx context.Context, asset string, n int) (Segment, error) {
+func (s *Store) Segment(ctx context.Context, asset string, n int) (Segment, error) {
 	var asked error
 	for try := 0; ; try++ {
 		if try > 1 && errors.Is(asked, errNotHeard) {
 			pause.Sleep(ctx, segmentPause<<(try-2))
 		}
-		s, err := b.storedSegment(ctx, asset, n)
+		segment, err := s.stored(ctx, asset, n)
 		switch {
 		case err == nil:
-			return s, nil
+			return segment, nil
 		case try == segmentTries:
 			if errors.Is(asked, errNotHeard) {
 				asked = nil
 			}
-			return s, wrapSegment(cmp.Or(asked, err), asset, n)
+			return segment, wrapSegment(cmp.Or(asked, err), asset, n)
 		}
-		if s, asked = b.askSegment(ctx, asset, n); asked == nil {
-			return s, nil
+		if segment, asked = s.ask(ctx, asset, n); asked == nil {
+			return segment, nil
 		}
 		if errors.Is(asked, ErrNoAsset) || ctx.Err() != nil ||
 			errors.Is(asked, ErrSegment) && try == segmentTries-1 {
-			return s, wrapSegment(asked, asset, n)
+			return segment, wrapSegment(asked, asset, n)
 		}
 	}
 }
@@ -142,26 +155,10 @@ func wrapSegment(err error, asset string, n int) error {
 	return fmt.Errorf("segment %d of asset %s: %w", n, asset, err)
 }
 
-// storedSegment reads all parts of a segment. It fails with [errNotStored] unless they are all
+// stored reads all parts of a segment. It fails with [direct.ErrNotStored] unless they are all
 // there.
-func (b *Bus) storedSegment(ctx context.Context, asset string, n int) (Segment, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	body, err := json.Marshal(map[string][]string{"multi_last": {segmentSubject(asset, n) + ".*"}})
-	if err != nil {
-		return Segment{}, err
-	}
-	inbox := b.static.NewInbox()
-	answers, err := b.static.SubscribeSync(inbox)
-	if err != nil {
-		return Segment{}, err
-	}
-	// Its error says that the connection was closed, and the subscription with it.
-	defer func() { _ = answers.Unsubscribe() }()
-	if err := b.static.PublishRequest("$JS.API.DIRECT.GET."+staticStream, inbox, body); err != nil {
-		return Segment{}, err
-	}
-	page, _, err := readPage(ctx, answers, false)
+func (s *Store) stored(ctx context.Context, asset string, n int) (Segment, error) {
+	page, err := direct.LastOf(ctx, s.conn, streamName, segmentSubject(asset, n)+".*")
 	if err != nil {
 		return Segment{}, err
 	}
@@ -169,7 +166,7 @@ func (b *Bus) storedSegment(ctx context.Context, asset string, n int) (Segment, 
 }
 
 // joinSegment puts the parts of a segment together, in whatever order they come.
-func joinSegment(page []stored) (s Segment, err error) {
+func joinSegment(page []direct.Message) (s Segment, err error) {
 	parts := make([][]byte, len(page))
 	size := 0
 	for _, m := range page {
@@ -177,14 +174,14 @@ func joinSegment(page []stored) (s Segment, err error) {
 		i, errIndex := strconv.Atoi(index)
 		n, errCount := strconv.Atoi(count)
 		if errIndex != nil || errCount != nil || i < 1 || i > n || n > maxParts {
-			return s, fmt.Errorf("%w: part %q of a segment", errMessage, m.Header.Get(headerPart))
+			return s, fmt.Errorf("%w: part %q of a segment", errMalformed, m.Header.Get(headerPart))
 		}
 		if n != len(page) || parts[i-1] != nil {
-			return s, errNotStored // others have gone, or are yet to come
+			return s, direct.ErrNotStored // others have gone, or are yet to come
 		}
 		if parts[i-1] = m.Data; i == 1 {
 			if s.Headers, err = strconv.Atoi(m.Header.Get(headerHeaders)); err != nil {
-				return s, fmt.Errorf("%w: codec headers of a segment: %w", errMessage, err)
+				return s, fmt.Errorf("%w: codec headers of a segment: %w", errMalformed, err)
 			}
 		}
 		size += len(m.Data)
@@ -192,7 +189,7 @@ func joinSegment(page []stored) (s Segment, err error) {
 	if s.Headers < 0 || s.Headers > size {
 		return s, fmt.Errorf(
 			"%w: %d bytes of codec headers in a segment of %d",
-			errMessage,
+			errMalformed,
 			s.Headers,
 			size,
 		)
@@ -215,16 +212,16 @@ var errNotHeard = errors.New("the segment was stored")
 // They travel beside the answer, so most often they are there.
 const hearTimeout = 20 * time.Millisecond
 
-// askSegment asks an origin for a segment, and hears its parts as they are stored: that saves a
+// ask asks an origin for a segment, and hears its parts as they are stored: that saves a
 // question to the store. The error is [errNotHeard] when the store is to be asked.
-func (b *Bus) askSegment(ctx context.Context, asset string, n int) (Segment, error) {
-	parts, err := b.static.SubscribeSync(segmentSubject(asset, n) + ".*")
+func (s *Store) ask(ctx context.Context, asset string, n int) (Segment, error) {
+	parts, err := s.conn.SubscribeSync(segmentSubject(asset, n) + ".*")
 	if err != nil {
 		return Segment{}, err
 	}
 	// Its error says that the connection was closed, and the subscription with it.
 	defer func() { _ = parts.Unsubscribe() }()
-	answer, err := b.requestStatic(ctx, segmentTimeout, readSubject(asset), []byte(strconv.Itoa(n)))
+	answer, err := s.request(ctx, segmentTimeout, readSubject(asset), []byte(strconv.Itoa(n)))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return Segment{}, ErrNoAsset
@@ -238,21 +235,21 @@ func (b *Bus) askSegment(ctx context.Context, asset string, n int) (Segment, err
 
 // hearSegment puts together what has been heard of a segment. Two origins may have stored it.
 func hearSegment(parts *nats.Subscription) (Segment, error) {
-	heard := map[string]stored{}
+	heard := map[string]direct.Message{}
 	for {
 		m, err := parts.NextMsg(hearTimeout)
 		if err != nil {
 			return Segment{}, errNotHeard
 		}
-		heard[m.Header.Get(headerPart)] = stored{Msg: m}
+		heard[m.Header.Get(headerPart)] = direct.Message{Msg: m}
 		s, err := joinSegment(slices.Collect(maps.Values(heard)))
-		if !errors.Is(err, errNotStored) {
+		if !errors.Is(err, direct.ErrNotStored) {
 			return s, err
 		}
 	}
 }
 
-func (b *Bus) requestStatic(
+func (s *Store) request(
 	ctx context.Context,
 	timeout time.Duration,
 	subject string,
@@ -260,26 +257,22 @@ func (b *Bus) requestStatic(
 ) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return b.static.RequestWithContext(ctx, subject, body)
+	return s.conn.RequestWithContext(ctx, subject, body)
 }
 
-// staticConfig is the cache of segments. A segment that is stored again replaces what is left of
-// it.
-func (b *Bus) staticConfig() jetstream.StreamConfig {
-	c := jetstream.StreamConfig{
-		Name:              staticStream,
+// StreamConfig is that of the cache of segments. A segment that is stored again replaces what is
+// left of it.
+func (s *Store) StreamConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              streamName,
 		Description:       "natscast: segments of static streams",
 		Subjects:          []string{"static.>"},
-		Storage:           jetstream.MemoryStorage,
+		Storage:           s.options.Storage,
 		Replicas:          1, // a cache: the origins have the files
-		MaxAge:            b.options.StaticAge,
-		MaxBytes:          b.options.StaticBytes,
+		MaxAge:            s.options.Age,
+		MaxBytes:          s.options.Bytes,
 		MaxMsgsPerSubject: 1,
 		Discard:           jetstream.DiscardOld,
 		AllowDirect:       true,
 	}
-	if b.options.Storage == File {
-		c.Storage = jetstream.FileStorage
-	}
-	return c
 }

@@ -1,4 +1,5 @@
-package bus
+// Package natsserver is a NATS server with JetStream within the process, for people who run none.
+package natsserver
 
 import (
 	"cmp"
@@ -11,10 +12,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
-// ErrServer is wrapped by every error of [StartServer].
-var ErrServer = errors.New("embedded NATS server")
+// Err is wrapped by every error of [Start].
+var Err = errors.New("embedded NATS server")
 
 // Limits of the embedded server.
 const (
@@ -24,8 +26,8 @@ const (
 	readyTimeout  = 10 * time.Second
 )
 
-// ServerOptions configure an embedded NATS server with JetStream.
-type ServerOptions struct {
+// Options configure an embedded NATS server with JetStream.
+type Options struct {
 	// Dir keeps what JetStream stores on file. It is created when missing.
 	Dir string
 	// Host is the address to listen on, 127.0.0.1 when empty.
@@ -44,16 +46,16 @@ type Server struct {
 	server *server.Server
 }
 
-// StartServer starts a server and waits until it takes connections.
-func StartServer(o ServerOptions) (*Server, error) {
+// Start starts a server and waits until it takes connections.
+func Start(o Options) (*Server, error) {
 	if o.Host == "" {
 		o.Host = "127.0.0.1"
 	}
 	if o.Port < -1 || o.Port > 65535 {
-		return nil, fmt.Errorf("%w: port %d: not between -1 and 65535", ErrServer, o.Port)
+		return nil, fmt.Errorf("%w: port %d: not between -1 and 65535", Err, o.Port)
 	}
 	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
-		return nil, fmt.Errorf("%w: store directory: %w", ErrServer, err)
+		return nil, fmt.Errorf("%w: store directory: %w", Err, err)
 	}
 	if err := probe(o); err != nil {
 		return nil, err
@@ -71,13 +73,13 @@ func StartServer(o ServerOptions) (*Server, error) {
 
 // probe finds out whether the address can be listened on: the server itself
 // would only log that it cannot.
-func probe(o ServerOptions) error {
+func probe(o Options) error {
 	if o.Port <= 0 {
 		return nil
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrServer, err)
+		return fmt.Errorf("%w: %w", Err, err)
 	}
 	return l.Close()
 }
@@ -90,7 +92,7 @@ func start(log *slog.Logger, o *server.Options) (*Server, error) {
 	o.WriteDeadline = writeDeadline
 	s, err := server.NewServer(o)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrServer, err)
+		return nil, fmt.Errorf("%w: %w", Err, err)
 	}
 	said := &serverLog{log: log}
 	s.SetLoggerV2(said, false, false, false)
@@ -110,11 +112,14 @@ func waitReady(s *server.Server, log *serverLog) error {
 			return nil
 		}
 		if why := log.fatal(); why != "" {
-			return fmt.Errorf("%w: %s", ErrServer, why)
+			return fmt.Errorf("%w: %s", Err, why)
 		}
 	}
-	return fmt.Errorf("%w: not ready after %v", ErrServer, readyTimeout)
+	return fmt.Errorf("%w: not ready after %v", Err, readyTimeout)
 }
+
+// InProcess is how a client within this process connects.
+func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.server) }
 
 // URL is where clients connect, empty without a listener.
 func (s *Server) URL() string {
@@ -122,6 +127,14 @@ func (s *Server) URL() string {
 		return ""
 	}
 	return s.server.ClientURL()
+}
+
+// Port that it listens on, 0 for none.
+func (s *Server) Port() int {
+	if addr, ok := s.server.Addr().(*net.TCPAddr); ok {
+		return addr.Port
+	}
+	return 0
 }
 
 // Shutdown stops the server and waits until it has stopped.

@@ -1,4 +1,4 @@
-package bus
+package static
 
 import (
 	"context"
@@ -11,7 +11,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natscast/bus/peers"
 	"natscast/internal/media"
+	"natscast/internal/natsconn"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 
 // Offer is an asset that this node lets others find and read.
 type Offer struct {
-	bus    *Bus
+	store  *Store
 	asset  Asset
 	read   func(n int) (Segment, error)
 	answer []byte
@@ -41,7 +43,7 @@ type Offer struct {
 
 // Offer lets all nodes find an asset by its name and by others, and has them get its segments from
 // read, which several goroutines call at once, until Withdraw and then Close.
-func (b *Bus) Offer(
+func (s *Store) Offer(
 	a Asset,
 	others []media.Name,
 	read func(n int) (Segment, error),
@@ -50,7 +52,7 @@ func (b *Bus) Offer(
 	if err != nil {
 		return nil, err
 	}
-	if limit := b.partLimit(); len(answer) > limit {
+	if limit := natsconn.PayloadLimit(s.conn); len(answer) > limit {
 		return nil, fmt.Errorf(
 			"offer %s: the times of %d segments take %d bytes, more than a message of %d",
 			a.Name,
@@ -59,12 +61,12 @@ func (b *Bus) Offer(
 			limit,
 		)
 	}
-	o := &Offer{bus: b, asset: a, read: read, answer: answer, underWay: map[int][]*nats.Msg{}}
-	if o.reads, err = b.responder.add(b.static, readSubject(a.ID), o.onRead); err != nil {
+	o := &Offer{store: s, asset: a, read: read, answer: answer, underWay: map[int][]*nats.Msg{}}
+	if o.reads, err = s.responder.Add(s.conn, readSubject(a.ID), o.onRead); err != nil {
 		return nil, fmt.Errorf("offer %s: %w", a.Name, err)
 	}
 	for _, name := range append([]media.Name{a.Name}, others...) {
-		sub, err := b.responder.add(b.static, findSubject(name), o.onFind)
+		sub, err := s.responder.Add(s.conn, findSubject(name), o.onFind)
 		if err != nil {
 			o.Close()
 			return nil, fmt.Errorf("offer %s: %w", a.Name, err)
@@ -77,7 +79,7 @@ func (b *Bus) Offer(
 // Withdraw lets nobody find the asset here any more. Those who have found it go on.
 func (o *Offer) Withdraw() {
 	for _, sub := range o.finds {
-		o.bus.responder.remove(sub)
+		o.store.responder.Remove(sub)
 	}
 	o.finds = nil
 }
@@ -85,14 +87,14 @@ func (o *Offer) Withdraw() {
 // Close ends the offer, and waits for reads that have begun. No read begins any more.
 func (o *Offer) Close() {
 	o.Withdraw()
-	o.bus.responder.remove(o.reads)
+	o.store.responder.Remove(o.reads)
 	o.mu.Lock()
 	o.closed = true
 	o.mu.Unlock()
 	o.reading.Wait()
 }
 
-func (o *Offer) onFind(m *nats.Msg) { answer(m, o.answer, o.bus.log) }
+func (o *Offer) onFind(m *nats.Msg) { peers.Answer(m, o.answer, o.store.log) }
 
 func (o *Offer) onRead(m *nats.Msg) {
 	n, err := strconv.Atoi(string(m.Data))
@@ -101,7 +103,7 @@ func (o *Offer) onRead(m *nats.Msg) {
 		return
 	}
 	if !o.ask(n, m) {
-		o.bus.responder.askAgain(m)
+		o.store.responder.AskAgain(m)
 	}
 }
 
@@ -111,7 +113,7 @@ func (o *Offer) ask(n int, m *nats.Msg) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	asking := o.underWay[n]
-	if len(asking) == maxAsking || len(asking) == 0 && !o.bus.reads.add(func() { o.serve(n) }) {
+	if len(asking) == maxAsking || len(asking) == 0 && !o.store.reads.Add(func() { o.serve(n) }) {
 		return false
 	}
 	o.underWay[n] = append(asking, m)
@@ -120,7 +122,7 @@ func (o *Offer) ask(n int, m *nats.Msg) bool {
 
 // serve reads and stores a segment, and tells all that have asked for it.
 func (o *Offer) serve(n int) {
-	err := o.store(n)
+	err := o.readAndStore(n)
 	o.mu.Lock()
 	asking := o.underWay[n]
 	delete(o.underWay, n)
@@ -134,7 +136,7 @@ func (o *Offer) respond(m *nats.Msg, err error) {
 	var body []byte
 	if err != nil {
 		body = []byte(err.Error())
-		o.bus.log.Warn("a segment cannot be had",
+		o.store.log.Warn("a segment cannot be had",
 			"stream",
 			o.asset.Name,
 			"segment",
@@ -143,10 +145,10 @@ func (o *Offer) respond(m *nats.Msg, err error) {
 			err,
 		)
 	}
-	answer(m, body, o.bus.log)
+	peers.Answer(m, body, o.store.log)
 }
 
-func (o *Offer) store(n int) error {
+func (o *Offer) readAndStore(n int) error {
 	if !o.begin() {
 		return nil // who asks sees that nothing was stored, and finds the asset elsewhere
 	}
@@ -155,7 +157,7 @@ func (o *Offer) store(n int) error {
 	if err != nil {
 		return err
 	}
-	return o.bus.storeSegment(o.asset.ID, n, s)
+	return o.store.storeSegment(o.asset.ID, n, s)
 }
 
 // begin counts a read, unless the offer is closed.
@@ -169,17 +171,17 @@ func (o *Offer) begin() bool {
 }
 
 // storeSegment stores a segment in parts.
-func (b *Bus) storeSegment(asset string, n int, s Segment) error {
-	ctx, cancel := context.WithTimeout(b.ctx, storeTimeout)
+func (s *Store) storeSegment(asset string, n int, segment Segment) error {
+	ctx, cancel := context.WithTimeout(s.ctx, storeTimeout)
 	defer cancel()
 	subject := segmentSubject(asset, n)
-	limit := min(staticPart, b.partLimit())
-	count := max(1, (len(s.Payload)+limit-1)/limit)
+	limit := min(maxPart, natsconn.PayloadLimit(s.conn))
+	count := max(1, (len(segment.Payload)+limit-1)/limit)
 	if count > maxParts {
-		return fmt.Errorf("a segment of %d bytes", len(s.Payload))
+		return fmt.Errorf("a segment of %d bytes", len(segment.Payload))
 	}
-	inbox := b.static.NewInbox()
-	acks, err := b.static.SubscribeSync(inbox)
+	inbox := s.conn.NewInbox()
+	acks, err := s.conn.SubscribeSync(inbox)
 	if err != nil {
 		return err
 	}
@@ -189,10 +191,10 @@ func (b *Bus) storeSegment(asset string, n int, s Segment) error {
 		m.Reply = inbox
 		m.Header[headerPart] = []string{strconv.Itoa(i+1) + "/" + strconv.Itoa(count)}
 		if i == 0 {
-			m.Header[headerHeaders] = []string{strconv.Itoa(s.Headers)}
+			m.Header[headerHeaders] = []string{strconv.Itoa(segment.Headers)}
 		}
-		m.Data = s.Payload[min(i*limit, len(s.Payload)):min((i+1)*limit, len(s.Payload))]
-		if err := b.static.PublishMsg(m); err != nil {
+		m.Data = segment.Payload[min(i*limit, len(segment.Payload)):min((i+1)*limit, len(segment.Payload))]
+		if err := s.conn.PublishMsg(m); err != nil {
 			return err
 		}
 	}

@@ -1,18 +1,51 @@
-package bus
+package static
 
 import (
 	"bytes"
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
 
+	"natscast/bus/direct"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newStores starts a server, and a store on it that has made the cache.
+func newStores(t testing.TB) (*natsserver.Server, *Store) {
+	t.Helper()
+	server := natstest.Server(t, 0)
+	s := newStore(t, server)
+	js, err := jetstream.New(s.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), s.StreamConfig()); err != nil {
+		t.Fatal(err)
+	}
+	return server, s
+}
+
+// newStore returns a store for the time of the test.
+func newStore(t testing.TB, server *natsserver.Server) *Store {
+	t.Helper()
+	s := New(natstest.Conns(t, server).Static, Options{
+		Age: 10 * time.Minute, Bytes: 256 << 20, Storage: jetstream.MemoryStorage,
+	})
+	t.Cleanup(s.Close)
+	return s
+}
 
 const asset = "0123456789abcdef"
 
@@ -44,31 +77,31 @@ func (c *content) read(n int) (Segment, error) {
 	return Segment{Payload: c.segments[n], Headers: min(13, len(c.segments[n]))}, nil
 }
 
-func offer(t *testing.T, b *Bus, c *content, others ...media.Name) *Offer {
+func offer(t *testing.T, s *Store, c *content, others ...media.Name) *Offer {
 	t.Helper()
-	o, err := b.Offer(c.asset(), others, c.read)
+	o, err := s.Offer(c.asset(), others, c.read)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(o.Close)
-	if err := b.static.FlushTimeout(requestTimeout); err != nil {
+	if err := s.conn.FlushTimeout(findLimit); err != nil {
 		t.Fatal(err)
 	}
 	return o
 }
 
-func checkSegment(t *testing.T, b *Bus, c *content, n int) {
+func checkSegment(t *testing.T, s *Store, c *content, n int) {
 	t.Helper()
-	s, err := b.ReadSegment(t.Context(), asset, n)
+	got, err := s.Segment(t.Context(), asset, n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(s.Payload, c.segments[n]) || s.Headers != min(13, len(c.segments[n])) {
+	if !bytes.Equal(got.Payload, c.segments[n]) || got.Headers != min(13, len(c.segments[n])) {
 		t.Errorf(
 			"segment %d has %d bytes, %d of headers; want %d",
 			n,
-			len(s.Payload),
-			s.Headers,
+			len(got.Payload),
+			got.Headers,
 			len(c.segments[n]),
 		)
 	}
@@ -76,13 +109,13 @@ func checkSegment(t *testing.T, b *Bus, c *content, n int) {
 
 func TestStatic(t *testing.T) {
 	t.Parallel()
-	server, origin := newShards(t)
-	edge := newBus(t, Options{Server: server, Shards: 2})
-	c := newContent(100, 0, 3*staticPart, 3*staticPart+1, 8<<20)
+	server, origin := newStores(t)
+	edge := newStore(t, server)
+	c := newContent(100, 0, 3*maxPart, 3*maxPart+1, 8<<20)
 	offer(t, origin, c, "vod/film")
 
 	for _, name := range []media.Name{"vod/film.mp4", "vod/film"} {
-		a, err := edge.FindAsset(t.Context(), name)
+		a, err := edge.Find(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +124,7 @@ func TestStatic(t *testing.T) {
 			t.Errorf("%s: found %+v", name, a)
 		}
 	}
-	if _, err := edge.FindAsset(t.Context(), "vod/other"); !errors.Is(err, ErrNoAsset) {
+	if _, err := edge.Find(t.Context(), "vod/other"); !errors.Is(err, ErrNoAsset) {
 		t.Errorf("what nobody has: %v", err)
 	}
 	for round := range 2 {
@@ -102,10 +135,10 @@ func TestStatic(t *testing.T) {
 			t.Errorf("round %d: the file was read %d times, want 5", round, reads)
 		}
 	}
-	if _, err := edge.ReadSegment(t.Context(), asset, 5); !errors.Is(err, ErrSegment) {
+	if _, err := edge.Segment(t.Context(), asset, 5); !errors.Is(err, ErrSegment) {
 		t.Errorf("a segment behind the end: %v", err)
 	}
-	if _, err := edge.ReadSegment(t.Context(), "00", 0); !errors.Is(err, ErrNoAsset) {
+	if _, err := edge.Segment(t.Context(), "00", 0); !errors.Is(err, ErrNoAsset) {
 		t.Errorf("a segment of what nobody has: %v", err)
 	}
 }
@@ -114,19 +147,19 @@ func TestStatic(t *testing.T) {
 // one.
 func TestStaticQuestions(t *testing.T) {
 	t.Parallel()
-	server, origin := newShards(t)
-	edge := newBus(t, Options{Server: server, Shards: 2})
-	c := newContent(100, 3*staticPart)
+	server, origin := newStores(t)
+	edge := newStore(t, server)
+	c := newContent(100, 3*maxPart)
 	offer(t, origin, c, "vod/film")
 	var stored, asked atomic.Int64
 	for subject, count := range map[string]*atomic.Int64{
-		"$JS.API.DIRECT.GET." + staticStream: &stored, readSubject(asset): &asked,
+		"$JS.API.DIRECT.GET." + streamName: &stored, readSubject(asset): &asked,
 	} {
-		if _, err := origin.static.Subscribe(subject, func(*nats.Msg) { count.Add(1) }); err != nil {
+		if _, err := origin.conn.Subscribe(subject, func(*nats.Msg) { count.Add(1) }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := origin.static.Flush(); err != nil {
+	if err := origin.conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	for round := range int64(2) {
@@ -144,7 +177,7 @@ func TestStaticQuestions(t *testing.T) {
 // Many that ask at the same time cause one reading.
 func TestStaticReadsOnce(t *testing.T) {
 	t.Parallel()
-	server, origin := newShards(t)
+	server, origin := newStores(t)
 	c := newContent(2 << 20)
 	slow := make(chan struct{})
 	o, err := origin.Offer(c.asset(), nil, func(n int) (Segment, error) {
@@ -157,9 +190,9 @@ func TestStaticReadsOnce(t *testing.T) {
 	t.Cleanup(o.Close)
 	var reading sync.WaitGroup
 	for range 4 {
-		edge := newBus(t, Options{Server: server, Shards: 2})
+		edge := newStore(t, server)
 		reading.Go(func() {
-			if s, err := edge.ReadSegment(t.Context(), asset, 0); err != nil ||
+			if s, err := edge.Segment(t.Context(), asset, 0); err != nil ||
 				len(s.Payload) != 2<<20 {
 				t.Errorf("read %d bytes: %v", len(s.Payload), err)
 			}
@@ -175,17 +208,21 @@ func TestStaticReadsOnce(t *testing.T) {
 // One of two origins goes, in either way; what is half gone from the store is stored anew.
 func TestStaticOriginGoes(t *testing.T) {
 	t.Parallel()
-	server, one := newShards(t)
-	two := newBus(t, Options{Server: server, Shards: 2})
-	edge := newBus(t, Options{Server: server, Shards: 2})
-	c := newContent(1000, 3*staticPart, 1000, 1000)
+	server, one := newStores(t)
+	two := newStore(t, server)
+	edge := newStore(t, server)
+	c := newContent(1000, 3*maxPart, 1000, 1000)
 	offer(t, two, c)
 	o := offer(t, one, c)
 	checkSegment(t, edge, c, 0)
 	o.Close()
 	checkSegment(t, edge, c, 1)
 
-	stream, err := edge.js.Stream(t.Context(), staticStream)
+	js, err := jetstream.New(edge.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), streamName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,29 +243,29 @@ func TestStaticOriginGoes(t *testing.T) {
 // An offer that is withdrawn is not found, and goes on for those who have found it.
 func TestWithdraw(t *testing.T) {
 	t.Parallel()
-	_, b := newShards(t)
+	_, s := newStores(t)
 	c := newContent(10, 20)
-	o := offer(t, b, c)
+	o := offer(t, s, c)
 	o.Withdraw()
-	if _, err := b.FindAsset(t.Context(), "vod/film.mp4"); !errors.Is(err, ErrNoAsset) {
+	if _, err := s.Find(t.Context(), "vod/film.mp4"); !errors.Is(err, ErrNoAsset) {
 		t.Errorf("found: %v", err)
 	}
-	checkSegment(t, b, c, 1)
+	checkSegment(t, s, c, 1)
 	o.Close()
-	if _, err := b.ReadSegment(t.Context(), asset, 0); !errors.Is(err, ErrNoAsset) {
+	if _, err := s.Segment(t.Context(), asset, 0); !errors.Is(err, ErrNoAsset) {
 		t.Errorf("closed: %v", err)
 	}
-	checkSegment(t, b, c, 1) // which is stored
+	checkSegment(t, s, c, 1) // which is stored
 }
 
 // Close waits for a read that has begun: its file may be closed then.
 func TestCloseWaitsForReads(t *testing.T) {
 	t.Parallel()
-	_, b := newShards(t)
+	_, s := newStores(t)
 	began, free := make(chan struct{}), make(chan struct{})
 	var over atomic.Bool
 	a := Asset{Name: "vod/slow", ID: "5104", Starts: []uint32{0}, Sizes: []uint32{1}}
-	o, err := b.Offer(a, nil, func(int) (Segment, error) {
+	o, err := s.Offer(a, nil, func(int) (Segment, error) {
 		close(began)
 		<-free
 		over.Store(true)
@@ -237,7 +274,7 @@ func TestCloseWaitsForReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.static.PublishRequest(readSubject(a.ID), b.static.NewInbox(), []byte("0")); err != nil {
+	if err := s.conn.PublishRequest(readSubject(a.ID), s.conn.NewInbox(), []byte("0")); err != nil {
 		t.Fatal(err)
 	}
 	<-began
@@ -264,26 +301,26 @@ func TestCloseWaitsForReads(t *testing.T) {
 // Who has asked just before an offer ends is answered: nothing, which means to ask again.
 func TestAskedAtTheEnd(t *testing.T) {
 	t.Parallel()
-	_, b := newShards(t)
-	o := offer(t, b, newContent(10))
+	_, s := newStores(t)
+	o := offer(t, s, newContent(10))
 	const busy = "busy"
 	began, free := make(chan struct{}), make(chan struct{})
-	if _, err := b.responder.add(b.static, busy, func(*nats.Msg) {
+	if _, err := s.responder.Add(s.conn, busy, func(*nats.Msg) {
 		close(began)
 		<-free
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.static.Publish(busy, nil); err != nil {
+	if err := s.conn.Publish(busy, nil); err != nil {
 		t.Fatal(err)
 	}
 	<-began
 	found := make(chan error, 1)
 	go func() {
-		_, err := b.FindAsset(t.Context(), "vod/film.mp4")
+		_, err := s.Find(t.Context(), "vod/film.mp4")
 		found <- err
 	}()
-	eventually.True(t, "asked", func() bool { return len(b.responder.requests) == 1 })
+	eventually.True(t, "asked", func() bool { return s.responder.Waiting() == 1 })
 	o.Close()
 	asked := time.Now()
 	close(free)
@@ -294,9 +331,9 @@ func TestAskedAtTheEnd(t *testing.T) {
 
 func TestReadErrors(t *testing.T) {
 	t.Parallel()
-	_, b := newShards(t)
+	_, s := newStores(t)
 	c := newContent(10)
-	o, err := b.Offer(
+	o, err := s.Offer(
 		c.asset(),
 		nil,
 		func(int) (Segment, error) { return Segment{}, errors.New("the disk is on fire") },
@@ -305,7 +342,7 @@ func TestReadErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(o.Close)
-	_, err = b.ReadSegment(t.Context(), asset, 0)
+	_, err = s.Segment(t.Context(), asset, 0)
 	if !errors.Is(err, ErrSegment) || !bytes.Contains([]byte(err.Error()), []byte("on fire")) {
 		t.Errorf("got %v", err)
 	}
@@ -313,14 +350,14 @@ func TestReadErrors(t *testing.T) {
 
 func TestJoinSegmentErrors(t *testing.T) {
 	t.Parallel()
-	part := func(part, headers string, size int) stored {
+	part := func(part, headers string, size int) direct.Message {
 		m := nats.NewMsg("x")
 		m.Header.Set(headerPart, part)
 		m.Header.Set(headerHeaders, headers)
 		m.Data = make([]byte, size)
-		return stored{Msg: m}
+		return direct.Message{Msg: m}
 	}
-	for name, page := range map[string][]stored{
+	for name, page := range map[string][]direct.Message{
 		"one of two":        {part("1/2", "0", 5)},
 		"twice the same":    {part("1/2", "0", 5), part("1/2", "0", 5)},
 		"no number":         {part("x", "0", 5)},
@@ -337,8 +374,8 @@ func TestJoinSegmentErrors(t *testing.T) {
 	}
 }
 
-func BenchmarkReadSegment(b *testing.B) {
-	_, origin := newShards(b)
+func BenchmarkSegment(b *testing.B) {
+	_, origin := newStores(b)
 	c := newContent(1 << 20)
 	o, err := origin.Offer(c.asset(), nil, c.read)
 	if err != nil {
@@ -348,8 +385,58 @@ func BenchmarkReadSegment(b *testing.B) {
 	b.SetBytes(1 << 20)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := origin.ReadSegment(b.Context(), asset, 0); err != nil {
+		if _, err := origin.Segment(b.Context(), asset, 0); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// However many ask for segments, the node reads a few at once, answers all, and refuses what finds
+// no room: who was refused asks again.
+func TestFloodOfReads(t *testing.T) {
+	t.Parallel()
+	const asked = readers + readQueue + 500
+	server, origin := newStores(t)
+	a := Asset{
+		Name:   "vod/flood",
+		ID:     "f100d",
+		Starts: make([]uint32, asked),
+		Sizes:  make([]uint32, asked),
+	}
+	var reading, most atomic.Int64
+	free := make(chan struct{})
+	o, err := origin.Offer(a, nil, func(int) (Segment, error) {
+		most.Store(max(most.Load(), reading.Add(1)))
+		defer reading.Add(-1)
+		<-free
+		return Segment{}, errors.New("not now")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.Close)
+
+	nc := newStore(t, server).conn
+	inbox := nc.NewInbox()
+	answers := make(chan *nats.Msg, 2*asked)
+	if _, err := nc.ChanSubscribe(inbox, answers); err != nil {
+		t.Fatal(err)
+	}
+	for n := range asked {
+		if err := nc.PublishRequest(readSubject(a.ID), inbox, []byte(strconv.Itoa(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually.True(
+		t,
+		"some are refused",
+		func() bool { return origin.RefusedReads() >= asked-readers-readQueue },
+	)
+	close(free)
+	for range asked {
+		<-answers
+	}
+	if n := most.Load(); n > readers {
+		t.Errorf("%d were read at once", n)
 	}
 }

@@ -2,7 +2,6 @@ package bus
 
 import (
 	"errors"
-	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -11,117 +10,32 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 
 	"natscast/internal/eventually"
+	"natscast/internal/natsconn"
+	"natscast/internal/natstest"
 )
-
-func TestUnreachable(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := "nats://" + l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Connect(t.Context(), Options{URLs: url}); !errors.Is(err, ErrUnreachable) ||
-		!strings.Contains(err.Error(), url) {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestWhere(t *testing.T) {
-	t.Parallel()
-	o := Options{URLs: "nats://a:4222, user:secret@b:4222,nats://c:secret:x"}
-	if got := o.where(); got != "nats://a:4222,nats://user:xxxxx@b:4222,(a malformed URL)" {
-		t.Error(got)
-	}
-}
-
-func TestUnauthorized(t *testing.T) {
-	t.Parallel()
-	s, err := start(
-		slog.New(slog.DiscardHandler),
-		&server.Options{
-			Host:      "127.0.0.1",
-			Port:      -1,
-			JetStream: true,
-			StoreDir:  t.TempDir(),
-			Username:  "u",
-			Password:  "p",
-		},
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	_, err = Connect(t.Context(), Options{URLs: s.URL()})
-	if !errors.Is(err, nats.ErrAuthorization) || errors.Is(err, ErrUnreachable) {
-		t.Errorf("without a password: %v", err)
-	}
-	newBus(t, Options{URLs: s.URL(), NATS: []nats.Option{nats.UserInfo("u", "p")}})
-}
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	const url = "nats://127.0.0.1:1"
 	for name, o := range map[string]Options{
-		"nowhere":   {},
-		"shards":    {URLs: url, Shards: -1},
-		"replicas":  {URLs: url, Replicas: -1},
-		"retention": {URLs: url, Retention: time.Millisecond},
-		"bytes":     {URLs: url, MaxBytes: -1},
-		"storage":   {URLs: url, Storage: "tape"},
-		"cache":     {URLs: url, StaticBytes: 1 << 20},
-		"age":       {URLs: url, StaticAge: time.Millisecond},
+		"shards":    {Shards: -1},
+		"replicas":  {Replicas: -1},
+		"retention": {Retention: time.Millisecond},
+		"bytes":     {MaxBytes: -1},
+		"storage":   {Storage: "tape"},
+		"cache":     {StaticBytes: 1 << 20},
+		"age":       {StaticAge: time.Millisecond},
 	} {
-		if _, err := Connect(t.Context(), o); !errors.Is(err, ErrOptions) {
+		if _, err := New(nil, o); !errors.Is(err, ErrOptions) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func TestServerErrors(t *testing.T) {
-	t.Parallel()
-	s, err := StartServer(ServerOptions{Dir: t.TempDir(), Port: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	host, port := address(t, s)
-	_, err = StartServer(ServerOptions{Dir: t.TempDir(), Host: host, Port: port})
-	if !errors.Is(err, ErrServer) ||
-		!strings.Contains(err.Error(), net.JoinHostPort(host, strconv.Itoa(port))) {
-		t.Errorf("port in use: %v", err)
-	}
-	if _, err := StartServer(ServerOptions{Dir: t.TempDir(), Port: 70000}); !errors.Is(
-		err,
-		ErrServer,
-	) {
-		t.Errorf("no port: %v", err)
-	}
-	if _, err := StartServer(ServerOptions{Dir: "/dev/null/store"}); !errors.Is(err, ErrServer) {
-		t.Errorf("no directory: %v", err)
-	}
-}
-
-func address(t *testing.T, s *Server) (host string, port int) {
-	t.Helper()
-	host, p, err := net.SplitHostPort(strings.TrimPrefix(s.URL(), "nats://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if port, err = strconv.Atoi(p); err != nil {
-		t.Fatal(err)
-	}
-	return host, port
-}
-
 func TestProvisionErrors(t *testing.T) {
 	t.Parallel()
-	b := newBus(t, Options{Server: newServer(t), Replicas: 3})
+	b := newBus(t, newServer(t), Options{Replicas: 3})
 	if err := b.Provision(t.Context()); err == nil {
 		t.Error("three replicas on one server")
 	}
@@ -133,11 +47,11 @@ func TestProvisionErrors(t *testing.T) {
 // Three servers in one cluster, a bus on each; all of them provision at once.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	servers := startCluster(t, 3)
-	buses := make([]*Bus, len(servers))
+	urls := startCluster(t, 3)
+	buses := make([]*Bus, len(urls))
 	var all sync.WaitGroup
-	for i, s := range servers {
-		buses[i] = newBus(t, Options{Server: s, Shards: 3, Replicas: 3})
+	for i, url := range urls {
+		buses[i] = newBusOver(t, natstest.Open(t, natsconn.Options{URLs: url}), Options{Shards: 3, Replicas: 3})
 		all.Go(func() {
 			if err := buses[i].Provision(t.Context()); err != nil {
 				t.Error(err)
@@ -210,7 +124,8 @@ func checkNearest(t *testing.T, buses []*Bus) {
 	}
 }
 
-func startCluster(t *testing.T, n int) []*Server {
+// startCluster returns where the servers of a cluster take connections.
+func startCluster(t *testing.T, n int) []string {
 	t.Helper()
 	routes := make([]string, n)
 	ports := make([]int, n)
@@ -226,14 +141,13 @@ func startCluster(t *testing.T, n int) []*Server {
 			t.Fatal(err)
 		}
 	}
-	servers := make([]*Server, n)
+	urls := make([]string, n)
 	var all sync.WaitGroup
-	for i := range servers {
+	for i := range urls {
 		all.Go(func() {
-			s, err := start(slog.New(slog.DiscardHandler), &server.Options{
-				ServerName: "n" + strconv.Itoa(
-					i,
-				), Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
+			s, err := server.NewServer(&server.Options{
+				ServerName: "n" + strconv.Itoa(i), Host: "127.0.0.1", Port: -1, NoSigs: true,
+				JetStream: true, StoreDir: t.TempDir(),
 				Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]},
 				Routes:  server.RoutesFromStr(strings.Join(routes, ",")),
 			})
@@ -241,13 +155,20 @@ func startCluster(t *testing.T, n int) []*Server {
 				t.Error(err)
 				return
 			}
-			servers[i] = s
-			t.Cleanup(s.Shutdown)
+			s.Start()
+			t.Cleanup(func() {
+				s.Shutdown()
+				s.WaitForShutdown()
+			})
+			if !s.ReadyForConnections(30 * time.Second) {
+				t.Error("a server is not ready")
+			}
+			urls[i] = s.ClientURL()
 		})
 	}
 	all.Wait()
 	if t.Failed() {
 		t.FailNow()
 	}
-	return servers
+	return urls
 }
