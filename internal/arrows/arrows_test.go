@@ -180,6 +180,15 @@ var forbidden = []arrow{
 		breaking: "internal/natsconn/x.go imports natscast/internal/media",
 	},
 	{
+		from: []string{"kv/objects/replica"}, inTests: true,
+		to: []string{
+			"github.com/...", "golang.org/...", module + "kv", module + "kv/bucket",
+			module + "kv/objects",
+		},
+		because:  "what a node knows of an object does not depend on where it is stored",
+		breaking: "kv/objects/replica/x_test.go imports github.com/nats-io/nats.go",
+	},
+	{
 		from: []string{"kv/objects", "kv/bucket"}, inTests: true,
 		to:       []string{module + "kv"},
 		because:  "shared objects and the cluster's state stand beside each other, on kv/bucket",

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +17,7 @@ import (
 
 // batch is what was published together, and is not answered yet.
 type batch struct {
-	writes   []*Write
+	writes   []*submitted
 	messages []*nats.Msg
 	keys     map[string]bool
 	bytes    int
@@ -115,7 +113,7 @@ func (o *Object) acknowledged(m *nats.Msg) {
 	switch {
 	case err == nil:
 		o.committedAt = max(o.committedAt, revision)
-		f.stored(m.Subject, revision)
+		o.noteStored(f, m.Subject, revision)
 		if len(f.open) == 0 {
 			o.commit(f, revision)
 		}
@@ -130,15 +128,26 @@ func (o *Object) acknowledged(m *nats.Msg) {
 	}
 }
 
-// stored notes that the message with that reply subject was stored, and with it a batch.
-func (f *batch) stored(reply string, revision uint64) {
+// noteStored notes that the message with that reply subject was stored, and with it a batch. Others
+// may overwrite it before the tail tells of it.
+func (o *Object) noteStored(f *batch, reply string, revision uint64) {
 	delete(f.open, reply)
-	for i, m := range f.messages {
-		switch before := uint64(len(f.messages) - 1 - i); {
-		case f.atomic && revision > before:
-			stamp(m, revision-before)
-		case m.Reply == reply && revision > 0:
-			stamp(m, revision)
+	if revision == 0 {
+		return
+	}
+	after := uint64(len(f.messages)) // messages behind the one of the revision
+	for _, w := range f.writes {
+		for _, m := range w.messages {
+			after--
+			switch {
+			case f.atomic && revision > after:
+				stamp(m, revision-after)
+			case m.Reply == reply:
+				stamp(m, revision)
+			default:
+				continue
+			}
+			o.replica.Stored(w.number, o.objects.change(m))
 		}
 	}
 }
@@ -157,7 +166,7 @@ func (o *Object) relax(f *batch) (relaxed bool) {
 	}
 	f.relaxed = true
 	for i, e := range f.writes[0].Edits {
-		if e.If != nil && *e.If == 0 && o.state.attributes[e.Key].Value == nil {
+		if value, _ := o.replica.State().Get(e.Key); e.If != nil && *e.If == 0 && value == nil {
 			f.messages[i].Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
 			relaxed = true
 		}
@@ -169,7 +178,7 @@ func (o *Object) relax(f *batch) (relaxed bool) {
 func (o *Object) commit(f *batch, revision uint64) {
 	now := time.Now()
 	for _, w := range f.writes {
-		w.stored, w.revision = now, revision
+		o.replica.Acknowledge(w.number, revision, now)
 	}
 	o.endBatch()
 	o.flush()
@@ -178,21 +187,6 @@ func (o *Object) commit(f *batch, revision uint64) {
 func (o *Object) endBatch() {
 	o.objects.expect(o.inFlight.writes[0].number, nil)
 	o.inFlight = nil
-}
-
-// settle ends what was stored before the object has caught up: its message in the tail was lost,
-// and overwritten.
-func (o *Object) settle() {
-	o.settleThose(func(w *Write) bool { return w.revision > 0 && w.revision <= o.head })
-}
-
-func (o *Object) settleThose(stored func(*Write) bool) {
-	for _, number := range slices.Sorted(maps.Keys(o.pending)) {
-		if w := o.pending[number]; stored(w) {
-			delete(o.pending, number)
-			o.audience.Settled(o.state, w, nil)
-		}
-	}
 }
 
 // retry tries at once what was not answered.
@@ -223,20 +217,21 @@ func (o *Object) pursue(ctx context.Context) bool {
 		}
 	}
 	for len(o.queue) > 0 && !connected && time.Since(o.queue[0].asked) > awayPatience {
-		o.audience.Settled(o.state, o.queue[0], ErrAway)
+		o.settled(o.queue[0].Write, ErrAway)
 		o.queue = o.queue[1:]
 	}
-	o.applyLate()
+	o.replica.TellLate(time.Now())
 	o.flush()
-	o.watched = o.missing > 0 || len(o.staged) > 0 || o.inFlight != nil || len(o.queue) > 0 ||
-		len(o.pending) > 0
+	o.watched = o.replica.IsBusy() || o.inFlight != nil || len(o.queue) > 0
 	return o.watched
 }
 
 // isTailLate says that the tail has not told of what was stored some time ago. Where the store has
 // not told the revision, the newest one is as good.
 func (o *Object) isTailLate(ctx context.Context) bool {
-	late, unknown := o.lateWrites()
+	o.mu.Lock()
+	late, unknown := o.replica.Late(time.Now().Add(-tailPatience))
+	o.mu.Unlock()
 	if len(unknown) == 0 {
 		return late
 	}
@@ -248,28 +243,8 @@ func (o *Object) isTailLate(ctx context.Context) bool {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, w := range unknown {
-		w.revision = head
-	}
-	o.miss(head)
+	o.replica.Assume(unknown, head)
 	return true
-}
-
-func (o *Object) lateWrites() (late bool, unknown []*Write) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, w := range o.pending {
-		if w.stored.IsZero() || time.Since(w.stored) < tailPatience {
-			continue
-		}
-		late = true
-		if w.revision == 0 {
-			unknown = append(unknown, w)
-		} else {
-			o.miss(w.revision)
-		}
-	}
-	return late, unknown
 }
 
 // refuse gives up what is in flight. It may have been stored: then it comes as somebody else's
@@ -278,10 +253,7 @@ func (o *Object) refuse(err error) {
 	writes := o.inFlight.writes
 	o.endBatch()
 	for _, w := range writes {
-		if o.pending[w.number] != nil {
-			delete(o.pending, w.number)
-			o.audience.Settled(o.state, w, err)
-		}
+		o.replica.Refuse(w.number, err)
 	}
 }
 
@@ -293,7 +265,7 @@ func (o *Object) refuseAll(err error) {
 		o.refuse(err)
 	}
 	for _, w := range o.queue {
-		o.audience.Settled(o.state, w, err)
+		o.settled(w.Write, err)
 	}
 	o.queue = nil
 }

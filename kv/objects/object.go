@@ -2,16 +2,15 @@ package objects
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"natscast/internal/media"
 	"natscast/kv/bucket"
+	"natscast/kv/objects/replica"
 )
 
 const (
@@ -24,97 +23,15 @@ const (
 	// pursuit is how soon what is missing is asked for again, and what is under way is looked
 	// after.
 	pursuit = 250 * time.Millisecond
-	// partPatience is how long the parts of a write are waited for.
-	partPatience = time.Second
 	// idleGapLength is shorter than it takes to elect a leader when one has died.
 	idleGapLength = time.Second
-	// gapTimeout bounds the questions for what is missing, lagWait is between two, and maxHeld
-	// bounds what waits for the answer.
+	// gapTimeout bounds the questions for what is missing, and lagWait is between two.
 	gapTimeout = time.Second
 	lagWait    = 10 * time.Millisecond
-	maxHeld    = 4096
 	// findSingly is how many messages are asked for one by one before the rest is asked for as a
 	// page.
 	findSingly = 4
 )
-
-// Audience is told what happens to an object, in order, one call at a time. It must not wait, or
-// call the object back: the object is locked, and state as it is after the event. What it is given
-// is not its own to change.
-type Audience interface {
-	// Opened comes first, and after it nothing when there is an error: the object is closed then.
-	Opened(state *State, err error)
-	// Changed tells of a change of the object.
-	Changed(state *State, u Update)
-	// Sent tells of a method call to all users.
-	Sent(state *State, c Call)
-	// Settled tells what has become of a write of this replica that no Changed tells of: it failed,
-	// with one of the errors of this package, or it was stored (or changed nothing) and what
-	// followed it is in state; or it was a call that was sent.
-	Settled(state *State, w *Write, err error)
-}
-
-// Write is what one message of a client changes, all of it or nothing: one of its fields.
-type Write struct {
-	// By tells the audience who asked for it; nil for nobody that it knows.
-	By    Author
-	Edits []Edit
-	// Clear removes all attributes.
-	Clear bool
-	// Call is called at all users, and not stored.
-	Call *Call
-	// Void has the write forgotten if it is set before the write is made; nil for never.
-	Void *Void
-
-	number   uint64
-	batch    uint64 // the number of the first write in the batch
-	messages []*nats.Msg
-	asked    time.Time
-	stored   time.Time // when the store has said so; the tail should tell of it then
-	revision uint64    // not before that of the write, when it is stored; 0 when the store has not told
-}
-
-// Author is who asked for a write. Only an audience knows what it is.
-type Author interface {
-	// Name is for logs.
-	Name() string
-}
-
-// Void is set when a client has lost its right to what it asked for. Its methods may be called from
-// any goroutine.
-type Void struct{ set atomic.Bool }
-
-// Set has the writes forgotten that are not made yet.
-func (v *Void) Set() { v.set.Store(true) }
-
-// IsSet tells whether it was set; not for nil.
-func (v *Void) IsSet() bool { return v != nil && v.set.Load() }
-
-// Update is a change of an object: what one write has changed, or several of which the replica has
-// learned late.
-type Update struct {
-	// Write is the one of this replica that it comes from, nil if it was somebody else's.
-	Write *Write
-	// Cleared says that all attributes were removed, but for those in the state, which were put
-	// meanwhile.
-	Cleared bool
-	// Changes are in the order in which they were stored.
-	Changes []AttributeChange
-}
-
-// AttributeChange is an attribute as it became.
-type AttributeChange struct {
-	Attribute // without a value when it was removed
-	// nothing new: it was so before, or, in a write of this replica, something newer is known
-	// already
-	Same bool
-}
-
-// Call is a method call to all users of an object.
-type Call struct {
-	Method string            `json:"method"`
-	Args   []json.RawMessage `json:"args"`
-}
 
 // Persistence is what an object becomes that is not known yet. The state tells what one is that was
 // known.
@@ -141,30 +58,20 @@ type Object struct {
 	done     chan struct{}
 
 	// Owned by run.
-	verified time.Time // when that was so
-	checked  bool      // nothing was heard since the store was asked whether something is missing
-	ticks    int
+	checked bool // nothing was heard since the store was asked whether something is missing
+	ticks   int
 
 	mu          sync.Mutex // guards what follows
-	state       *State
+	replica     *replica.Replica
 	opened      bool
 	closed      bool
-	stays       bool             // when closed, it is not left
-	early       []*nats.Msg      // of the tail, before opened
-	staged      map[string]group // by what groupOf tells
-	head        uint64           // all up to it is known
-	missing     uint64           // what was stored up to it is to be asked for; 0 for nothing
-	held        []*nats.Msg      // of the tail, while something is missing
-	gap         *idleGap         // the last one, when something was heard last
-	reconnects  uint64           // then
-	suspected   *idleGap         // nothing is missing, if nothing was stored in it; nil when something is
-	heard       bool             // something of the tail, since the last tick
-	watched     bool             // pursue runs now and then
-	committedAt uint64           // revision of the last acknowledgement
-	queue       []*Write
+	stays       bool        // when closed, it is not left
+	early       []*nats.Msg // of the tail, before opened
+	gap         *idleGap    // the last one, when something was heard last
+	watched     bool        // pursue runs now and then
+	committedAt uint64      // revision of the last acknowledgement
+	queue       []*submitted
 	inFlight    *batch
-	pending     map[uint64]*Write // published, and not yet seen in the tail
-	calls       []sentCall        // wait for a revision
 }
 
 // Follow begins to follow an object for its audience. A node's object is in use until Close, so it
@@ -175,8 +82,8 @@ func (o *Objects) Follow(name media.Name, wants Persistence, audience Audience) 
 		objects: o, name: name, wants: wants, audience: audience,
 		rejoin: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		stop: stop, done: make(chan struct{}),
-		state: newState(name), pending: map[uint64]*Write{},
 	}
+	obj.replica = replica.New(name, audience, obj.work)
 	o.mu.Lock()
 	o.used[obj] = true
 	o.mu.Unlock()
@@ -211,7 +118,7 @@ func (o *Object) Stop() {
 func (o *Object) Do(f func(state *State)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	f(o.state)
+	f(o.replica.State())
 }
 
 // run follows the object until ctx ends.
@@ -259,7 +166,7 @@ func (o *Object) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gap, reconnects := o.objects.gaps.current(), o.objects.reconnects()
+	before := o.now(o.objects.gaps.current())
 	state, err := o.read(ctx)
 	if err != nil {
 		return err
@@ -267,8 +174,8 @@ func (o *Object) open(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	state.Persistent = persistent
-	o.state, o.head, o.opened, o.gap, o.reconnects = state, state.Revision, true, gap, reconnects
-	o.audience.Opened(o.state, nil)
+	o.opened = true
+	o.replica.Open(state, before)
 	for _, m := range o.early {
 		o.handle(m)
 	}
@@ -287,11 +194,11 @@ func (o *Object) read(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, away(err)
 	}
-	state.since = state.Revision
+	known := state.Revision
 	if since > 0 {
-		state.since = since - 1
+		known = since - 1
 	}
-	o.verified = time.Now()
+	state.KnowsSince(known)
 	return state, nil
 }
 
@@ -299,7 +206,7 @@ func (o *Object) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.closed {
-		o.audience.Opened(o.state, err)
+		o.audience.Opened(o.replica.State(), err)
 	}
 	o.closed = true
 }
@@ -317,9 +224,8 @@ func (o *Object) follow(ctx context.Context, restored <-chan nats.Status) {
 		case <-ctx.Done():
 			return
 		case <-restored:
-			o.verified = time.Time{}
 			o.mu.Lock()
-			o.miss(1)
+			o.replica.Doubt()
 			o.mu.Unlock()
 			o.catchUp(ctx)
 			o.retry()

@@ -19,6 +19,7 @@ import (
 
 	"natscast/internal/media"
 	"natscast/kv/bucket"
+	"natscast/kv/objects/replica"
 )
 
 // Errors of shared objects.
@@ -31,15 +32,6 @@ var (
 	ErrAway = errors.New("the store of shared objects is away")
 	// ErrNoObject says that there is no such object.
 	ErrNoObject = errors.New("no such shared object")
-)
-
-// The limits of shared objects. What other NATS clients write is not refused; values that are too
-// long are skipped.
-const (
-	MaxKey    = 256       // bytes of an attribute's key
-	MaxKeys   = 900       // attributes of an object: a batch of JetStream, which clears it, has 1000 messages
-	MaxValue  = 64 << 10  // bytes of a value, as JSON
-	MaxObject = 512 << 10 // bytes of all values
 )
 
 const (
@@ -72,21 +64,6 @@ const (
 	clearHeader   = "Natscast-Clear"   // the write removes all attributes
 	afterHeader   = "Natscast-After"   // revision that was before what is sent
 )
-
-// Edit is what should become of one attribute.
-type Edit struct {
-	Key   string
-	Value json.RawMessage // nil removes it
-	// If is the revision that the attribute must have, 0 for one that does not exist; nil for any.
-	If *uint64
-}
-
-// Attribute is an attribute as it is stored.
-type Attribute struct {
-	Key      string
-	Value    json.RawMessage // nil: removed
-	Revision uint64
-}
 
 // ObjectInfo tells of an object as a whole.
 type ObjectInfo struct {
@@ -319,7 +296,7 @@ func (o *Objects) Read(ctx context.Context, name media.Name) (*State, error) {
 			return nil, err
 		}
 		s.Persistent = m.Persistent
-	case s.keys == 0:
+	case s.Len() == 0:
 		return nil, fmt.Errorf("%w: %s", ErrNoObject, name)
 	}
 	return s, nil
@@ -338,7 +315,7 @@ func (o *Objects) known(name media.Name) (s *State) {
 	for _, u := range used {
 		u.Do(func(state *State) {
 			if u.opened {
-				s = state.clone()
+				s = state.Clone()
 			}
 		})
 	}
@@ -353,13 +330,9 @@ func (o *Objects) load(ctx context.Context, name media.Name) (*State, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := newState(name)
-		err = o.bucket.Below(ctx, o.filter(name), 1, func(m *nats.Msg, revision uint64) {
-			s.Revision = max(s.Revision, revision)
-			if a, ok := o.attribute(m, revision); ok {
-				s.note(m)
-				s.set(a)
-			}
+		s := replica.NewState(name)
+		err = o.bucket.Below(ctx, o.filter(name), 1, func(m *nats.Msg, _ uint64) {
+			s.Load(o.change(m))
 		})
 		if err != nil || s.Revision >= head {
 			return s, err
@@ -370,29 +343,4 @@ func (o *Objects) load(ctx context.Context, name media.Name) (*State, error) {
 		case <-time.After(bucket.RetryInterval):
 		}
 	}
-}
-
-// attribute makes an attribute of a message of the bucket or its tail.
-func (o *Objects) attribute(m *nats.Msg, revision uint64) (Attribute, bool) {
-	key, ok := attributeKey(m)
-	if !ok {
-		return Attribute{}, false
-	}
-	a := Attribute{Key: key, Revision: revision}
-	if !isRemoval(m) {
-		// nil when malformed
-		a.Value = o.bucket.Read(key, m.Data, revision, bucket.Stored[json.RawMessage]{}).Value
-	}
-	return a, true
-}
-
-func attributeKey(m *nats.Msg) (key string, ok bool) {
-	subject := m.Header.Get(jetstream.SubjectHeader)
-	return keyOf(subject[strings.LastIndexByte(subject, '.')+1:])
-}
-
-// isRemoval says that a message of a bucket is the mark of a key that is gone.
-func isRemoval(m *nats.Msg) bool {
-	return len(m.Data) == 0 || m.Header.Get("KV-Operation") != "" ||
-		m.Header.Get(jetstream.MarkerReasonHeader) != ""
 }

@@ -48,19 +48,18 @@ func (o *Objects) Write(
 	if err != nil {
 		return 0, fmt.Errorf("write object %s: %w", name, away(err))
 	}
-	obj := &Object{objects: o, name: name, state: state}
-	if err := obj.check(&w); err != nil {
+	if err := check(state, &w); err != nil {
 		return 0, err
 	}
-	if obj.isIdle(&w) {
+	if state.IsIdle(&w) {
 		return state.Revision, nil
 	}
-	w.number = o.number()
-	messages := o.messages(state, &w, state.Version+1)
+	number := o.number()
+	messages := o.messages(state, &w, number, state.Version+1)
 	revision, err = o.store(
 		ctx,
 		messages,
-		strconv.FormatUint(w.number, 10),
+		strconv.FormatUint(number, 10),
 		o.atomic && len(messages) > 1,
 	)
 	if err != nil {

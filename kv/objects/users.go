@@ -71,7 +71,7 @@ func (o *Object) reenter(ctx context.Context) error {
 // leave ends this node's use of the object, and the object if it was the last one.
 func (o *Object) leave() {
 	o.mu.Lock()
-	uses := o.opened && !o.stays && !o.state.Persistent && o.objects.self() != ""
+	uses := o.opened && !o.stays && !o.replica.State().Persistent && o.objects.self() != ""
 	o.mu.Unlock()
 	if !uses {
 		return
@@ -135,7 +135,7 @@ func (o *Objects) remove(ctx context.Context, name media.Name, revision uint64) 
 	number := o.number()
 	messages := append(
 		[]*nats.Msg{own},
-		o.messages(state, &Write{Clear: true, number: number}, state.Version+1)...)
+		o.messages(state, &Write{Clear: true}, number, state.Version+1)...)
 	_, err = o.store(ctx, messages, strconv.FormatUint(number, 10), o.atomic)
 	return err
 }

@@ -1,16 +1,15 @@
 package objects
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natscast/kv/bucket"
+	"natscast/kv/objects/replica"
 )
 
 // Headers of an atomic batch of JetStream.
@@ -22,7 +21,7 @@ const (
 
 const (
 	// batchLimit and batchBytes bound what is published together.
-	batchLimit = MaxKeys + 1 // with the object's own entry
+	batchLimit = replica.MaxParts
 	batchBytes = 1 << 20
 	// writePatience is how long a write is tried while NATS is there, longer than it elects a
 	// leader. While NATS is away, writes are refused after awayPatience.
@@ -41,17 +40,26 @@ const (
 func (o *Object) Submit(w *Write) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	w.asked = time.Now()
 	switch {
 	case o.closed:
 		return
 	case len(o.queue) >= maxQueue:
-		o.audience.Settled(o.state, w, fmt.Errorf("%w: %d writes wait", ErrLimit, maxQueue))
+		o.settled(w, fmt.Errorf("%w: %d writes wait", ErrLimit, maxQueue))
 		return
 	}
-	o.queue = append(o.queue, w)
+	o.queue = append(o.queue, &submitted{Write: w, asked: time.Now()})
 	o.flush()
 }
+
+// submitted is a write on its way.
+type submitted struct {
+	*Write
+	asked    time.Time
+	number   uint64
+	messages []*nats.Msg
+}
+
+func (o *Object) settled(w *Write, err error) { o.audience.Settled(o.replica.State(), w, err) }
 
 // flush publishes what waits, unless something is under way: so all that one object is told is in
 // one order.
@@ -84,23 +92,25 @@ func (o *Object) nextBatch() *batch {
 		if w.Void.IsSet() {
 			continue
 		}
+		state := o.replica.State()
 		if w.Call != nil {
-			err := o.objects.send(o.name, *w.Call, max(o.state.Revision, o.committedAt))
-			o.audience.Settled(o.state, w, err)
+			err := o.objects.send(o.name, *w.Call, max(state.Revision, o.committedAt))
+			o.settled(w.Write, err)
 			continue
 		}
-		if err := o.check(w); err != nil {
-			o.audience.Settled(o.state, w, err)
+		if err := check(state, w.Write); err != nil {
+			o.settled(w.Write, err)
 			continue
 		}
-		if len(f.messages) == 0 && o.isIdle(w) {
-			o.audience.Settled(o.state, w, nil)
+		if len(f.messages) == 0 && state.IsIdle(w.Write) {
+			o.settled(w.Write, nil)
 			continue
 		}
 		w.number = o.objects.number()
-		o.pending[w.number] = w
-		f.add(w, o.objects.messages(o.state, w, o.state.Version+uint32(len(f.writes)+1)))
-		if f.atomic = o.objects.isBatch(w, len(f.messages)); f.atomic || w.isAlone() {
+		version := state.Version + uint32(len(f.writes)+1)
+		f.add(w, o.objects.messages(state, w.Write, w.number, version))
+		o.replica.Expect(w.number, f.writes[0].number, w.Write)
+		if f.atomic = o.objects.isBatch(w.Write, len(f.messages)); f.atomic || w.IsAlone() {
 			break
 		}
 	}
@@ -109,8 +119,8 @@ func (o *Object) nextBatch() *batch {
 
 // fits says that a write can be published together with others. What is lost is stored later than
 // what follows, so an attribute is changed once.
-func (o *Object) fits(f *batch, w *Write) bool {
-	if w.isAlone() || o.objects.isBatch(w, len(w.Edits)) ||
+func (o *Object) fits(f *batch, w *submitted) bool {
+	if w.IsAlone() || o.objects.isBatch(w.Write, len(w.Edits)) ||
 		len(f.messages)+len(w.Edits) > batchLimit ||
 		f.bytes > batchBytes {
 		return false
@@ -123,7 +133,7 @@ func (o *Object) fits(f *batch, w *Write) bool {
 	return true
 }
 
-func (f *batch) add(w *Write, messages []*nats.Msg) {
+func (f *batch) add(w *submitted, messages []*nats.Msg) {
 	if f.keys == nil {
 		f.keys = map[string]bool{}
 	}
@@ -131,53 +141,30 @@ func (f *batch) add(w *Write, messages []*nats.Msg) {
 		f.keys[e.Key] = true
 	}
 	f.writes = append(f.writes, w)
-	w.batch, w.messages = f.writes[0].number, messages
+	w.messages = messages
 	for _, m := range messages {
 		f.messages = append(f.messages, m)
 		f.bytes += len(m.Data)
 	}
 }
 
-// isAlone says that a write cannot be stored together with others: it depends on what is there, or
-// is no change.
-func (w *Write) isAlone() bool {
-	for _, e := range w.Edits {
-		if e.If != nil {
-			return true
-		}
-	}
-	return w.Clear || w.Call != nil
-}
-
-func (o *Object) check(w *Write) error {
+// check says whether a write keeps the object within its limits.
+func check(s *State, w *Write) error {
 	if len(w.Edits) > batchLimit {
 		return fmt.Errorf("%w: %d changes together", ErrLimit, len(w.Edits))
 	}
 	for _, e := range w.Edits {
-		if !o.state.fits(e) {
+		if !s.Fits(e) {
 			return fmt.Errorf(
 				"%w: %s: key %.40q with a value of %d bytes",
 				ErrLimit,
-				o.name,
+				s.Name,
 				e.Key,
 				len(e.Value),
 			)
 		}
 	}
 	return nil
-}
-
-// isIdle says that a write changes nothing.
-func (o *Object) isIdle(w *Write) bool {
-	if w.Clear {
-		return o.state.keys == 0
-	}
-	for _, e := range w.Edits {
-		if a := o.state.attributes[e.Key]; e.If != nil || !bytes.Equal(a.Value, e.Value) {
-			return false
-		}
-	}
-	return true
 }
 
 func (o *Objects) number() uint64 {
@@ -188,7 +175,7 @@ func (o *Objects) number() uint64 {
 }
 
 // messages are what a write stores.
-func (o *Objects) messages(s *State, w *Write, version uint32) []*nats.Msg {
+func (o *Objects) messages(s *State, w *Write, number uint64, version uint32) []*nats.Msg {
 	edits := w.Edits
 	if w.Clear {
 		edits = nil
@@ -196,7 +183,7 @@ func (o *Objects) messages(s *State, w *Write, version uint32) []*nats.Msg {
 			edits = append(edits, Edit{Key: a.Key})
 		}
 	}
-	writer := o.writer + "/" + strconv.FormatUint(w.number, 10)
+	writer := o.writer + "/" + strconv.FormatUint(number, 10)
 	list := make([]*nats.Msg, 0, len(edits))
 	for _, e := range edits {
 		m := nats.NewMsg(o.bucket.Subject(s.Name.Subject() + "." + keyToken(e.Key)))
@@ -229,8 +216,8 @@ func (o *Objects) messages(s *State, w *Write, version uint32) []*nats.Msg {
 // expected is the revision in the bucket that an edit asks for: an attribute that does not exist
 // may have left a mark.
 func (o *Objects) expected(s *State, e Edit) uint64 {
-	if a := s.attributes[e.Key]; *e.If == 0 && a.Value == nil {
-		return a.Revision
+	if value, revision := s.Get(e.Key); *e.If == 0 && value == nil {
+		return revision
 	}
 	return *e.If
 }
@@ -246,17 +233,5 @@ func markRemoved(m *nats.Msg) {
 // one server that stores in files, JetStream makes a store on disk for each batch, and syncs it: 7
 // ms, one after the other. There, messages in a row do, which the replicas take together.
 func (o *Objects) isBatch(w *Write, messages int) bool {
-	return messages > 1 && o.atomic && (o.quick || w.isAlone() && !w.Clear)
-}
-
-// ownWrite returns the write of this replica that a message of the tail comes from, the first time.
-func (o *Object) ownWrite(writer string) *Write {
-	id, ok := strings.CutPrefix(writer, o.objects.writer+"/")
-	if !ok {
-		return nil
-	}
-	number, _ := strconv.ParseUint(id, 10, 64)
-	w := o.pending[number]
-	delete(o.pending, number)
-	return w
+	return messages > 1 && o.atomic && (o.quick || w.IsAlone() && !w.Clear)
 }

@@ -1,4 +1,4 @@
-package objects
+package replica
 
 import (
 	"bytes"
@@ -6,12 +6,18 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 
-	"github.com/nats-io/nats.go"
-
 	"natscast/internal/media"
+)
+
+// The limits of shared objects. What other NATS clients write is not refused; values that are too
+// long are skipped.
+const (
+	MaxKey    = 256       // bytes of an attribute's key
+	MaxKeys   = 900       // attributes of an object: a batch of JetStream, which clears it, has 1000 messages
+	MaxValue  = 64 << 10  // bytes of a value, as JSON
+	MaxObject = 512 << 10 // bytes of all values
 )
 
 // maxTombs is how many removed attributes a replica remembers, for those who resume.
@@ -34,15 +40,23 @@ type State struct {
 	since      uint64               // all that was removed later is known
 }
 
-func newState(name media.Name) *State {
+// NewState is that of an object without attributes.
+func NewState(name media.Name) *State {
 	return &State{Name: name, Version: 1, attributes: map[string]Attribute{}}
 }
 
-func (s *State) clone() *State {
+// Clone returns a copy that nothing changes.
+func (s *State) Clone() *State {
 	c := *s
 	c.attributes = maps.Clone(s.attributes)
 	return &c
 }
+
+// Len is how many attributes there are.
+func (s *State) Len() int { return s.keys }
+
+// KnowsSince notes that all is known that was removed after a revision.
+func (s *State) KnowsSince(revision uint64) { s.since = revision }
 
 // Get returns the value of an attribute, nil for none, and its revision.
 func (s *State) Get(key string) (value json.RawMessage, revision uint64) {
@@ -116,17 +130,30 @@ func (s *State) forget() {
 	}
 }
 
-// note takes the version that a message of the bucket tells.
-func (s *State) note(m *nats.Msg) { s.Version = max(s.Version, versionOf(m)) }
-
-// versionOf is 0 for what another client of NATS has written.
-func versionOf(m *nats.Msg) uint32 {
-	v, _ := strconv.ParseUint(m.Header.Get(versionHeader), 10, 32)
-	return uint32(v)
+// Load takes a change from the store, whatever was before it.
+func (s *State) Load(c Change) {
+	s.Revision = max(s.Revision, c.Revision)
+	if c.Key != "" {
+		s.Version = max(s.Version, c.Version)
+		s.set(c.attribute())
+	}
 }
 
-// fits says whether an edit keeps the object within its limits.
-func (s *State) fits(e Edit) bool {
+// IsIdle says that a write changes nothing.
+func (s *State) IsIdle(w *Write) bool {
+	if w.Clear {
+		return s.keys == 0
+	}
+	for _, e := range w.Edits {
+		if a := s.attributes[e.Key]; e.If != nil || !bytes.Equal(a.Value, e.Value) {
+			return false
+		}
+	}
+	return true
+}
+
+// Fits says whether an edit keeps the object within its limits.
+func (s *State) Fits(e Edit) bool {
 	if e.Key == "" || len(e.Key) > MaxKey || !utf8.ValidString(e.Key) || len(e.Value) > MaxValue {
 		return false
 	}
