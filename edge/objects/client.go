@@ -1,7 +1,6 @@
 package objects
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -30,7 +29,7 @@ var errBehind = errors.New("the client asks without reading the answers")
 // Outlet is how a client is sent bytes. Its methods may be called from any goroutine; none but
 // Close waits. They keep the bytes.
 type Outlet interface {
-	// Answer sends what the client has asked for. A client that takes no answers is closed.
+	// Send sends what the client has asked for. A client that takes no answers is closed.
 	Send(b []byte)
 	// Offer sends it unless the client is behind, and reports whether it did.
 	Offer(b []byte) bool
@@ -49,20 +48,10 @@ type Client struct {
 
 	mu    sync.Mutex // guards what follows
 	pacer pacer
-	held  []*write
+	held  []*Submission
 	timer *timers.Timer
 	gone  bool
 }
-
-// write is what a client has asked for: one request, or several of which the last values are left.
-type write struct {
-	member *member
-	ids    []json.RawMessage // of the requests, in JSON
-	shared.Write
-}
-
-// Name implements [shared.Author].
-func (w *write) Name() string { return w.member.client.address }
 
 // NewClient returns a client at an address that uses nothing yet. One that floods is aborted.
 func (r *Registry) NewClient(address string, out Outlet) *Client {
@@ -102,8 +91,8 @@ func (c *Client) member(label string) *member {
 // Used returns how many objects the client uses.
 func (c *Client) Used() int { return len(c.used) }
 
-// answer tells the client what it has asked for. What is long is only for one that is not behind.
-func (c *Client) answer(b []byte) {
+// Answer tells the client what it has asked for. What is long is only for one that is not behind.
+func (c *Client) Answer(b []byte) {
 	switch {
 	case len(b) == 0:
 	case len(b) <= maxAnswer:
@@ -115,20 +104,20 @@ func (c *Client) answer(b []byte) {
 
 func (c *Client) offer(b []byte) bool { return c.out.Offer(b) }
 
-// use makes the client a user of an object that it calls label. Who uses it already gets it once
+// Use makes the client a user of an object that it calls label. Who uses it already gets it once
 // more.
-func (c *Client) use(label string, name media.Name, wants shared.Persistence, d dialect) {
+func (c *Client) Use(label string, name media.Name, wants shared.Persistence, d Dialect) {
 	if m := c.member(label); m != nil {
 		m.room.again(m)
 		return
 	}
 	if err := c.mayUse(name, wants); err != nil {
-		c.answer(d.refused(err))
+		c.Answer(d.Refused(err))
 		return
 	}
 	rm := c.registry.enter(name, wants)
 	if rm == nil {
-		c.answer(d.refused(shared.ErrAway))
+		c.Answer(d.Refused(shared.ErrAway))
 		return
 	}
 	m := &member{client: c, label: label, room: rm, dialect: d, wants: wants}
@@ -140,9 +129,9 @@ func (c *Client) mayUse(name media.Name, wants shared.Persistence) error {
 	switch {
 	case len(c.used) >= maxUsed:
 		return ErrTooMany
-	case !c.registry.allows(Request{Action: Read, Client: c.address, Object: name}):
+	case !c.registry.Allows(Request{Action: Read, Client: c.address, Object: name}):
 		return ErrNoRead
-	case !c.registry.mayCreate(c.address, name, wants):
+	case !c.registry.MayCreate(c.address, name, wants):
 		return ErrNoCreate
 	}
 	return nil
@@ -156,12 +145,20 @@ func (c *Client) release(label string) {
 	}
 }
 
-// submit writes what the client asks for, now or when its rate allows. What it may not do is
-// answered.
-func (c *Client) submit(w *write) {
+// Submit writes to the object that the client calls label, now or when its rate allows. What it may
+// not do is answered. It fails with [ErrNotUsed] when the client does not use such an object.
+func (c *Client) Submit(label string, w *Submission) error {
+	if w.member = c.member(label); w.member == nil {
+		return ErrNotUsed
+	}
+	c.submit(w)
+	return nil
+}
+
+func (c *Client) submit(w *Submission) {
 	if !c.mayWrite(w) {
 		w.member.room.object.Do(func(s *shared.State) {
-			c.answer(w.member.dialect.settled(s, w, ErrNoWrite))
+			c.Answer(w.member.dialect.Settled(s, w, ErrNoWrite))
 		})
 		return
 	}
@@ -171,7 +168,7 @@ func (c *Client) submit(w *write) {
 	}
 }
 
-func (c *Client) mayWrite(w *write) bool {
+func (c *Client) mayWrite(w *Submission) bool {
 	q := Request{
 		Action: Write,
 		Client: c.address,
@@ -182,12 +179,12 @@ func (c *Client) mayWrite(w *write) bool {
 	if w.Call != nil {
 		q.Action = Send
 	}
-	return c.registry.allows(q)
+	return c.registry.Allows(q)
 }
 
 // pace reports whether the write may go at once. Otherwise it is held, and a client of which too
 // much is held ends.
-func (c *Client) pace(w *write) bool {
+func (c *Client) pace(w *Submission) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
@@ -209,11 +206,11 @@ func (c *Client) pace(w *write) bool {
 	return false
 }
 
-func (w *write) cost() float64 { return float64(max(len(w.Edits), 1)) }
+func (w *Submission) cost() float64 { return float64(max(len(w.Edits), 1)) }
 
 // hold keeps a write until later. It replaces what it changes in the last one, if that is of the
 // same object and as simple.
-func (c *Client) hold(w *write) {
+func (c *Client) hold(w *Submission) {
 	if n := len(c.held); n > 0 && c.held[n-1].member == w.member && c.held[n-1].isSimple() &&
 		w.isSimple() {
 		c.held[n-1].merge(w)
@@ -223,7 +220,7 @@ func (c *Client) hold(w *write) {
 }
 
 // isSimple says that the last write of an attribute is as good as all of them.
-func (w *write) isSimple() bool {
+func (w *Submission) isSimple() bool {
 	for _, e := range w.Edits {
 		if e.If != nil {
 			return false
@@ -232,8 +229,8 @@ func (w *write) isSimple() bool {
 	return !w.Clear && w.Call == nil
 }
 
-func (w *write) merge(later *write) {
-	w.ids = append(w.ids, later.ids...)
+func (w *Submission) merge(later *Submission) {
+	w.IDs = append(w.IDs, later.IDs...)
 next:
 	for _, e := range later.Edits {
 		for i := range w.Edits {
@@ -254,12 +251,12 @@ func (c *Client) heldEdits() (n int) {
 }
 
 // flooded tells the client why it is closed.
-func (c *Client) flooded(w *write) {
+func (c *Client) flooded(w *Submission) {
 	c.gone = true
 	c.held = nil
 	c.registry.timers.Go(func() { // without the client's lock, which comes after the object's
 		w.member.room.object.Do(func(s *shared.State) {
-			c.answer(w.member.dialect.settled(s, w, ErrFlood))
+			c.Answer(w.member.dialect.Settled(s, w, ErrFlood))
 		})
 		c.out.Abort(ErrFlood)
 	})
@@ -276,7 +273,7 @@ func (c *Client) goOn() {
 	}
 }
 
-func (c *Client) next() *write {
+func (c *Client) next() *Submission {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = nil

@@ -1,5 +1,6 @@
-// Package objects lets the clients of a node use the cluster's shared objects: RTMP's SharedObject
-// (Adobe RTMP 1.0, 7.1.3), and JSON over WebSocket and HTTP. One change's way:
+// Package objects lets the clients of a node use the cluster's shared objects, each in its
+// [Dialect]. That of RTMP's SharedObject (Adobe RTMP 1.0, 7.1.3) is here; JSON over WebSocket and
+// HTTP is the room beside it, edge/objects/webobjects. One change's way:
 //
 //	a client ─> Client, which paces it ─> shared.Object.Submit ─> JetStream
 //	                                                             │ tail
@@ -24,10 +25,4 @@
 //     back what the client has shown already.
 //   - A method call (SendMessage) waits for the changes that came before it, so its receivers know
 //     those. Calls of clients of different nodes have no common order: nobody stores them.
-//   - Pages of other origins are refused unless the operator allows them: browsers let any page
-//     open a WebSocket. Plain requests that change something must be of a type for which browsers
-//     ask first.
-//   - A WebSocket costs a goroutine that reads, and a small buffer: nothing of its HTTP request is
-//     kept, and one goroutine sends the pings of all. Server-sent events are the same messages in
-//     another frame.
 package objects

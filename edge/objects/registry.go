@@ -98,6 +98,12 @@ func (r *Registry) Stop() {
 	r.timers.Close()
 }
 
+// Objects are those of the cluster.
+func (r *Registry) Objects() *shared.Objects { return r.objects }
+
+// Outlet makes the outlet of a connection.
+func (r *Registry) Outlet(c net.Conn) (Outlet, error) { return r.config.Outlet(c) }
+
 // Used returns how many objects are in use on this node.
 func (r *Registry) Used() int {
 	r.mu.Lock()
@@ -105,11 +111,12 @@ func (r *Registry) Used() int {
 	return len(r.rooms)
 }
 
-func (r *Registry) allows(q Request) bool { return r.config.Allow == nil || r.config.Allow(q) }
+// Allows says whether a client may do something.
+func (r *Registry) Allows(q Request) bool { return r.config.Allow == nil || r.config.Allow(q) }
 
-// mayCreate says whether a client may use an object though it is not known, or it is known.
-func (r *Registry) mayCreate(client string, name media.Name, wants shared.Persistence) bool {
-	if r.allows(
+// MayCreate says whether a client may use an object though it is not known, or it is known.
+func (r *Registry) MayCreate(client string, name media.Name, wants shared.Persistence) bool {
+	if r.Allows(
 		Request{Action: Create, Client: client, Object: name, Persistent: wants == shared.Persistent},
 	) {
 		return true

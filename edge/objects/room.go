@@ -13,29 +13,12 @@ import (
 // refreshInterval is how soon it is seen whether a client that was slow takes bytes again.
 const refreshInterval = 200 * time.Millisecond
 
-// dialect says in a client's language what happens to an object. Equal dialects say it in the same
-// bytes, which nobody may change: an update is encoded once for all who do not differ.
-type dialect interface {
-	comparable() any
-	// welcome is the whole object, for one who begins to use it or has missed something.
-	welcome(s *shared.State) []byte
-	// update tells those who have not asked for it; nil for nothing to tell.
-	update(s *shared.State, u shared.Update) []byte
-	// written tells the one who has asked for it.
-	written(s *shared.State, u shared.Update, w *write) []byte
-	call(s *shared.State, c shared.Call) []byte
-	// settled answers a write that no update tells of.
-	settled(s *shared.State, w *write, err error) []byte
-	// refused answers who may not use the object.
-	refused(err error) []byte
-}
-
 // member is one client's use of an object.
 type member struct {
 	client  *Client
 	label   string // the client's name for the object
 	room    *room
-	dialect dialect
+	dialect Dialect
 	wants   shared.Persistence
 	refused shared.Void // it may not use the object, and is none of the room's any more
 	exited  atomic.Bool
@@ -84,11 +67,11 @@ func (r *room) admit(s *shared.State, m *member) {
 		r.members = slices.DeleteFunc(r.members, func(o *member) bool { return o == m })
 		m.refused.Set()
 		r.registry.exit(m)
-		m.client.answer(m.dialect.refused(err))
+		m.client.Answer(m.dialect.Refused(err))
 		return
 	}
 	m.welcomed = true
-	m.client.answer(m.dialect.welcome(s))
+	m.client.Answer(m.dialect.Welcome(s))
 }
 
 func (r *room) remove(m *member) {
@@ -101,7 +84,7 @@ func (r *room) remove(m *member) {
 func (r *room) again(m *member) {
 	r.object.Do(func(s *shared.State) {
 		if m.welcomed {
-			m.client.answer(m.dialect.welcome(s))
+			m.client.Answer(m.dialect.Welcome(s))
 		}
 	})
 }
@@ -121,42 +104,41 @@ func (r *room) Opened(s *shared.State, err error) {
 func (r *room) Changed(s *shared.State, u shared.Update) {
 	var writer *member
 	if u.Write != nil {
-		w := u.Write.By.(*write)
+		w := u.Write.By.(*Submission)
 		writer = w.member
 		switch {
 		case !writer.welcomed:
 		case writer.stale:
-			writer.client.answer(writer.dialect.settled(s, w, nil))
+			writer.client.Answer(writer.dialect.Settled(s, w, nil))
 		default:
-			writer.client.answer(writer.dialect.written(s, u, w))
+			writer.client.Answer(writer.dialect.Written(s, u, w))
 		}
 	}
-	r.tell(s, writer, func(d dialect) []byte { return d.update(s, u) })
+	r.tell(s, writer, func(d Dialect) []byte { return d.Update(s, u) })
 }
 
 // Sent implements [shared.Audience].
 func (r *room) Sent(s *shared.State, c shared.Call) {
-	r.tell(s, nil, func(d dialect) []byte { return d.call(s, c) })
+	r.tell(s, nil, func(d Dialect) []byte { return d.Call(s, c) })
 }
 
 // Settled implements [shared.Audience].
 func (r *room) Settled(s *shared.State, kw *shared.Write, err error) {
-	w := kw.By.(*write)
-	w.member.client.answer(w.member.dialect.settled(s, w, err))
+	w := kw.By.(*Submission)
+	w.member.client.Answer(w.member.dialect.Settled(s, w, err))
 }
 
 // tell sends the same to all members but one, each in its own dialect.
-func (r *room) tell(s *shared.State, but *member, say func(dialect) []byte) {
+func (r *room) tell(s *shared.State, but *member, say func(Dialect) []byte) {
 	var said []saying // there are few dialects
 	for _, m := range r.members {
 		if m == but || !m.welcomed {
 			continue
 		}
-		key := m.dialect.comparable()
-		i := slices.IndexFunc(said, func(s saying) bool { return s.dialect == key })
+		i := slices.IndexFunc(said, func(s saying) bool { return s.dialect.IsSame(m.dialect) })
 		if i < 0 {
 			i = len(said)
-			said = append(said, saying{key, say(m.dialect)})
+			said = append(said, saying{m.dialect, say(m.dialect)})
 		}
 		if len(said[i].bytes) == 0 {
 			continue
@@ -170,7 +152,7 @@ func (r *room) tell(s *shared.State, but *member, say func(dialect) []byte) {
 
 // saying is what all hear that speak alike.
 type saying struct {
-	dialect any
+	dialect Dialect
 	bytes   []byte
 }
 
@@ -185,7 +167,7 @@ func (r *room) refreshSoon() {
 			r.refreshing = false
 			for _, m := range r.members {
 				if m.stale {
-					m.stale = !m.client.offer(m.dialect.welcome(s))
+					m.stale = !m.client.offer(m.dialect.Welcome(s))
 				}
 				if m.stale {
 					r.refreshSoon()

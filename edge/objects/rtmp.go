@@ -56,7 +56,7 @@ func (r *request) event(e sharedobject.Event) {
 		if r.so.Flags&sharedobject.Persistent != 0 {
 			wants = shared.Persistent
 		}
-		r.client.use(r.so.Name, r.name, wants, r.dialect)
+		r.client.Use(r.so.Name, r.name, wants, r.dialect)
 	case sharedobject.Release:
 		r.flush()
 		r.client.release(r.so.Name)
@@ -98,12 +98,9 @@ func (r *request) send(e sharedobject.Event) {
 }
 
 func (r *request) submit(w shared.Write) {
-	m := r.client.member(r.so.Name)
-	if m == nil {
-		r.client.answer(r.dialect.refused(ErrNotUsed))
-		return
+	if err := r.client.Submit(r.so.Name, &Submission{Write: w}); err != nil {
+		r.client.Answer(r.dialect.Refused(err))
 	}
-	r.client.submit(&write{member: m, Write: w})
 }
 
 // rtmp is the dialect of the clients that call an object by the same name, with the same flags.
@@ -114,9 +111,11 @@ type rtmp struct {
 	chunkSize int
 }
 
-func (d rtmp) comparable() any { return d }
+// IsSame implements [Dialect].
+func (d rtmp) IsSame(other Dialect) bool { return Dialect(d) == other }
 
-func (d rtmp) welcome(s *shared.State) []byte {
+// Welcome implements [Dialect].
+func (d rtmp) Welcome(s *shared.State) []byte {
 	events := []sharedobject.Event{{Type: sharedobject.UseSuccess}, {Type: sharedobject.Clear}}
 	for _, a := range s.All() {
 		events = append(events, d.change(sharedobject.Change, a.Key, a.Value))
@@ -124,7 +123,8 @@ func (d rtmp) welcome(s *shared.State) []byte {
 	return d.frame(s.Version, events)
 }
 
-func (d rtmp) update(s *shared.State, u shared.Update) []byte {
+// Update implements [Dialect].
+func (d rtmp) Update(s *shared.State, u shared.Update) []byte {
 	if u.Cleared {
 		return d.cleared(s)
 	}
@@ -146,7 +146,8 @@ func (d rtmp) cleared(s *shared.State) []byte {
 	return d.frame(s.Version, events)
 }
 
-func (d rtmp) written(s *shared.State, u shared.Update, _ *write) []byte {
+// Written implements [Dialect].
+func (d rtmp) Written(s *shared.State, u shared.Update, _ *Submission) []byte {
 	if u.Cleared {
 		return d.cleared(s)
 	}
@@ -194,7 +195,8 @@ func (d rtmp) change(t sharedobject.EventType, key string, value []byte) sharedo
 	return sharedobject.Event{Type: t, Key: key, Value: v}
 }
 
-func (d rtmp) call(s *shared.State, c shared.Call) []byte {
+// Call implements [Dialect].
+func (d rtmp) Call(s *shared.State, c shared.Call) []byte {
 	e := sharedobject.Event{Type: sharedobject.SendMessage, Key: c.Method}
 	for _, arg := range c.Args {
 		v, err := amf.DecodeJSON(arg)
@@ -206,7 +208,8 @@ func (d rtmp) call(s *shared.State, c shared.Call) []byte {
 	return d.frame(s.Version, []sharedobject.Event{e})
 }
 
-func (d rtmp) settled(s *shared.State, w *write, err error) []byte {
+// Settled implements [Dialect].
+func (d rtmp) Settled(s *shared.State, w *Submission, err error) []byte {
 	switch {
 	case w.Call != nil:
 		return nil // no client expects an answer
@@ -223,7 +226,8 @@ func (d rtmp) settled(s *shared.State, w *write, err error) []byte {
 	return d.frame(s.Version, events)
 }
 
-func (d rtmp) refused(err error) []byte {
+// Refused implements [Dialect].
+func (d rtmp) Refused(err error) []byte {
 	code := codeNotCreated
 	switch {
 	case errors.Is(err, ErrPersistence):

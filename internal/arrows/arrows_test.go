@@ -132,6 +132,14 @@ var forbidden = []arrow{
 		breaking: "edge/wire/x.go imports natscast/edge/live",
 	},
 	{
+		from: []string{"edge/objects"},
+		to: []string{
+			module + "edge/...", "net/http", "github.com/gobwas/...",
+		},
+		because:  "an object's clients meet in it, whatever they speak; HTTP is the room beside it",
+		breaking: "edge/objects/x.go imports natscast/edge/objects/webobjects",
+	},
+	{
 		from:     []string{"edge/live", "edge/vod", "edge/wire", "edge/hotness", "edge/objects"},
 		to:       []string{module + "internal/rtmp/client", module + "edge/web"},
 		because:  "they send what they have, and know no protocol's words but shared objects' own",

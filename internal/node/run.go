@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"natscast/edge/objects"
+	"natscast/edge/objects/webobjects"
 	"natscast/edge/web"
 	"natscast/internal/nodeapi"
 )
@@ -103,7 +103,7 @@ func (n *Node) awaitDrain(ctx context.Context, end func()) {
 
 // serveHTTP answers HTTP until stop is called.
 func (n *Node) serveHTTP() (stop func()) {
-	pages := objects.NewWeb(n.edge.Objects(), n.config.Pages, n.log)
+	pages := webobjects.New(n.edge.Objects(), n.config.Pages, n.log)
 	server := web.Server(mount(n.api, pages))
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -121,12 +121,12 @@ func (n *Node) serveHTTP() (stop func()) {
 // mount puts the shared objects and their examples beside the API. A ServeMux is no choice,
 // because it redirects paths that are not canonical.
 func mount(api, web http.Handler) http.Handler {
-	examples := objects.Examples()
+	examples := webobjects.Examples()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case strings.HasPrefix(r.URL.Path, objects.WebPath):
+		case strings.HasPrefix(r.URL.Path, webobjects.Path):
 			web.ServeHTTP(w, r)
-		case strings.HasPrefix(r.URL.Path, objects.ExamplesPath):
+		case strings.HasPrefix(r.URL.Path, webobjects.ExamplesPath):
 			examples.ServeHTTP(w, r)
 		default:
 			api.ServeHTTP(w, r)

@@ -1,4 +1,4 @@
-package objects_test
+package webobjects_test
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package objects_test
+package webobjects_test
 
 import (
 	"context"
@@ -21,6 +21,7 @@ import (
 	"natscast/bus"
 	"natscast/edge"
 	"natscast/edge/objects"
+	"natscast/edge/objects/webobjects"
 	"natscast/edge/router"
 	"natscast/edge/web"
 	"natscast/internal/natsserver"
@@ -75,11 +76,11 @@ func startNode(t testing.TB, server *natsserver.Server, config edge.Config, orig
 		t.Fatal(err)
 	}
 	n := &node{store: store, registry: e.Objects()}
-	n.serve(t, e, cluster, objects.NewWeb(e.Objects(), origins, log))
+	n.serve(t, e, cluster, webobjects.New(e.Objects(), origins, log))
 	return n
 }
 
-func (n *node) serve(t testing.TB, e *edge.Edge, cluster *kv.Cluster, pages *objects.Web) {
+func (n *node) serve(t testing.TB, e *edge.Edge, cluster *kv.Cluster, pages *webobjects.Web) {
 	var listeners []net.Listener
 	for range 2 {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -129,7 +130,7 @@ func dial(t testing.TB, n *node, object string) *socket {
 
 func tryDial(t testing.TB, n *node, object string, header http.Header) (*socket, error) {
 	d := ws.Dialer{Header: ws.HandshakeHeaderHTTP(header)}
-	conn, buffered, _, err := d.Dial(t.Context(), "ws://"+n.http+objects.WebPath+object)
+	conn, buffered, _, err := d.Dial(t.Context(), "ws://"+n.http+webobjects.Path+object)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +205,7 @@ type answer struct {
 // ask makes a plain request.
 func (n *node) ask(t testing.TB, method, object, body string, header ...string) answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+n.http+objects.WebPath+object, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+n.http+webobjects.Path+object, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package objects
+package webobjects
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 
+	"natscast/edge/objects"
 	"natscast/internal/media"
 	shared "natscast/kv/objects"
 )
@@ -23,7 +24,7 @@ const (
 
 // plain is a request that is answered at once.
 type plain struct {
-	*Registry
+	*objects.Registry
 	query
 	ctx    context.Context
 	header http.Header
@@ -87,7 +88,7 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 // read returns the object, and the attribute that is asked for.
 func (p *plain) read() (s *shared.State, value json.RawMessage, revision uint64, err error) {
-	s, err = p.objects.Read(p.ctx, p.name)
+	s, err = p.Objects().Read(p.ctx, p.name)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -98,8 +99,8 @@ func (p *plain) read() (s *shared.State, value json.RawMessage, revision uint64,
 }
 
 func (p *plain) get(rw http.ResponseWriter) error {
-	if !p.allows(Request{Action: Read, Client: p.address, Object: p.name}) {
-		return ErrNoRead
+	if !p.Allows(objects.Request{Action: objects.Read, Client: p.address, Object: p.name}) {
+		return objects.ErrNoRead
 	}
 	s, value, revision, err := p.read()
 	if err != nil {
@@ -186,7 +187,7 @@ func (p *plain) putOne(
 
 // delete removes one attribute, or the object.
 func (p *plain) delete(rw http.ResponseWriter) error {
-	if err := p.mayWrite(Request{Edits: p.keyEdits()}); err != nil {
+	if err := p.mayWrite(objects.Request{Edits: p.keyEdits()}); err != nil {
 		return err
 	}
 	_, value, revision, err := p.read()
@@ -198,7 +199,7 @@ func (p *plain) delete(rw http.ResponseWriter) error {
 	case err != nil:
 		return err
 	case !p.hasKey:
-		if err := p.objects.Delete(p.ctx, p.name); err != nil {
+		if err := p.Objects().Delete(p.ctx, p.name); err != nil {
 			return err
 		}
 		rw.WriteHeader(http.StatusNoContent)
@@ -222,13 +223,13 @@ func (p *plain) send(rw http.ResponseWriter) error {
 	if err := json.Unmarshal(p.body, &c); err != nil || c.Method == "" {
 		return malformed(`want {"method":"...","args":[...]}`)
 	}
-	if !p.allows(Request{Action: Send, Client: p.address, Object: p.name, Call: &c}) {
-		return ErrNoWrite
+	if !p.Allows(objects.Request{Action: objects.Send, Client: p.address, Object: p.name, Call: &c}) {
+		return objects.ErrNoWrite
 	}
 	if len(p.body) > maxMessage {
 		return fmt.Errorf("%w: a call of %d bytes", shared.ErrLimit, len(p.body))
 	}
-	if err := p.objects.Send(p.name, c); err != nil {
+	if err := p.Objects().Send(p.name, c); err != nil {
 		return err
 	}
 	rw.WriteHeader(http.StatusNoContent)
@@ -237,8 +238,8 @@ func (p *plain) send(rw http.ResponseWriter) error {
 
 // open returns the object to write to, which may be new, and the attribute that is asked for.
 func (p *plain) open() (s *shared.State, value json.RawMessage, revision uint64, err error) {
-	if !p.mayCreate(p.address, p.name, p.becomes()) {
-		return nil, nil, 0, ErrNoCreate
+	if !p.MayCreate(p.address, p.name, p.becomes()) {
+		return nil, nil, 0, objects.ErrNoCreate
 	}
 	s, value, revision, err = p.read()
 	if errors.Is(err, shared.ErrNoObject) {
@@ -258,40 +259,40 @@ func (p *plain) becomes() shared.Persistence {
 // create makes an object that is new, and finds out whether another one is what is wanted.
 func (p *plain) create() error {
 	if p.becomes() == shared.Persistent {
-		if err := p.objects.Create(p.ctx, p.name); err != nil {
+		if err := p.Objects().Create(p.ctx, p.name); err != nil {
 			return err
 		}
 	}
 	if p.wants == shared.AnyPersistence {
 		return nil
 	}
-	s, err := p.objects.Read(p.ctx, p.name)
+	s, err := p.Objects().Read(p.ctx, p.name)
 	switch {
 	case errors.Is(err, shared.ErrNoObject):
 		return nil
 	case err == nil && s.Persistent != (p.wants == shared.Persistent):
-		return ErrPersistence
+		return objects.ErrPersistence
 	}
 	return err
 }
 
-func (p *plain) mayWrite(q Request) error {
-	q.Action, q.Client, q.Object = Write, p.address, p.name
-	if !p.allows(q) {
-		return ErrNoWrite
+func (p *plain) mayWrite(q objects.Request) error {
+	q.Action, q.Client, q.Object = objects.Write, p.address, p.name
+	if !p.Allows(q) {
+		return objects.ErrNoWrite
 	}
 	return nil
 }
 
 // write stores changes together. Its answer has the revision of the last one.
 func (p *plain) write(rw http.ResponseWriter, list []shared.Edit) error {
-	if err := p.mayWrite(Request{Edits: list}); err != nil {
+	if err := p.mayWrite(objects.Request{Edits: list}); err != nil {
 		return err
 	}
 	if err := p.create(); err != nil {
 		return err
 	}
-	revision, err := p.objects.Write(p.ctx, p.name, shared.Write{Edits: list})
+	revision, err := p.Objects().Write(p.ctx, p.name, shared.Write{Edits: list})
 	if errors.Is(err, shared.ErrConflict) && p.hasKey {
 		err = fmt.Errorf("%w: %w", errPrecondition, err)
 	}

@@ -1,4 +1,4 @@
-package objects
+package webobjects
 
 import (
 	"context"
@@ -15,12 +15,14 @@ import (
 	"sync"
 	"time"
 
+	"natscast/edge/objects"
 	"natscast/internal/media"
+	"natscast/internal/timers"
 	shared "natscast/kv/objects"
 )
 
-// WebPath is where the objects are, below it app/[instance/]name.
-const WebPath = "/objects/"
+// Path is where the objects are, below it app/[instance/]name.
+const Path = "/objects/"
 
 const (
 	// pingInterval is how often a client is sent something, and silence how long a WebSocket client
@@ -73,21 +75,22 @@ const (
 // where that is known; revisions=true adds "revisions" to snapshots and changes, of each attribute
 // that is set. Last-Event-ID is as good as resume.
 type Web struct {
-	registry *Registry
+	registry *objects.Registry
 	origins  []string
 	log      *slog.Logger
 	requests chan struct{} // one for each plain request that goes on
 
-	mu       sync.Mutex
-	clients  map[*webClient]bool
-	closed   bool
-	watching chan struct{} // closed to end watch
-	running  sync.WaitGroup
+	mu        sync.Mutex
+	clients   map[*webClient]bool
+	closed    bool
+	watching  chan struct{} // closed to end watch
+	running   sync.WaitGroup
+	farewells timers.Group // of clients that were told to end
 }
 
-// NewWeb returns a handler for the paths below [WebPath]. Pages of these origins may use it, "*"
+// New returns a handler for the paths below [Path]. Pages of these origins may use it, "*"
 // for all, and those of its own. It must be closed.
-func NewWeb(r *Registry, origins []string, log *slog.Logger) *Web {
+func New(r *objects.Registry, origins []string, log *slog.Logger) *Web {
 	w := &Web{
 		registry: r, origins: origins, log: log,
 		requests: make(chan struct{}, maxRequests),
@@ -109,6 +112,7 @@ func (w *Web) Close() {
 	}
 	w.mu.Unlock()
 	w.running.Wait()
+	w.farewells.Close()
 }
 
 // ServeHTTP implements [http.Handler].
@@ -217,9 +221,9 @@ func parseQuery(r *http.Request) (q query, err error) {
 }
 
 func parsePath(u *url.URL) (media.Name, error) {
-	below, ok := strings.CutPrefix(u.Path, WebPath)
+	below, ok := strings.CutPrefix(u.Path, Path)
 	if !ok || path.Clean(u.Path) != u.Path || strings.Contains(below, "?") {
-		return "", failure(http.StatusBadRequest, "want %sAPP/[INSTANCE/]NAME", WebPath)
+		return "", failure(http.StatusBadRequest, "want %sAPP/[INSTANCE/]NAME", Path)
 	}
 	app, name, _ := strings.Cut(below, "/")
 	return shared.ObjectName(app, name)
@@ -230,8 +234,8 @@ type webClient struct {
 	jsonDialect
 	web  *Web
 	conn net.Conn // only to be read
-	out  Outlet
-	uses *Client
+	out  objects.Outlet
+	uses *objects.Client
 
 	ended clock // when it was told that it ends
 	heard clock // when it has sent something, or ever
@@ -245,7 +249,7 @@ const label = ""
 // the connection over, and answers with head first.
 func (w *Web) begin(conn net.Conn, q query, f framing, head []byte, serve func(*webClient) error) {
 	conn.SetDeadline(time.Time{})
-	out, err := w.registry.config.Outlet(conn)
+	out, err := w.registry.Outlet(conn)
 	if err != nil {
 		w.log.Error("connection refused", "client", q.address, "err", err)
 		conn.Close()
@@ -289,14 +293,14 @@ func (w *Web) run(c *webClient, q query, serve func(*webClient) error) {
 		err = c.out.Close(err)
 		w.log.Debug("client of objects ended", "client", q.address, "object", q.name, "err", err)
 	}()
-	c.uses.use(label, q.name, q.wants, &c.jsonDialect)
+	c.uses.Use(label, q.name, q.wants, &c.jsonDialect)
 	err = serve(c)
 }
 
 // end ends a client that has been told why.
 func (c *webClient) end() {
 	c.ended.set()
-	c.uses.registry.timers.After(farewellTimeout, func() { c.out.Abort(net.ErrClosed) })
+	c.web.farewells.After(farewellTimeout, func() { c.out.Abort(net.ErrClosed) })
 }
 
 // watch tells the clients now and then that the node is there, and ends those of which nothing is

@@ -1,4 +1,4 @@
-package objects_test
+package webobjects_test
 
 import (
 	"bufio"
@@ -10,6 +10,7 @@ import (
 
 	"natscast/edge"
 	"natscast/edge/objects"
+	"natscast/edge/objects/webobjects"
 	"natscast/internal/eventually"
 	shared "natscast/kv/objects"
 )
@@ -165,7 +166,7 @@ func TestHTTPDenied(t *testing.T) {
 // listen reads the events of an object.
 func listen(t *testing.T, n *node, object string, header ...string) (*bufio.Reader, func()) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.http+objects.WebPath+object, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.http+webobjects.Path+object, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

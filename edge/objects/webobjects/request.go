@@ -1,4 +1,4 @@
-package objects
+package webobjects
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package objects
+package webobjects
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"natscast/edge/objects"
 	"natscast/internal/media"
 	shared "natscast/kv/objects"
 )
@@ -33,9 +34,9 @@ func statusOf(err error) int {
 		status int
 	}{
 		{media.ErrName, http.StatusBadRequest}, {errMalformed, http.StatusBadRequest},
-		{ErrNoRead, http.StatusForbidden}, {ErrNoCreate, http.StatusForbidden}, {ErrNoWrite, http.StatusForbidden},
+		{objects.ErrNoRead, http.StatusForbidden}, {objects.ErrNoCreate, http.StatusForbidden}, {objects.ErrNoWrite, http.StatusForbidden},
 		{shared.ErrNoObject, http.StatusNotFound},
-		{ErrPersistence, http.StatusConflict}, {shared.ErrConflict, http.StatusConflict},
+		{objects.ErrPersistence, http.StatusConflict}, {shared.ErrConflict, http.StatusConflict},
 		{errPrecondition, http.StatusPreconditionFailed},
 		{shared.ErrLimit, http.StatusRequestEntityTooLarge},
 	} {

@@ -1,4 +1,4 @@
-package objects
+package webobjects
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"natscast/edge/objects"
 	shared "natscast/kv/objects"
 )
 
@@ -31,7 +32,7 @@ func TestMessages(t *testing.T) {
 		}
 		return list
 	}
-	both := &write{ids: []json.RawMessage{json.RawMessage(`1`), json.RawMessage(`"b"`)}}
+	both := &objects.Submission{IDs: []json.RawMessage{json.RawMessage(`1`), json.RawMessage(`"b"`)}}
 	state := &shared.State{Name: "live/ball", Persistent: true, Revision: 7}
 	dialect := jsonDialect{form: events, end: func() {}}
 	for name, test := range map[string]struct {
@@ -73,21 +74,21 @@ func TestMessages(t *testing.T) {
 		},
 		"nothing to resume": {events.resumed(8, nil), "event: change\nid: 8\ndata: {\"type\":\"change\",\"revision\":8}\n\n"},
 		"call": {
-			dialect.call(state, shared.Call{Method: "msg", Args: []json.RawMessage{json.RawMessage(`"hi"`)}}),
+			dialect.Call(state, shared.Call{Method: "msg", Args: []json.RawMessage{json.RawMessage(`"hi"`)}}),
 			"event: send\ndata: {\"type\":\"send\",\"method\":\"msg\",\"args\":[\"hi\"]}\n\n",
 		},
 		"acks": {
-			dialect.settled(state, both, nil),
+			dialect.Settled(state, both, nil),
 			"event: ack\ndata: {\"type\":\"ack\",\"id\":1,\"revision\":7}\n\nevent: ack\ndata: {\"type\":\"ack\",\"id\":\"b\",\"revision\":7}\n\n",
 		},
-		"no ack": {dialect.settled(state, &write{}, nil), ""},
+		"no ack": {dialect.Settled(state, &objects.Submission{}, nil), ""},
 		"error": {
-			dialect.settled(state, both, shared.ErrLimit),
+			dialect.Settled(state, both, shared.ErrLimit),
 			"event: error\ndata: {\"type\":\"error\",\"id\":1,\"code\":\"limit\",\"message\":\"over a limit of shared objects\"}\n\n" +
 				"event: error\ndata: {\"type\":\"error\",\"id\":\"b\",\"code\":\"limit\",\"message\":\"over a limit of shared objects\"}\n\n",
 		},
 		"refused": {
-			dialect.refused(shared.ErrAway),
+			dialect.Refused(shared.ErrAway),
 			"event: error\ndata: {\"type\":\"error\",\"code\":\"away\",\"message\":\"the store of shared objects is away\"}\n\nretry: 30000\n\n",
 		},
 	} {
@@ -178,7 +179,7 @@ func FuzzParseMessage(f *testing.F) {
 		}
 		told := form{framing: eventStream}.changed(1, changes)
 		if id != nil {
-			told = append(told, form{framing: eventStream}.acks(1, &write{ids: []json.RawMessage{id}})...)
+			told = append(told, form{framing: eventStream}.acks(1, &objects.Submission{IDs: []json.RawMessage{id}})...)
 		}
 		if !utf8.Valid(told) {
 			t.Fatalf("%q", told)

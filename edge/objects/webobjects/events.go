@@ -1,7 +1,9 @@
-package objects
+package webobjects
 
 import (
 	"net/http"
+
+	"natscast/edge/objects"
 )
 
 // comment is an event that is none.
@@ -12,8 +14,8 @@ const retry = "retry: 30000\n\n"
 
 // streamEvents answers with the messages about an object, until the client goes.
 func (w *Web) streamEvents(rw http.ResponseWriter, q query) {
-	if !w.registry.allows(Request{Action: Read, Client: q.address, Object: q.name}) {
-		fail(rw, ErrNoRead)
+	if !w.registry.Allows(objects.Request{Action: objects.Read, Client: q.address, Object: q.name}) {
+		fail(rw, objects.ErrNoRead)
 		return
 	}
 	conn, _, err := http.NewResponseController(rw).Hijack()

@@ -1,4 +1,4 @@
-package objects
+package webobjects
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"natscast/edge/objects"
 	"natscast/internal/media"
 	shared "natscast/kv/objects"
 )
@@ -95,9 +96,12 @@ type jsonDialect struct {
 	end func()
 }
 
-func (d *jsonDialect) comparable() any { return d.form }
+func (d *jsonDialect) IsSame(other objects.Dialect) bool {
+	o, ok := other.(*jsonDialect)
+	return ok && o.form == d.form
+}
 
-func (d *jsonDialect) welcome(s *shared.State) []byte {
+func (d *jsonDialect) Welcome(s *shared.State) []byte {
 	resume := d.resume
 	d.resume = nil
 	if resume != nil {
@@ -108,7 +112,7 @@ func (d *jsonDialect) welcome(s *shared.State) []byte {
 	return d.snapshot(s)
 }
 
-func (d *jsonDialect) update(s *shared.State, u shared.Update) []byte {
+func (d *jsonDialect) Update(s *shared.State, u shared.Update) []byte {
 	if u.Cleared {
 		return d.cleared(s.Revision, s.All())
 	}
@@ -116,18 +120,18 @@ func (d *jsonDialect) update(s *shared.State, u shared.Update) []byte {
 }
 
 // written tells the writer what it tells all, then that it was its own.
-func (d *jsonDialect) written(s *shared.State, u shared.Update, w *write) []byte {
-	return append(d.update(s, u), d.acks(s.Revision, w)...)
+func (d *jsonDialect) Written(s *shared.State, u shared.Update, w *objects.Submission) []byte {
+	return append(d.Update(s, u), d.acks(s.Revision, w)...)
 }
 
-func (d *jsonDialect) call(_ *shared.State, c shared.Call) []byte {
+func (d *jsonDialect) Call(_ *shared.State, c shared.Call) []byte {
 	if c.Args == nil {
 		c.Args = []json.RawMessage{}
 	}
 	return d.frame(typeSend, 0, call{typeSend, c.Method, c.Args})
 }
 
-func (d *jsonDialect) settled(s *shared.State, w *write, err error) (b []byte) {
+func (d *jsonDialect) Settled(s *shared.State, w *objects.Submission, err error) (b []byte) {
 	if err == nil {
 		return d.acks(s.Revision, w)
 	}
@@ -135,19 +139,19 @@ func (d *jsonDialect) settled(s *shared.State, w *write, err error) (b []byte) {
 	if errors.Is(err, shared.ErrConflict) {
 		r.Set, r.Revisions = current(s, w.Edits)
 	}
-	if len(w.ids) == 0 {
+	if len(w.IDs) == 0 {
 		b = d.frame(typeError, 0, r)
 	}
-	for _, r.ID = range w.ids {
+	for _, r.ID = range w.IDs {
 		b = append(b, d.frame(typeError, 0, r)...)
 	}
-	if errors.Is(err, ErrFlood) {
+	if errors.Is(err, objects.ErrFlood) {
 		b = append(b, d.farewell(err)...)
 	}
 	return b
 }
 
-func (d *jsonDialect) refused(err error) []byte {
+func (d *jsonDialect) Refused(err error) []byte {
 	return append(
 		d.frame(typeError, 0, refusal{Type: typeError, Code: codeOf(err), Message: err.Error()}),
 		d.farewell(err)...)
@@ -253,8 +257,8 @@ func (f form) all(attributes []shared.Attribute) (set values, revisions map[stri
 }
 
 // acks answer each of the requests of which a write is made.
-func (f form) acks(revision uint64, w *write) (b []byte) {
-	for _, id := range w.ids {
+func (f form) acks(revision uint64, w *objects.Submission) (b []byte) {
+	for _, id := range w.IDs {
 		b = append(b, f.frame(typeAck, 0, ack{typeAck, id, revision})...)
 	}
 	return b
@@ -297,10 +301,10 @@ func codeOf(err error) string {
 		code string
 	}{
 		{shared.ErrConflict, "conflict"},
-		{shared.ErrLimit, "limit"}, {ErrTooMany, "limit"},
-		{ErrFlood, "flood"},
-		{ErrPersistence, "persistence"},
-		{ErrNoRead, "denied"}, {ErrNoCreate, "denied"}, {ErrNoWrite, "denied"}, {ErrNotUsed, "denied"},
+		{shared.ErrLimit, "limit"}, {objects.ErrTooMany, "limit"},
+		{objects.ErrFlood, "flood"},
+		{objects.ErrPersistence, "persistence"},
+		{objects.ErrNoRead, "denied"}, {objects.ErrNoCreate, "denied"}, {objects.ErrNoWrite, "denied"}, {objects.ErrNotUsed, "denied"},
 		{errMalformed, "malformed"},
 	} {
 		if errors.Is(err, known.error) {

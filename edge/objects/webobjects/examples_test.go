@@ -1,4 +1,4 @@
-package objects_test
+package webobjects_test
 
 import (
 	"net/http"
@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"natscast/edge/objects"
+	"natscast/edge/objects/webobjects"
 )
 
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	examples := objects.Examples()
+	examples := webobjects.Examples()
 	for path, want := range map[string]struct {
 		contentType, text string
 	}{
@@ -23,7 +23,7 @@ func TestExamples(t *testing.T) {
 		"mpegts.js":           {"text/javascript", "mpegts"},
 	} {
 		w := httptest.NewRecorder()
-		examples.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, objects.ExamplesPath+path, nil))
+		examples.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, webobjects.ExamplesPath+path, nil))
 		if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || !strings.HasPrefix(got, want.contentType) || !strings.Contains(w.Body.String(), want.text) {
 			t.Errorf("%q: %d %s", path, w.Code, got)
 		}

@@ -1,4 +1,4 @@
-package objects
+package webobjects
 
 import (
 	"bufio"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"natscast/edge/objects"
 	shared "natscast/kv/objects"
 )
 
@@ -83,25 +84,22 @@ func (c *webClient) handle(text []byte) {
 		return // nothing may follow the close frame
 	}
 	w, id, err := parseMessage(text)
-	m := c.uses.member(label)
-	if err == nil && m == nil {
-		err = ErrNotUsed
+	asked := &objects.Submission{Write: w}
+	if id != nil {
+		asked.IDs = []json.RawMessage{id}
+	}
+	if err == nil {
+		err = c.uses.Submit(label, asked)
 	}
 	if err != nil {
-		c.uses.answer(
+		c.uses.Answer(
 			c.frame(
 				typeError,
 				0,
 				refusal{Type: typeError, ID: id, Code: codeOf(err), Message: err.Error()},
 			),
 		)
-		return
 	}
-	asked := &write{member: m, Write: w}
-	if id != nil {
-		asked.ids = []json.RawMessage{id}
-	}
-	c.uses.submit(asked)
 }
 
 // leave ends a WebSocket as it should end, where that is possible, and returns why it ends.

@@ -1,4 +1,4 @@
-package objects
+package webobjects
 
 import (
 	"embed"
@@ -10,12 +10,12 @@ import (
 // ExamplesPath is where the JavaScript module for shared objects is, with pages that use it.
 const ExamplesPath = "/examples/"
 
-//go:embed web
-var web embed.FS
+//go:embed pages
+var pages embed.FS
 
 // Examples returns a handler for the paths below [ExamplesPath].
 func Examples() http.Handler {
-	files, err := fs.Sub(web, "web")
+	files, err := fs.Sub(pages, "pages")
 	if err != nil {
 		panic(err) // it is embedded
 	}
