@@ -17,6 +17,9 @@
 // (a live stream for a caller), latest.go (where a stream stopped), history.go and gop.go (its
 // past).
 //
+// They are one room because they share the format: a chunk's position, shard and store sequence are
+// what a publisher numbers, a reader puts in order, and the past is cut by.
+//
 // The rooms beside it: bus/static has the streams of files, bus/direct asks JetStream for stored
 // messages, bus/peers answers other nodes. The connections are the caller's: internal/natsconn.
 //
