@@ -247,7 +247,11 @@ func (r *gopReader) take(e *entry) bool {
 // chain reads messages one by one, for as long as take wants more.
 func (r *gopReader) chain(ctx context.Context, from, to uint64, take func(*entry) bool) error {
 	for from <= to {
-		s, err := r.bus.direct.One(ctx, streamName(r.shard), direct.Request{Seq: from, NextFor: r.subject + ".*"})
+		s, err := r.bus.direct.One(
+			ctx,
+			streamName(r.shard),
+			direct.Request{Seq: from, NextFor: r.subject + ".*"},
+		)
 		if errors.Is(err, direct.ErrNotStored) {
 			return nil
 		}

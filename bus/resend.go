@@ -76,7 +76,10 @@ func (p *Publisher) resend(to string, r missed) error {
 	return p.bus.backfill.PublishMsg(
 		&nats.Msg{
 			Subject: to,
-			Header:  nats.Header{direct.HeaderStatus: {direct.StatusEnd}, direct.HeaderPending: {"0"}},
+			Header: nats.Header{
+				direct.HeaderStatus:  {direct.StatusEnd},
+				direct.HeaderPending: {"0"},
+			},
 		},
 	)
 }

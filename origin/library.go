@@ -123,7 +123,12 @@ type Library struct {
 }
 
 // NewLibrary returns the library of a node, which tells the cluster what it has on shelf.
-func NewLibrary(config LibraryConfig, b *bus.Bus, shelf *kv.Announcer[media.Name, kv.Asset], log *slog.Logger) *Library {
+func NewLibrary(
+	config LibraryConfig,
+	b *bus.Bus,
+	shelf *kv.Announcer[media.Name, kv.Asset],
+	log *slog.Logger,
+) *Library {
 	config = config.withDefaults()
 	return &Library{
 		config: config, bus: b, shelf: shelf, log: log,

@@ -117,7 +117,12 @@ func (r *Registry) Allows(q Request) bool { return r.config.Allow == nil || r.co
 // MayCreate says whether a client may use an object though it is not known, or it is known.
 func (r *Registry) MayCreate(client string, name media.Name, wants shared.Persistence) bool {
 	if r.Allows(
-		Request{Action: Create, Client: client, Object: name, Persistent: wants == shared.Persistent},
+		Request{
+			Action:     Create,
+			Client:     client,
+			Object:     name,
+			Persistent: wants == shared.Persistent,
+		},
 	) {
 		return true
 	}

@@ -14,7 +14,9 @@ const retry = "retry: 30000\n\n"
 
 // streamEvents answers with the messages about an object, until the client goes.
 func (w *Web) streamEvents(rw http.ResponseWriter, q query) {
-	if !w.registry.Allows(objects.Request{Action: objects.Read, Client: q.address, Object: q.name}) {
+	if !w.registry.Allows(
+		objects.Request{Action: objects.Read, Client: q.address, Object: q.name},
+	) {
 		fail(rw, objects.ErrNoRead)
 		return
 	}

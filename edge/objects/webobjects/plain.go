@@ -223,7 +223,9 @@ func (p *plain) send(rw http.ResponseWriter) error {
 	if err := json.Unmarshal(p.body, &c); err != nil || c.Method == "" {
 		return malformed(`want {"method":"...","args":[...]}`)
 	}
-	if !p.Allows(objects.Request{Action: objects.Send, Client: p.address, Object: p.name, Call: &c}) {
+	if !p.Allows(
+		objects.Request{Action: objects.Send, Client: p.address, Object: p.name, Call: &c},
+	) {
 		return objects.ErrNoWrite
 	}
 	if len(p.body) > maxMessage {

@@ -167,7 +167,12 @@ func removeObject(c *cli.Context) error {
 }
 
 // removeWhole removes an object, and says whether it has gone.
-func removeWhole(ctx context.Context, c *cli.Context, objects *shared.Objects, name media.Name) error {
+func removeWhole(
+	ctx context.Context,
+	c *cli.Context,
+	objects *shared.Objects,
+	name media.Name,
+) error {
 	if err := objects.Delete(ctx, name); err != nil {
 		return err
 	}
