@@ -17,6 +17,7 @@ import (
 	"natscast/bus/peers"
 	"natscast/bus/static"
 	"natscast/internal/natsconn"
+	"natscast/internal/reason"
 )
 
 // Errors of the bus.
@@ -149,9 +150,7 @@ type Bus struct {
 
 // Stats count what a bus could not do.
 type Stats struct {
-	RefusedReads   uint64 `json:"refused_reads"`   // segments that too many others asked for at once
-	RefusedResends uint64 `json:"refused_resends"` // requests for missed chunks, likewise
-	LateResends    uint64 `json:"late_resends"`    // those whose reader has given up waiting
+	Denied map[reason.Reason]uint64 `json:"denied"` // requests of other nodes
 }
 
 // New returns a bus over a node's connections, which it uses until Close.
@@ -212,9 +211,11 @@ func (b *Bus) onRestored() {
 // Stats of the bus so far.
 func (b *Bus) Stats() Stats {
 	return Stats{
-		RefusedReads:   b.Static.RefusedReads(),
-		RefusedResends: b.resends.Refused(),
-		LateResends:    b.lateResends.Load(),
+		Denied: map[reason.Reason]uint64{
+			reason.ManyReads:   b.Static.RefusedReads(),
+			reason.ManyResends: b.resends.Refused(),
+			reason.LateResend:  b.lateResends.Load(),
+		},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"natscast/bus/direct"
 	"natscast/internal/eventually"
+	"natscast/internal/reason"
 )
 
 // What neither the tail nor the store has, its publisher sends again.
@@ -104,7 +105,7 @@ func TestLateResend(t *testing.T) {
 	}
 	eventually.True(t, "long ago", func() bool { return time.Since(asked) > 2*resendTimeout })
 	close(free)
-	eventually.True(t, "given up", func() bool { return b.Stats().LateResends == 1 })
+	eventually.True(t, "given up", func() bool { return b.Stats().Denied[reason.LateResend] == 1 })
 }
 
 // Who has left is not asked.

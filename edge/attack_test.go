@@ -14,6 +14,7 @@ import (
 	"natscast/internal/amf"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/message"
 )
@@ -164,8 +165,8 @@ func TestAttacks(t *testing.T) {
 	eventually.True(t, "only the honest are connected", func() bool { return n.Stats().Connections == 2 })
 	write(t, pub, interframe(40))
 	expect(t, player, interframe(40))
-	if s := n.Stats(); s.Panics != 0 {
-		t.Errorf("%d sessions ended in a panic", s.Panics)
+	if s := n.Stats(); s.Closed[reason.Panic] != 0 {
+		t.Errorf("%d sessions ended in a panic", s.Closed[reason.Panic])
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"natscast/edge/wire"
 	"natscast/internal/amf"
+	"natscast/internal/reason"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/message"
 )
@@ -133,7 +134,7 @@ func (s *session) connect(c message.Command) error {
 	s.debug("connect")
 	if s.edge.isDraining() {
 		s.sendAway(c)
-		return errDraining
+		return reason.Draining
 	}
 	s.tell()
 

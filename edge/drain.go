@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"natscast/internal/reason"
 	"natscast/kv"
 )
 
@@ -76,7 +77,7 @@ func (s *session) askToLeave() {
 	s.edge.mu.Unlock()
 	switch {
 	case role == kv.RolePublish:
-		s.out.Abort(errDraining)
+		s.out.Abort(reason.Draining)
 	case role == kv.RolePlay && s.moves:
 		if n, elsewhere := s.elsewhere(stream); elsewhere {
 			s.send(s.reconnectRequest(n, "The node drains."))

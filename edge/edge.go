@@ -20,6 +20,7 @@ import (
 	"natscast/edge/wire"
 	"natscast/internal/media"
 	"natscast/internal/pause"
+	"natscast/internal/reason"
 	"natscast/internal/timers"
 	"natscast/kv"
 )
@@ -68,6 +69,7 @@ type Edge struct {
 	config  Config
 	live    *live.Streams
 	objects *objects.Registry
+	reasons *reason.Counts
 	cluster *kv.Cluster
 	router  *router.Router
 	ingest  Ingester
@@ -124,18 +126,22 @@ func New(
 	}
 	config.PlayWait = cmp.Or(config.PlayWait, defaultPlayWait)
 	config.SegmentCache = cmp.Or(config.SegmentCache, defaultSegmentCache)
+	counts := &reason.Counts{}
 	e := &Edge{
 		config: config, cluster: cluster, router: routes, ingest: ingest, log: log,
 		live: live.NewStreams(live.Config{
 			Bus: b, Directory: store.Streams, Log: log, Grace: config.Grace, Coalesce: config.Coalesce,
+			Counts: counts,
 		}),
-		open: map[*session]struct{}{}, clients: map[uint64]*session{},
+		reasons: counts,
+		open:    map[*session]struct{}{}, clients: map[uint64]*session{},
 		quiet: make(chan struct{}), began: make(chan struct{}),
 	}
 	e.cache = vod.NewCache(config.SegmentCache)
 	e.library = vod.NewLibrary(b, store.Streams, e.cache)
 	e.objects = objects.New(objects.Config{
 		Rate: config.ObjectRate, ChunkSize: wire.ChunkSize, Allow: config.AllowObject,
+		Counts: counts,
 		Outlet: func(c net.Conn) (objects.Outlet, error) { return conn.New(c) },
 	}, store.Objects)
 	for range e.live.Workers() {

@@ -11,6 +11,7 @@ import (
 	"natscast/edge/guest"
 	"natscast/edge/wire"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/kv"
 )
 
@@ -65,7 +66,7 @@ func (e *Edge) admit() (ctx context.Context, err error) {
 	defer e.mu.Unlock()
 	switch {
 	case e.draining:
-		return nil, errDraining
+		return nil, reason.Draining
 	case e.clientCtx == nil:
 		return nil, guest.ErrNotServing
 	}
@@ -81,6 +82,7 @@ func (s *session) beginGuest(g guest.Guest, request playRequest) error {
 	st.name = g.Stream
 	p, err := s.newPlayer(st, request, g.Voice)
 	if err != nil {
+		s.refused("play refused", g.Stream, err)
 		b, _ := g.Voice.End(guest.Ending{Reason: guest.Absent, Err: err})
 		s.out.Send(b)
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/client"
 	"natscast/internal/rtmp/message"
@@ -257,8 +258,8 @@ func testSlowPlayer(t *testing.T, n *node, name string, readSlow func() media.Fr
 			break
 		}
 	}
-	if s := n.Stats(); !jumped || s.SkippedLag == 0 || s.SkippedGap != 0 {
-		t.Errorf("jumped: %v; skipped for lag %d, for gaps %d", jumped, s.SkippedLag, s.SkippedGap)
+	if s := n.Stats(); !jumped || s.Skipped[reason.Lag] == 0 || s.Skipped[reason.Gap] != 0 {
+		t.Errorf("jumped: %v; skipped for lag %d, for gaps %d", jumped, s.Skipped[reason.Lag], s.Skipped[reason.Gap])
 	}
 }
 

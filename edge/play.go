@@ -117,7 +117,7 @@ func (s *session) play(c message.Command) error {
 	}
 	p, err := s.newPlayer(st, r, nil)
 	if err != nil {
-		s.log().Info("play refused", "stream", st.name, "err", err)
+		s.refused("play refused", st.name, err)
 		s.send(
 			onStatus(st.id, message.LevelError, "NetStream.Play.StreamNotFound", err.Error()),
 			userControl(message.StreamEOF, st.id),
@@ -360,8 +360,8 @@ func (s *session) stopPlay(st *stream) {
 	}
 	s.edge.count.players.Add(-1)
 	log := []any{"stream", st.name, "chunks", p.viewer.Sent}
-	for reason, n := range p.cursor.Skipped() {
-		log = append(log, "skipped_"+string(reason), n)
+	for why, n := range p.cursor.Skipped() {
+		log = append(log, "skipped_"+why.String(), n)
 	}
 	s.log().Info("play ended", log...)
 	st.player = nil

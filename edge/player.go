@@ -11,6 +11,7 @@ import (
 	"natscast/edge/vod"
 	"natscast/edge/wire"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/timers"
 )
 
@@ -133,10 +134,10 @@ func (p *player) release() {
 
 // PlayerStats count chunks of a stream.
 type PlayerStats struct {
-	Stream  media.Name           `json:"stream"`
-	Sent    uint64               `json:"sent"`
-	Skipped map[live.Loss]uint64 `json:"skipped,omitempty"` // by reason
-	Behind  uint64               `json:"behind"`            // chunks in the log that are still to be sent
+	Stream  media.Name               `json:"stream"`
+	Sent    uint64                   `json:"sent"`
+	Skipped map[reason.Reason]uint64 `json:"skipped,omitempty"` // by reason
+	Behind  uint64                   `json:"behind"`            // chunks in the log that are still to be sent
 }
 
 func (p *player) stats() PlayerStats {

@@ -14,6 +14,7 @@ import (
 	"natscast/edge/wiretest"
 	"natscast/internal/flv"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 )
 
 const sharedStream = wire.SharedStream
@@ -135,7 +136,7 @@ func TestFLVPlayer(t *testing.T) {
 			t.Fatalf("step %d: got %q, want %q", i, got, s.want)
 		}
 	}
-	if skipped := p.cursor.Skipped(); !p.over || skipped[live.LossGap] != 1 {
+	if skipped := p.cursor.Skipped(); !p.over || skipped[reason.Gap] != 1 {
 		t.Errorf("over: %v, skipped %v", p.over, skipped)
 	}
 }

@@ -8,13 +8,8 @@ import (
 	"slices"
 
 	"natscast/edge/conn"
+	"natscast/internal/reason"
 	"natscast/kv"
-)
-
-// Errors that end a client's connection.
-var (
-	errKicked   = errors.New("kicked")
-	errDraining = errors.New("the node drains")
 )
 
 // ErrNoConnection says that there is no such connection on the node.
@@ -91,7 +86,7 @@ func (e *Edge) Kick(number uint64) error {
 		return fmt.Errorf("%w: %d", ErrNoConnection, number)
 	}
 	s.log().Info("kicked")
-	s.out.Abort(errKicked)
+	s.out.Abort(reason.Kicked)
 	return nil
 }
 

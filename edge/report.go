@@ -10,6 +10,7 @@ import (
 	"natscast/internal/gcpace"
 	"natscast/internal/media"
 	"natscast/internal/pause"
+	"natscast/internal/reason"
 	"natscast/internal/usage"
 	"natscast/kv"
 )
@@ -57,13 +58,12 @@ func (e *Edge) measure(elapsed time.Duration) map[media.Name]kv.Heat {
 	return report
 }
 
-// counters are what an edge counts. Every loss has a reason.
+// counters are what an edge counts beside the reasons for losses.
 type counters struct {
 	connections atomic.Int64 // open now
 	players     atomic.Int64 // playing now
 	publishers  atomic.Int64 // publishing now
 	sentBytes   atomic.Uint64
-	panics      atomic.Uint64 // sessions that ended in one
 }
 
 // Stats is what an edge has counted.
@@ -72,8 +72,10 @@ type Stats struct {
 	Players     int64  `json:"players"`     // now
 	Publishers  int64  `json:"publishers"`  // now
 	SentBytes   uint64 `json:"sent_bytes"`  // to clients that have left
-	Panics      uint64 `json:"panics"`      // sessions that ended in one
 	live.Stats
+	Skipped map[reason.Reason]uint64 `json:"skipped"` // chunks that players missed
+	Closed  map[reason.Reason]uint64 `json:"closed"`  // connections that the node has closed
+	Refused map[reason.Reason]uint64 `json:"refused"` // requests of clients
 }
 
 // Stats returns the counts of the moment.
@@ -83,7 +85,9 @@ func (e *Edge) Stats() Stats {
 		Players:     e.count.players.Load(),
 		Publishers:  e.count.publishers.Load(),
 		SentBytes:   e.count.sentBytes.Load(),
-		Panics:      e.count.panics.Load(),
 		Stats:       e.live.Stats(),
+		Skipped:     e.reasons.Of(reason.Skipped),
+		Closed:      e.reasons.Of(reason.Closed),
+		Refused:     e.reasons.Of(reason.Refused),
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"natscast/edge/objects"
 	"natscast/edge/wire"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/handshake"
 	"natscast/internal/rtmp/message"
@@ -81,8 +82,6 @@ var (
 	errBye = errors.New("closed by the client")
 	// errSilent has a session rest.
 	errSilent = errors.New("the client is silent")
-	// errPanic ends a session that has failed in a way nobody expected.
-	errPanic = errors.New("panic")
 )
 
 // serveConn has a session begin on a connection. When that has ended, here or after its client has
@@ -159,9 +158,8 @@ func (s *session) resume() {
 func (s *session) try(part func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.edge.count.panics.Add(1)
 			s.log().Error("panic in a session", "panic", r, "stack", string(debug.Stack()))
-			err = errPanic
+			err = reason.Panic
 		}
 	}()
 	return part()
@@ -174,6 +172,10 @@ func (s *session) end(err error) {
 	defer s.out.Abort(net.ErrClosed)
 	s.edge.discharge(s)
 	err = s.try(func() error { return s.close(err) })
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = reason.Silent
+	}
+	s.edge.reasons.AddError(reason.Closed, err)
 	switch {
 	case s.ctx.Err() != nil:
 		s.debug("session ended: the node stops")

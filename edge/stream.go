@@ -8,7 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"natscast/bus"
+	"natscast/bus/static"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/message"
 	"natscast/kv"
@@ -71,7 +74,7 @@ func (s *session) open(c message.Command, refusal string) (*stream, error) {
 	s.closeStream(st.id)
 	st.asked = argString(c, 1)
 	if st.name, err = streamName(s.app, withoutKind(st.asked)); err != nil {
-		s.log().Info("name refused", "command", c.Name, "err", err)
+		s.refused(c.Name+" refused", media.Name(st.asked), err)
 		s.refuseStream(st.id, refusal, err.Error())
 		return nil, nil
 	}
@@ -113,7 +116,7 @@ func (s *session) publish(c message.Command) error {
 	}
 	sink, err := s.edge.ingest.Publish(ctx, st.name, s.remote+" "+s.client, record)
 	if err != nil {
-		s.log().Info("publish refused", "err", err)
+		s.refused("publish refused", st.name, err)
 		code := "NetStream.Publish.Failed"
 		if errors.Is(err, kv.ErrTaken) {
 			code = "NetStream.Publish.BadName"
@@ -174,6 +177,21 @@ func (s *session) media(m chunk.Message) error {
 }
 
 // refuseStream tells the client that a publish or play command has failed.
+// refused counts and logs what a client was not given.
+func (s *session) refused(what string, name media.Name, err error) {
+	why := reason.Unavailable
+	switch {
+	case errors.Is(err, media.ErrName):
+		why = reason.BadName
+	case errors.Is(err, kv.ErrTaken):
+		why = reason.NameTaken
+	case errors.Is(err, static.ErrNoAsset), errors.Is(err, kv.ErrNotFound), errors.Is(err, bus.ErrExpired):
+		why = reason.NotFound
+	}
+	s.edge.reasons.Add(why, 1)
+	s.log().Info(what, "stream", name, "reason", why, "err", err)
+}
+
 func (s *session) refuseStream(id uint32, code, description string) {
 	s.send(onStatus(id, message.LevelError, code, description))
 }

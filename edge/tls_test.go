@@ -14,6 +14,7 @@ import (
 	"natscast/internal/amf"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/rtmp/chunk"
 	"natscast/internal/rtmp/client"
 	"natscast/internal/rtmp/handshake"
@@ -205,7 +206,7 @@ func TestTLSSlowPlayer(t *testing.T) {
 		}
 		last = m.Timestamp
 	}
-	if n.Stats().SkippedLag == 0 {
+	if n.Stats().Skipped[reason.Lag] == 0 {
 		t.Error("it has missed nothing")
 	}
 }

@@ -15,7 +15,7 @@
 // lives in writable.go alone: the socket may have become writable before one begins to wait, so
 // the wait begins first and the socket is asked then.
 //
-// A client that takes nothing for ten seconds is closed, with [ErrStuck]. "Takes" is what its
+// A client that takes nothing for ten seconds is closed, with [reason.Stuck]. "Takes" is what its
 // kernel has acknowledged: a slow client that reads all the time is never closed.
 //
 // TLS cannot offer bytes without waiting. There a goroutine writes while there is something to

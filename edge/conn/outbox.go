@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"natscast/internal/reason"
 )
 
 const (
@@ -25,9 +27,7 @@ const (
 
 // Errors that end a connection.
 var (
-	ErrStuck    = errors.New("the client has read nothing for too long")
-	ErrFlooding = errors.New("the client asks without reading the answers")
-	ErrOver     = errors.New("the stream is over")
+	ErrOver = errors.New("the stream is over")
 )
 
 // Source has bytes for one client. The outbox that it was added to calls it with its lock held,
@@ -91,12 +91,12 @@ func New(c net.Conn) (*Outbox, error) {
 }
 
 // Send queues control messages, which it keeps, and flushes. A client that does not read its
-// answers is closed, with [ErrFlooding].
+// answers is closed, with [reason.Flooding].
 func (o *Outbox) Send(messages []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.control)+len(messages) > maxControl {
-		o.fail(ErrFlooding)
+		o.fail(reason.Flooding)
 		return
 	}
 	o.Queue(messages)
@@ -249,7 +249,7 @@ func (o *Outbox) awaitSocket() {
 	case err == nil:
 		o.flush()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		o.fail(ErrStuck)
+		o.fail(reason.Stuck)
 	default:
 		o.broken(err)
 	}

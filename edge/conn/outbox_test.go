@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"natscast/internal/eventually"
+	"natscast/internal/reason"
 	"natscast/internal/testcert"
 )
 
@@ -197,7 +198,7 @@ func TestFlood(t *testing.T) {
 			if _, err := io.Copy(io.Discard, client); err == nil && d.name == "TCP" {
 				t.Log("the client has read all that its kernel had")
 			}
-			if err := o.Close(nil); !errors.Is(err, ErrFlooding) {
+			if err := o.Close(nil); !errors.Is(err, reason.Flooding) {
 				t.Error(err)
 			}
 		})

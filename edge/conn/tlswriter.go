@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"natscast/internal/reason"
 )
 
 const (
@@ -57,7 +59,7 @@ func (o *Outbox) wrote(n int, err error) (batch [][]byte, more bool) {
 	defer o.mu.Unlock()
 	o.sent += uint64(n)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = ErrStuck
+		err = reason.Stuck
 	}
 	if err != nil {
 		o.broken(err)

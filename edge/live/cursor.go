@@ -5,15 +5,7 @@ import (
 	"maps"
 
 	"natscast/edge/wire"
-)
-
-// Loss is a reason for which a player misses media, as it is counted and logged.
-type Loss string
-
-// The reasons.
-const (
-	LossLag Loss = "lag" // its cursor fell out of the log
-	LossGap Loss = "gap" // the bus could not give the chunks
+	"natscast/internal/reason"
 )
 
 // Cursor is a player's place in a hub's log. It is guarded as its player is.
@@ -21,12 +13,12 @@ type Cursor struct {
 	hub    *Hub
 	viewer *wire.Viewer
 
-	joined  bool            // it has a place in the log; otherwise it waits for a random-access point
-	next    uint64          // the index of the entry to send next, or of the first one missed
-	from    uint64          // no random-access point before this index will do
-	reason  Loss            // why it lost its place, for the count of what it missed
-	epoch   uint64          // of the entry sent last
-	skipped map[Loss]uint64 // entries
+	joined  bool                     // it has a place in the log; otherwise it waits for a random-access point
+	next    uint64                   // the index of the entry to send next, or of the first one missed
+	from    uint64                   // no random-access point before this index will do
+	reason  reason.Reason            // why it lost its place, for the count of what it missed
+	epoch   uint64                   // of the entry sent last
+	skipped map[reason.Reason]uint64 // entries
 }
 
 // NewCursor returns a cursor that joins at the newest random-access point.
@@ -37,7 +29,7 @@ func NewCursor(h *Hub, v *wire.Viewer) Cursor { return Cursor{hub: h, viewer: v}
 func (c *Cursor) Next(dst [][]byte, limit int) ([][]byte, error) {
 	v := c.hub.view.Load()
 	if c.joined && c.next < v.base {
-		c.leave(v.base, LossLag)
+		c.leave(v.base, reason.Lag)
 	}
 	for limit > 0 {
 		fresh := !c.joined
@@ -49,7 +41,7 @@ func (c *Cursor) Next(dst [][]byte, limit int) ([][]byte, error) {
 		}
 		e := v.at(c.next)
 		if e.Broken && !fresh && !e.Key {
-			c.leave(c.next, LossGap)
+			c.leave(c.next, reason.Gap)
 			continue
 		}
 		c.next++
@@ -71,25 +63,25 @@ func (c *Cursor) join(v *view) bool {
 	if !v.joinable || v.key < c.from {
 		return false
 	}
-	if c.reason != "" && v.key > c.next {
+	if c.reason != 0 && v.key > c.next {
 		c.skip(v.key - c.next)
 	}
-	c.joined, c.next, c.reason = true, v.key, ""
+	c.joined, c.next, c.reason = true, v.key, 0
 	return true
 }
 
 func (c *Cursor) skip(n uint64) {
 	if c.skipped == nil {
-		c.skipped = map[Loss]uint64{}
+		c.skipped = map[reason.Reason]uint64{}
 	}
 	c.skipped[c.reason] += n
-	c.hub.streams.count.skip(c.reason, n)
+	c.hub.streams.counts.Add(c.reason, n)
 }
 
 // leave takes the cursor off the log until there is a random-access point at from or behind it.
 // What lies between is counted by reason when the cursor joins again.
-func (c *Cursor) leave(from uint64, reason Loss) {
-	c.joined, c.from, c.reason = false, from, reason
+func (c *Cursor) leave(from uint64, why reason.Reason) {
+	c.joined, c.from, c.reason = false, from, why
 }
 
 // entry appends what the viewer wants of e; fresh says that it needs the codec headers.
@@ -157,4 +149,4 @@ func (c *Cursor) Behind() uint64 {
 }
 
 // Skipped is how many entries the player missed, by reason.
-func (c *Cursor) Skipped() map[Loss]uint64 { return maps.Clone(c.skipped) }
+func (c *Cursor) Skipped() map[reason.Reason]uint64 { return maps.Clone(c.skipped) }

@@ -14,6 +14,7 @@ import (
 	"natscast/edge/wire"
 	"natscast/edge/wiretest"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 )
 
 // newTestHub returns a hub that chunks are delivered to by hand.
@@ -65,7 +66,7 @@ func TestCursor(t *testing.T) {
 		name     string
 		streamID uint32
 		steps    []step
-		skipped  map[Loss]uint64
+		skipped  map[reason.Reason]uint64
 	}{
 		{"waits for the first key chunk, and gets headers once", 1, []step{
 			{want: ""},
@@ -87,7 +88,7 @@ func TestCursor(t *testing.T) {
 			{chunks: []bus.Chunk{wiretest.KeyChunk(1, 1, 0)}, want: "V0 A0 v0"},
 			{chunks: []bus.Chunk{lost(wiretest.DeltaChunk(1, 5, 200))}, want: ""},
 			{chunks: []bus.Chunk{wiretest.DeltaChunk(1, 6, 240), wiretest.KeyChunk(1, 7, 280), wiretest.DeltaChunk(1, 8, 320)}, want: "V280 A280 v280 a320 v320"},
-		}, map[Loss]uint64{LossGap: 2}},
+		}, map[reason.Reason]uint64{reason.Gap: 2}},
 		{"lost chunks before a key chunk", 1, []step{
 			{chunks: []bus.Chunk{wiretest.KeyChunk(1, 1, 0)}, want: "V0 A0 v0"},
 			{chunks: []bus.Chunk{lost(wiretest.KeyChunk(1, 5, 200)), wiretest.DeltaChunk(1, 6, 240)}, want: "v200 a240 v240"},
@@ -95,7 +96,7 @@ func TestCursor(t *testing.T) {
 		{"joins behind lost chunks of the newest GOP", 1, []step{
 			{chunks: []bus.Chunk{wiretest.KeyChunk(1, 1, 0), lost(wiretest.DeltaChunk(1, 5, 200))}, want: "V0 A0 v0"},
 			{chunks: []bus.Chunk{wiretest.KeyChunk(1, 6, 240)}, want: "V240 A240 v240"},
-		}, map[Loss]uint64{LossGap: 1}},
+		}, map[reason.Reason]uint64{reason.Gap: 1}},
 		{"a jump in the sequence is a loss", 1, []step{
 			{chunks: []bus.Chunk{wiretest.KeyChunk(1, 1, 0), wiretest.DeltaChunk(1, 4, 120)}, want: "V0 A0 v0"},
 		}, nil},

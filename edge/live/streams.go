@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/timers"
 	"natscast/kv"
 )
@@ -38,6 +40,8 @@ type Config struct {
 	Grace time.Duration
 	// Coalesce is the least time between two writes to a player.
 	Coalesce time.Duration
+	// Counts take what players miss.
+	Counts *reason.Counts
 }
 
 // Streams are the live streams that a node's clients watch.
@@ -49,6 +53,7 @@ type Streams struct {
 	grace     time.Duration
 	workers   []*worker
 	count     counters
+	counts    *reason.Counts
 
 	ctx     context.Context // of the hubs; set by Start
 	running sync.WaitGroup  // hubs and workers
@@ -59,25 +64,16 @@ type Streams struct {
 }
 
 type counters struct {
-	lag, gap  atomic.Uint64 // entries that a player missed
 	epochs    atomic.Uint64
 	malformed atomic.Uint64
-}
-
-func (c *counters) skip(reason Loss, n uint64) {
-	switch reason {
-	case LossLag:
-		c.lag.Add(n)
-	case LossGap:
-		c.gap.Add(n)
-	}
 }
 
 // NewStreams returns streams without hubs.
 func NewStreams(config Config) *Streams {
 	s := &Streams{
 		bus: config.Bus, directory: config.Directory, log: config.Log, grace: config.Grace,
-		hubs: map[media.Name]*Hub{},
+		counts: cmp.Or(config.Counts, &reason.Counts{}),
+		hubs:   map[media.Name]*Hub{},
 	}
 	for range runtime.GOMAXPROCS(0) {
 		s.workers = append(s.workers, newWorker(config.Coalesce))
@@ -170,11 +166,9 @@ func (s *Streams) Measure(elapsed time.Duration, report func(media.Name, kv.Heat
 
 // Stats is what the streams have counted.
 type Stats struct {
-	Streams    int    `json:"streams"`     // subscribed to now
-	SkippedLag uint64 `json:"skipped_lag"` // chunks that players missed because they were slow
-	SkippedGap uint64 `json:"skipped_gap"` // chunks that players missed because the bus had lost them
-	Epochs     uint64 `json:"epochs"`      // times that a stream went on in a new epoch
-	Malformed  uint64 `json:"malformed"`   // chunks that could not be read
+	Streams   int    `json:"streams"`   // subscribed to now
+	Epochs    uint64 `json:"epochs"`    // times that a stream went on in a new epoch
+	Malformed uint64 `json:"malformed"` // chunks that could not be read
 }
 
 // Stats returns the counts of the moment.
@@ -183,11 +177,9 @@ func (s *Streams) Stats() Stats {
 	streams := len(s.hubs)
 	s.mu.Unlock()
 	return Stats{
-		Streams:    streams,
-		SkippedLag: s.count.lag.Load(),
-		SkippedGap: s.count.gap.Load(),
-		Epochs:     s.count.epochs.Load(),
-		Malformed:  s.count.malformed.Load(),
+		Streams:   streams,
+		Epochs:    s.count.epochs.Load(),
+		Malformed: s.count.malformed.Load(),
 	}
 }
 

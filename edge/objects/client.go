@@ -1,12 +1,12 @@
 package objects
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/timers"
 	shared "natscast/kv/objects"
 )
@@ -22,9 +22,6 @@ const (
 	// floodFactor is how many times as fast as its rate a client is that is closed.
 	floodFactor = 10
 )
-
-// errBehind ends a client that asks for a whole object before it has read what it was told.
-var errBehind = errors.New("the client asks without reading the answers")
 
 // Outlet is how a client is sent bytes. Its methods may be called from any goroutine; none but
 // Close waits. They keep the bytes.
@@ -98,7 +95,7 @@ func (c *Client) Answer(b []byte) {
 	case len(b) <= maxAnswer:
 		c.out.Send(b)
 	case !c.out.Offer(b):
-		c.out.Abort(errBehind)
+		c.out.Abort(reason.Behind)
 	}
 }
 

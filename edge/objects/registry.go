@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/timers"
 	shared "natscast/kv/objects"
 )
@@ -25,7 +26,7 @@ var (
 	// ErrNotUsed says that the client writes to an object that it does not use.
 	ErrNotUsed = errors.New("the client does not use the object")
 	// ErrFlood ends a client that keeps writing too fast.
-	ErrFlood = errors.New("the client changes shared objects too fast")
+	ErrFlood error = reason.ObjectFlood
 	// ErrTooMany says that the client uses too many objects.
 	ErrTooMany = errors.New("the client uses too many shared objects")
 )
@@ -56,6 +57,8 @@ type Config struct {
 	// Rate is how many attributes a client may change a second, on average; 0 means 500. Ten times
 	// as many end it.
 	Rate float64
+	// Counts take the clients of the web that are closed; nil for nothing.
+	Counts *reason.Counts
 	// ChunkSize is that of the RTMP messages.
 	ChunkSize int
 	// Outlet makes the outlet of a TCP connection, which nobody else may write to or close from
@@ -81,6 +84,7 @@ type Registry struct {
 // New returns a registry without objects.
 func New(config Config, objects *shared.Objects) *Registry {
 	config.Rate = cmp.Or(config.Rate, defaultRate)
+	config.Counts = cmp.Or(config.Counts, &reason.Counts{})
 	return &Registry{config: config, objects: objects, rooms: map[media.Name]*room{}}
 }
 
@@ -100,6 +104,9 @@ func (r *Registry) Stop() {
 
 // Objects are those of the cluster.
 func (r *Registry) Objects() *shared.Objects { return r.objects }
+
+// Closed counts a client that was closed for a reason.
+func (r *Registry) Closed(err error) { r.config.Counts.AddError(reason.Closed, err) }
 
 // Outlet makes the outlet of a connection.
 func (r *Registry) Outlet(c net.Conn) (Outlet, error) { return r.config.Outlet(c) }

@@ -91,7 +91,7 @@ func TestAPI(t *testing.T) {
 		{"GET", "/api/v1/hotness?stream=live/cam", nil, 200, []string{`[{"node":"edge-2"`}, "edge-1"},
 		{"GET", "/api/v1/hotness?node=x", nil, 200, []string{`[]`}, ""},
 		{"GET", "/api/v1/hotness?stream=x/..", nil, 400, []string{"bad stream name"}, ""},
-		{"GET", "/api/v1/stats", nil, 200, []string{`{"connections":2}`}, ""},
+		{"GET", "/api/v1/stats", nil, 200, []string{`{"nats":{"reconnects":2}}`}, ""},
 		{"GET", "/api/v1/openapi.json", nil, 200, []string{`"openapi": "3.1.0"`}, ""},
 		{"HEAD", "/api/v1/nodes", nil, 200, nil, ""},
 

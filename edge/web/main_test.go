@@ -115,7 +115,7 @@ func startCluster(t *testing.T) *cluster {
 	r := &router{node: two.Self()}
 	config := Config{
 		Store: store, Nodes: one.Nodes, Hotness: one.Hotness, Self: one.Self, Router: r, Player: &player{},
-		Stats: func() any { return map[string]int{"connections": 2} },
+		Stats: func() any { return map[string]map[string]int{"nats": {"reconnects": 2}} },
 	}
 	c := &cluster{server: server, router: r, config: config, http: New(config, quiet)}
 	eventually.True(t, "the node sees all", func() bool {

@@ -9,6 +9,9 @@ import (
 //go:embed openapi.json
 var description []byte
 
+// Description is that of the API, as OpenAPI 3.1, for tests of what it describes elsewhere.
+func Description() []byte { return description }
+
 // openAPI answers with the description of the API.
 func openAPI(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Length", strconv.Itoa(len(description)))

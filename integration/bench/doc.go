@@ -11,8 +11,8 @@
 //	                 some: parsed, frame by frame: latency, gaps
 //	                 rest: swept, bytes thrown away by the kernel and counted
 //
-// The files: fanout.go, streams.go, readers.go, state.go, objects.go and static.go are the cases; the
-// others are what they share: servers and processes, publishers, players, the table.
+// The files: fanout.go, streams.go, readers.go, state.go, objects.go and static.go are the cases;
+// the others are what they share: servers and processes, publishers, players, the table.
 //
 // Decisions:
 //

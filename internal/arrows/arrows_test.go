@@ -97,6 +97,7 @@ var forbidden = []arrow{
 	{
 		from:     []string{"edge/conn"},
 		to:       []string{module + "..."},
+		but:      []string{module + "internal/reason"},
 		because:  "it knows sockets and bytes, and nothing of what they carry",
 		breaking: "edge/conn/x.go imports natscast/internal/rtmp/chunk",
 	},

@@ -5,9 +5,9 @@
 //	MP4: own walk over the boxes ─▶ mp4ff decodes ├─▶ index ─▶ segments ─▶ Read(n) ─▶ frames
 //	     those few that are needed ─▶ edit lists ─┘   24 bytes a frame
 //
-// The files: one for each table of MP4 that has rules of its own (box, track, entry, edit, fragment,
-// headers, packing), flv.go, and the index with what is read from it. They share the index, so they
-// are one room.
+// The files: one for each table of MP4 that has rules of its own (box, track, entry, edit,
+// fragment, headers, packing), flv.go, and the index with what is read from it. They share the
+// index, so they are one room.
 //
 // Decisions:
 //

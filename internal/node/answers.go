@@ -6,23 +6,38 @@ import (
 	"fmt"
 	"log/slog"
 
+	"natscast/bus"
+	"natscast/edge"
+	"natscast/internal/natsconn"
+	"natscast/internal/reason"
 	"natscast/kv"
+	"natscast/origin"
 )
 
-// stats are what the node has counted, for the API and for nodes that ask.
+// Stats are what a node has counted.
+type Stats struct {
+	Node        kv.Node               `json:"node"`
+	Edge        edge.Stats            `json:"edge"`
+	NATS        natsconn.Stats        `json:"nats"`
+	Bus         bus.Stats             `json:"bus"`
+	Connections []edge.ClientStats    `json:"connections"`
+	Recorder    *origin.RecorderStats `json:"recorder,omitempty"` // only of one that records
+	Library     *origin.LibraryStats  `json:"library,omitempty"`  // only of one with files
+}
+
+// stats are for the API and for nodes that ask.
 func (n *Node) stats() any {
-	stats := map[string]any{
-		"node":        n.cluster.Self(),
-		"edge":        n.edge.Stats(),
-		"nats":        n.conns.Stats(),
-		"bus":         n.bus.Stats(),
-		"connections": n.edge.Clients(),
+	stats := Stats{
+		Node: n.cluster.Self(), Edge: n.edge.Stats(), NATS: n.conns.Stats(), Bus: n.bus.Stats(),
+		Connections: n.edge.Clients(),
 	}
 	if n.records != nil {
-		stats["recorder"] = n.records.Stats()
+		s := n.records.Stats()
+		stats.Recorder = &s
 	}
 	if n.library != nil {
-		stats["library"] = n.library.Stats()
+		s := n.library.Stats()
+		stats.Library = &s
 	}
 	return stats
 }
@@ -36,11 +51,11 @@ func (n *Node) Counts() slog.Attr {
 		"publishers", s.Publishers,
 		"streams", s.Streams,
 		"sent_bytes", s.SentBytes,
-		"skipped_lag", s.SkippedLag,
-		"skipped_gap", s.SkippedGap,
+		"skipped_lag", s.Skipped[reason.Lag],
+		"skipped_gap", s.Skipped[reason.Gap],
 		"epochs", s.Epochs,
 		"malformed", s.Malformed,
-		"panics", s.Panics,
+		"panics", s.Closed[reason.Panic],
 	)
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"natscast/edge/objects"
 	"natscast/internal/media"
+	"natscast/internal/reason"
 	"natscast/internal/timers"
 	shared "natscast/kv/objects"
 )
@@ -291,6 +292,7 @@ func (w *Web) run(c *webClient, q query, serve func(*webClient) error) {
 		delete(w.clients, c)
 		w.mu.Unlock()
 		err = c.out.Close(err)
+		w.registry.Closed(err)
 		w.log.Debug("client of objects ended", "client", q.address, "object", q.name, "err", err)
 	}()
 	c.uses.Use(label, q.name, q.wants, &c.jsonDialect)
@@ -323,7 +325,7 @@ func (w *Web) look() {
 	defer w.mu.Unlock()
 	for c := range w.clients {
 		if c.framing == webSocket && c.heard.since() > silence {
-			c.out.Abort(errSilent)
+			c.out.Abort(reason.Silent)
 		} else if min(c.told.since(), c.heard.since()) > pingInterval {
 			c.told.set()
 			c.out.Offer(c.ping())

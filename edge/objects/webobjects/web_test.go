@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"natscast/internal/reason"
 )
 
 // outlet writes down what is sent.
@@ -31,7 +33,7 @@ func TestPings(t *testing.T) {
 		"a lively client":  {webSocket, time.Second, time.Hour, nil, nil},
 		"told lately":      {webSocket, 40 * time.Second, time.Second, nil, nil},
 		"idle":             {webSocket, 40 * time.Second, 31 * time.Second, []byte{0x89, 0}, nil},
-		"silent":           {webSocket, 76 * time.Second, time.Second, nil, errSilent},
+		"silent":           {webSocket, 76 * time.Second, time.Second, nil, reason.Silent},
 		"a reader":         {eventStream, time.Hour, 31 * time.Second, []byte(":\n\n"), nil},
 		"a reader, lately": {eventStream, time.Hour, time.Second, nil, nil},
 	} {

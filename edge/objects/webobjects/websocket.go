@@ -29,8 +29,7 @@ const (
 )
 
 var (
-	errSilent = errors.New("the client was silent for too long")
-	errGone   = errors.New("closed by the client")
+	errGone = errors.New("closed by the client")
 )
 
 // pingFrame is an empty ping.
