@@ -203,7 +203,7 @@ func TestFLVSlowPlayer(t *testing.T) {
 	})
 }
 
-// An HTTP player is in the cluster's connections, among the node's clients and in its heat, until
+// An HTTP player is in the cluster's connections, among the node's clients and in its hotness, until
 // it is kicked.
 func TestFLVIsAClient(t *testing.T) {
 	t.Parallel()
@@ -225,7 +225,7 @@ func TestFLVIsAClient(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	if h := n.measure(time.Second)[name]; h.Viewers != 1 || h.Joins == 0 {
-		t.Errorf("heat %+v", h)
+		t.Errorf("hotness %+v", h)
 	}
 	played := false
 	for _, c := range n.Clients() {

@@ -42,10 +42,10 @@ func (e *Edge) report(ctx context.Context) {
 }
 
 // measure returns the load of the node, under the empty name, and the hotness of each stream.
-func (e *Edge) measure(elapsed time.Duration) map[media.Name]kv.Heat {
-	report := map[media.Name]kv.Heat{}
-	node := kv.Heat{Connections: int(e.count.connections.Load())}
-	add := func(name media.Name, h kv.Heat) {
+func (e *Edge) measure(elapsed time.Duration) map[media.Name]kv.Hotness {
+	report := map[media.Name]kv.Hotness{}
+	node := kv.Hotness{Connections: int(e.count.connections.Load())}
+	add := func(name media.Name, h kv.Hotness) {
 		report[name] = h
 		node.Egress += h.Egress
 		node.Viewers += h.Viewers

@@ -86,7 +86,7 @@ func state[T any](t *testing.T, natsURL string, command ...string) []T {
 	return list
 }
 
-// A node that is killed is gone from every view, with its connections and its heat, and nobody is
+// A node that is killed is gone from every view, with its connections and its hotness, and nobody is
 // sent there any more.
 func TestNodeDies(t *testing.T) {
 	t.Parallel()
@@ -110,9 +110,9 @@ func TestNodeDies(t *testing.T) {
 	if list := state[kv.Stream](t, url, "streams"); len(list) != 1 || list[0].Node != "a" || list[0].Name != "live/x" {
 		t.Errorf("streams: %+v", list)
 	}
-	eventually(t, patience, "the heat of both", func() bool {
-		var heat []kv.Heat
-		return nodes[0].get("/api/v1/hotness?stream=live/x", &heat) == nil && len(heat) == 2 && heat[0].Viewers == 10 && heat[1].Viewers == 10
+	eventually(t, patience, "the hotness of both", func() bool {
+		var hotness []kv.Hotness
+		return nodes[0].get("/api/v1/hotness?stream=live/x", &hotness) == nil && len(hotness) == 2 && hotness[0].Viewers == 10 && hotness[1].Viewers == 10
 	})
 
 	nodes[2].kill()
@@ -179,12 +179,12 @@ func TestFlashCrowd(t *testing.T) {
 		}
 	}
 	eventually(t, patience, "all of them in the cluster's state", func() bool {
-		var heat []kv.Heat
-		if nodes[0].get("/api/v1/hotness?stream=live/hot", &heat) != nil {
+		var hotness []kv.Hotness
+		if nodes[0].get("/api/v1/hotness?stream=live/hot", &hotness) != nil {
 			return false
 		}
 		viewers := 0
-		for _, h := range heat {
+		for _, h := range hotness {
 			viewers += h.Viewers
 		}
 		return viewers > crowd*9/10 // changes below a tenth are not told

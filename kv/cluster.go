@@ -31,7 +31,7 @@ type Cluster struct {
 	// Nodes and Hotness are what the node knows of all nodes; what died nodes have reported is
 	// not in Hotness.
 	Nodes   *View[Node]
-	Hotness *View[Heat]
+	Hotness *View[Hotness]
 
 	store    *Store
 	self     *Membership
@@ -48,7 +48,7 @@ func (s *Store) Join(
 	ctx context.Context,
 	node Node,
 	nodes func([]Change[Node]),
-	hotness func([]Change[Heat]),
+	hotness func([]Change[Hotness]),
 ) (*Cluster, error) {
 	self, err := s.Nodes.Join(ctx, node)
 	if err != nil {
@@ -97,7 +97,7 @@ func (c *Cluster) Update(ctx context.Context, change func(*Node)) error {
 }
 
 // Report tells how busy the node is: see [Reporter.Report].
-func (c *Cluster) Report(now map[media.Name]Heat) {
+func (c *Cluster) Report(now map[media.Name]Hotness) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reporter.Report(now)

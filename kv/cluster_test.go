@@ -49,7 +49,7 @@ type member struct {
 func join(t *testing.T, server *server.Server, id string) *member {
 	t.Helper()
 	s := openStore(t, server)
-	c, err := s.Join(t.Context(), testNode(id), func([]Change[Node]) {}, func([]Change[Heat]) {})
+	c, err := s.Join(t.Context(), testNode(id), func([]Change[Node]) {}, func([]Change[Hotness]) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestDeath(t *testing.T) {
 	}
 	a.Connections.Set(1, Connection{Client: "survivor"})
 	b.Report(
-		map[media.Name]Heat{
+		map[media.Name]Hotness{
 			"":       {Egress: 1e6, Connections: 100},
 			"live/x": {Viewers: 100, Egress: 1e6},
 		},
@@ -217,7 +217,7 @@ func TestDeath(t *testing.T) {
 	died := time.Now()
 	eventually.True(t, "b is gone", func() bool { return a.sees("a") })
 	t.Logf("a death is seen after %v, the TTL is %v", time.Since(died), s.Nodes.ttl)
-	eventually.True(t, "its heat is gone", func() bool { return len(a.Hotness.All()) == 0 })
+	eventually.True(t, "its hotness is gone", func() bool { return len(a.Hotness.All()) == 0 })
 	if c := list(); len(c) != 1 || c[0].Client != "survivor" || c[0].ID != "a.1" {
 		t.Errorf("connections: %+v", c)
 	}
@@ -267,7 +267,7 @@ func TestRejoin(t *testing.T) {
 		return ok && n.Incarnation > before.Incarnation
 	})
 	eventually.True(t, "so is what it has written", func() bool {
-		b.Report(map[media.Name]Heat{"": {Egress: 1}})
+		b.Report(map[media.Name]Hotness{"": {Egress: 1}})
 		nodes, err := s.Nodes.List(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -371,7 +371,7 @@ func TestViewFillsGaps(t *testing.T) {
 func TestViewTellsInOrder(t *testing.T) {
 	t.Parallel()
 	told := map[string]bool{}
-	v := newView(nil, func(changes []Change[Heat]) {
+	v := newView(nil, func(changes []Change[Hotness]) {
 		for _, c := range changes {
 			if c.Gone {
 				delete(told, c.Key)
@@ -384,7 +384,7 @@ func TestViewTellsInOrder(t *testing.T) {
 	running.Go(func() {
 		for i := range 200 {
 			v.replace(
-				map[string]bucket.Stored[Heat]{
+				map[string]bucket.Stored[Hotness]{
 					"dead.1":  {Raw: fmt.Append(nil, i)},
 					"lives.1": {Raw: []byte("1")},
 				},
@@ -430,16 +430,16 @@ func TestReporter(t *testing.T) {
 		return keys
 	}
 	steps := []struct {
-		report map[media.Name]Heat
+		report map[media.Name]Hotness
 		writes int
 	}{
-		{map[media.Name]Heat{"": {Egress: 1e6}, "live/x": {Viewers: 10, Egress: 1e6}}, 2},
+		{map[media.Name]Hotness{"": {Egress: 1e6}, "live/x": {Viewers: 10, Egress: 1e6}}, 2},
 		{
-			map[media.Name]Heat{"": {Egress: 1.05e6}, "live/x": {Viewers: 11, Egress: 1.05e6}},
+			map[media.Name]Hotness{"": {Egress: 1.05e6}, "live/x": {Viewers: 11, Egress: 1.05e6}},
 			0,
 		}, // noise
-		{map[media.Name]Heat{"": {Egress: 1.2e6}, "live/x": {Viewers: 10, Egress: 1e6}}, 1},
-		{map[media.Name]Heat{"": {Egress: 1.2e6}}, 1},
+		{map[media.Name]Hotness{"": {Egress: 1.2e6}, "live/x": {Viewers: 10, Egress: 1e6}}, 1},
+		{map[media.Name]Hotness{"": {Egress: 1.2e6}}, 1},
 	}
 	for i, step := range steps {
 		r.Report(step.report)
@@ -447,9 +447,9 @@ func TestReporter(t *testing.T) {
 			t.Errorf("step %d writes %v, want %d", i, keys, step.writes)
 		}
 	}
-	many := map[media.Name]Heat{"": {Egress: 1e9}}
+	many := map[media.Name]Hotness{"": {Egress: 1e9}}
 	for i := range 3 * maxReport / 2 {
-		many[media.Name(fmt.Sprintf("live/%d", i))] = Heat{Viewers: 1, Egress: 1e5}
+		many[media.Name(fmt.Sprintf("live/%d", i))] = Hotness{Viewers: 1, Egress: 1e5}
 	}
 	total := 0
 	for range 3 {

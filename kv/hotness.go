@@ -14,7 +14,7 @@ import (
 
 const (
 	hotnessBucket = "hotness"
-	// loadKey is the last token of the key of a node's own heat. No stream has a name of one
+	// loadKey is the last token of the key of a node's own hotness. No stream has a name of one
 	// element.
 	loadKey = "load"
 	// notable is the change of a figure, as a part of it, that is worth a message.
@@ -23,8 +23,8 @@ const (
 	maxReport = 100
 )
 
-// Heat is how busy a node is, or one stream on it. Rates are decayed averages.
-type Heat struct {
+// Hotness is how busy a stream is on a node, or the node as a whole: its load. Rates are decayed averages.
+type Hotness struct {
 	Node        string     `json:"node"`
 	Incarnation uint64     `json:"incarnation"`
 	Stream      media.Name `json:"stream,omitempty"` // empty: the node as a whole
@@ -39,7 +39,7 @@ type Heat struct {
 	Memory      int64   `json:"memory,omitempty"` // bytes resident
 }
 
-func (h Heat) key() string {
+func (h Hotness) key() string {
 	prefix := Node{ID: h.Node, Incarnation: h.Incarnation}.prefix()
 	if h.Stream == "" {
 		return prefix + "." + loadKey
@@ -47,19 +47,19 @@ func (h Heat) key() string {
 	return prefix + "." + h.Stream.Subject()
 }
 
-func decodeHeat(key string, value []byte, _ uint64) (Heat, error) {
-	var h Heat
+func decodeHotness(key string, value []byte, _ uint64) (Hotness, error) {
+	var h Hotness
 	if err := json.Unmarshal(value, &h); err != nil {
-		return Heat{}, fmt.Errorf("%w: %s: %w", bucket.ErrValue, key, err)
+		return Hotness{}, fmt.Errorf("%w: %s: %w", bucket.ErrValue, key, err)
 	}
 	if h.key() != key {
-		return Heat{}, fmt.Errorf("%w: %s: it says %s", bucket.ErrValue, key, h.key())
+		return Hotness{}, fmt.Errorf("%w: %s: it says %s", bucket.ErrValue, key, h.key())
 	}
 	return h, nil
 }
 
 // differs says that h is worth telling those who know old.
-func (h Heat) differs(old Heat) bool {
+func (h Hotness) differs(old Hotness) bool {
 	return changed(float64(h.Viewers), float64(old.Viewers), 0.5) ||
 		changed(h.Egress, old.Egress, 10_000) ||
 		changed(h.Joins, old.Joins, 0.5) ||
@@ -75,13 +75,13 @@ func changed(now, old, noise float64) bool {
 	return d > noise && d > notable*math.Abs(old)
 }
 
-// Hotness is how busy the nodes are, and the streams on them.
-type Hotness struct {
-	bucket *bucket.Bucket[Heat]
+// HotnessStore holds how busy the nodes are, and the streams on them.
+type HotnessStore struct {
+	bucket *bucket.Bucket[Hotness]
 }
 
 // List returns what the nodes given have reported, nodes before their streams.
-func (h *Hotness) List(ctx context.Context, nodes []Node) ([]Heat, error) {
+func (h *HotnessStore) List(ctx context.Context, nodes []Node) ([]Hotness, error) {
 	list, err := h.bucket.List(ctx)
 	if err != nil {
 		return nil, err
@@ -92,30 +92,32 @@ func (h *Hotness) List(ctx context.Context, nodes []Node) ([]Heat, error) {
 	}
 	list = slices.DeleteFunc(
 		list,
-		func(h Heat) bool { return !live[Node{ID: h.Node, Incarnation: h.Incarnation}.prefix()] },
+		func(h Hotness) bool { return !live[Node{ID: h.Node, Incarnation: h.Incarnation}.prefix()] },
 	)
 	slices.SortFunc(
 		list,
-		func(a, b Heat) int { return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Stream, b.Stream)) },
+		func(a, b Hotness) int { return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Stream, b.Stream)) },
 	)
 	return list, nil
 }
 
 // View returns a copy of the bucket that its Run keeps up to date, calling handle with what
 // changes.
-func (h *Hotness) View(handle func([]Change[Heat])) *View[Heat] { return newView(h.bucket, handle) }
-
-// Reporter tells the cluster what is notable about one node's heat. It is not safe for concurrent
-// use, but for Run.
-type Reporter struct {
-	writer *writer[Heat]
-	node   Node
-	told   map[media.Name]Heat
+func (h *HotnessStore) View(handle func([]Change[Hotness])) *View[Hotness] {
+	return newView(h.bucket, handle)
 }
 
-// Reporter returns what reports the heat of a node.
-func (h *Hotness) Reporter(node Node) *Reporter {
-	return &Reporter{writer: newWriter(h.bucket), node: node, told: map[media.Name]Heat{}}
+// Reporter tells the cluster what is notable about one node's hotness. It is not safe for concurrent
+// use, but for Run.
+type Reporter struct {
+	writer *writer[Hotness]
+	node   Node
+	told   map[media.Name]Hotness
+}
+
+// Reporter returns what reports the hotness of a node.
+func (h *HotnessStore) Reporter(node Node) *Reporter {
+	return &Reporter{writer: newWriter(h.bucket), node: node, told: map[media.Name]Hotness{}}
 }
 
 // Run writes until ctx ends.
@@ -124,8 +126,8 @@ func (r *Reporter) Run(ctx context.Context) { r.writer.run(ctx) }
 // Report tells how busy the node is (under the empty name) and its streams, which are all that it
 // carries. It writes what has changed notably, the hottest first, which is the node itself. Node
 // and incarnation are filled in.
-func (r *Reporter) Report(now map[media.Name]Heat) {
-	var notable []Heat
+func (r *Reporter) Report(now map[media.Name]Hotness) {
+	var notable []Hotness
 	for name, h := range now {
 		h.Node, h.Incarnation, h.Stream = r.node.ID, r.node.Incarnation, name
 		if old, ok := r.told[name]; !ok || h.differs(old) {
@@ -138,7 +140,7 @@ func (r *Reporter) Report(now map[media.Name]Heat) {
 			r.writer.free(old.key())
 		}
 	}
-	slices.SortFunc(notable, func(a, b Heat) int {
+	slices.SortFunc(notable, func(a, b Hotness) int {
 		return cmp.Or(cmp.Compare(b.Egress, a.Egress), cmp.Compare(a.Stream, b.Stream))
 	})
 	for _, h := range notable[:min(len(notable), maxReport)] {

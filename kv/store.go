@@ -76,7 +76,7 @@ type Store struct {
 	// Connections are those of all clients to all nodes.
 	Connections *Connections
 	// Hotness is the load of the nodes, and of the streams on them.
-	Hotness *Hotness
+	Hotness *HotnessStore
 	// Assets are the static streams of all origins.
 	Assets *Assets
 	// Objects are the shared objects.
@@ -173,7 +173,7 @@ func newStore(
 		Connections: &Connections{
 			bucket: bucket.New(js, buckets[connectionsBucket], decodeConnection, o.Log),
 		},
-		Hotness: &Hotness{bucket: bucket.New(js, buckets[hotnessBucket], decodeHeat, o.Log)},
+		Hotness: &HotnessStore{bucket: bucket.New(js, buckets[hotnessBucket], decodeHotness, o.Log)},
 		Assets:  &Assets{bucket: bucket.New(js, buckets[assetsBucket], decodeAsset, o.Log)},
 		Objects: shared,
 		conn:    nc,

@@ -89,7 +89,7 @@ func startLibrary(t *testing.T, server *natsserver.Server, id string, c LibraryC
 	c.Directories = directories
 	c.interval, c.growth = 10*time.Millisecond, 20*time.Millisecond
 	s := &shelf{node: n, log: &logged{}}
-	cluster, err := n.store.Join(t.Context(), kv.Node{ID: id}, func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Heat]) {})
+	cluster, err := n.store.Join(t.Context(), kv.Node{ID: id}, func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Hotness]) {})
 	if err != nil {
 		t.Fatal(err)
 	}

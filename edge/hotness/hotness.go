@@ -61,7 +61,7 @@ func (d *Demand) AddBytes(n int) { d.bytes.Add(uint64(n)) }
 
 // Measure returns the hotness, some time after it was measured last. With forEach, the bytes
 // counted are those that each player gets.
-func (d *Demand) Measure(elapsed time.Duration, forEach bool) kv.Heat {
+func (d *Demand) Measure(elapsed time.Duration, forEach bool) kv.Hotness {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.counts.bytes = d.bytes.Load()
@@ -71,7 +71,7 @@ func (d *Demand) Measure(elapsed time.Duration, forEach bool) kv.Heat {
 	if forEach {
 		times = d.counts.players
 	}
-	return kv.Heat{
+	return kv.Hotness{
 		Egress: d.rates.bits * float64(times), Viewers: d.counts.players,
 		Joins: d.rates.joins, Leaves: d.rates.leaves,
 	}

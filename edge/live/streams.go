@@ -156,7 +156,7 @@ func (s *Streams) lookUp(ctx context.Context, name media.Name) (kv.Stream, error
 }
 
 // Measure calls report with the hotness of each stream, some time after the last call.
-func (s *Streams) Measure(elapsed time.Duration, report func(media.Name, kv.Heat)) {
+func (s *Streams) Measure(elapsed time.Duration, report func(media.Name, kv.Hotness)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, h := range s.hubs {

@@ -28,8 +28,8 @@ type Router struct {
 	nodes   map[string]kv.Node
 	// What nodes have reported, by node and stream; the node as a whole under the empty name. A
 	// report may be heard of before its node.
-	heat map[string]map[media.Name]kv.Heat
-	bits map[media.Name]float64 // of one player of a stream, as reported last
+	hotness map[string]map[media.Name]kv.Hotness
+	bits    map[media.Name]float64 // of one player of a stream, as reported last
 }
 
 // New returns a router that knows of no nodes.
@@ -37,7 +37,7 @@ func New() *Router {
 	cluster := placement.NewCluster()
 	return &Router{
 		cluster: cluster, router: placement.NewRouter(cluster),
-		nodes: map[string]kv.Node{}, heat: map[string]map[media.Name]kv.Heat{}, bits: map[media.Name]float64{},
+		nodes: map[string]kv.Node{}, hotness: map[string]map[media.Name]kv.Hotness{}, bits: map[media.Name]float64{},
 	}
 }
 
@@ -55,7 +55,7 @@ func (r *Router) SetNodes(changes []kv.Change[kv.Node]) {
 		r.nodes[c.Now.ID] = c.Now
 		r.setEdge(c.Now.ID)
 		if !known {
-			for _, h := range r.heat[c.Now.ID] {
+			for _, h := range r.hotness[c.Now.ID] {
 				r.setStream(h)
 			}
 		}
@@ -63,7 +63,7 @@ func (r *Router) SetNodes(changes []kv.Change[kv.Node]) {
 }
 
 // SetHotness takes changes of what nodes report.
-func (r *Router) SetHotness(changes []kv.Change[kv.Heat]) {
+func (r *Router) SetHotness(changes []kv.Change[kv.Hotness]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range changes {
@@ -72,10 +72,10 @@ func (r *Router) SetHotness(changes []kv.Change[kv.Heat]) {
 			continue
 		}
 		h := c.Now
-		if r.heat[h.Node] == nil {
-			r.heat[h.Node] = map[media.Name]kv.Heat{}
+		if r.hotness[h.Node] == nil {
+			r.hotness[h.Node] = map[media.Name]kv.Hotness{}
 		}
-		r.heat[h.Node][h.Stream] = h
+		r.hotness[h.Node][h.Stream] = h
 		if h.Stream == "" {
 			r.setEdge(h.Node)
 		} else {
@@ -85,10 +85,10 @@ func (r *Router) SetHotness(changes []kv.Change[kv.Heat]) {
 }
 
 // cool forgets what a node has reported. The caller holds mu.
-func (r *Router) cool(h kv.Heat) {
-	delete(r.heat[h.Node], h.Stream)
-	if len(r.heat[h.Node]) == 0 {
-		delete(r.heat, h.Node)
+func (r *Router) cool(h kv.Hotness) {
+	delete(r.hotness[h.Node], h.Stream)
+	if len(r.hotness[h.Node]) == 0 {
+		delete(r.hotness, h.Node)
 	}
 	if h.Stream == "" {
 		r.setEdge(h.Node)
@@ -105,12 +105,12 @@ func (r *Router) setEdge(id string) {
 		return
 	}
 	r.cluster.SetEdge(placement.Edge{
-		ID: id, Region: n.Region, Capacity: float64(n.Capacity), Load: r.heat[id][""].Egress, Draining: n.Draining,
+		ID: id, Region: n.Region, Capacity: float64(n.Capacity), Load: r.hotness[id][""].Egress, Draining: n.Draining,
 	})
 }
 
 // setStream tells the cluster of a stream on a node, once it knows the node. The caller holds mu.
-func (r *Router) setStream(h kv.Heat) {
+func (r *Router) setStream(h kv.Hotness) {
 	if h.Stream == "" {
 		return
 	}

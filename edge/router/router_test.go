@@ -16,8 +16,8 @@ func nodeChange(id string, change func(*kv.Node)) kv.Change[kv.Node] {
 	return kv.Change[kv.Node]{Key: id, Now: n}
 }
 
-func heatChange(node string, stream media.Name, viewers int) kv.Change[kv.Heat] {
-	return kv.Change[kv.Heat]{Now: kv.Heat{Node: node, Stream: stream, Viewers: viewers, Egress: float64(viewers) * 1e6}}
+func hotnessChange(node string, stream media.Name, viewers int) kv.Change[kv.Hotness] {
+	return kv.Change[kv.Hotness]{Now: kv.Hotness{Node: node, Stream: stream, Viewers: viewers, Egress: float64(viewers) * 1e6}}
 }
 
 func TestRouter(t *testing.T) {
@@ -27,7 +27,7 @@ func TestRouter(t *testing.T) {
 		t.Errorf("without nodes: %v", err)
 	}
 	// What is heard of first does not matter.
-	r.SetHotness([]kv.Change[kv.Heat]{heatChange("a", "live/x", 10), heatChange("a", "", 10)})
+	r.SetHotness([]kv.Change[kv.Hotness]{hotnessChange("a", "live/x", 10), hotnessChange("a", "", 10)})
 	r.SetNodes([]kv.Change[kv.Node]{
 		nodeChange("a", nil), nodeChange("b", func(n *kv.Node) { n.Draining = true }),
 		nodeChange("origin", func(n *kv.Node) { n.RTMP = "" }), // takes no players
@@ -50,7 +50,7 @@ func TestRouter(t *testing.T) {
 		t.Errorf("the explanation: %+v, %v", x, err)
 	}
 	r.SetNodes([]kv.Change[kv.Node]{nodeChange("a", nil)})
-	r.SetHotness([]kv.Change[kv.Heat]{{Before: kv.Heat{Node: "a", Stream: "live/x"}, Gone: true}})
+	r.SetHotness([]kv.Change[kv.Hotness]{{Before: kv.Hotness{Node: "a", Stream: "live/x"}, Gone: true}})
 	if x, err := r.Explain("live/x", "", "c"); err != nil || x.Edge != "a" || x.Candidates[0].Viewers != 0 {
 		t.Errorf("after the stream has gone: %+v, %v", x, err)
 	}

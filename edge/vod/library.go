@@ -127,7 +127,7 @@ func (l *Library) known(name media.Name) *Asset {
 
 // Measure calls report with the hotness of each asset that is played, some time after the last
 // call, and forgets what nobody wants.
-func (l *Library) Measure(elapsed time.Duration, report func(media.Name, kv.Heat)) {
+func (l *Library) Measure(elapsed time.Duration, report func(media.Name, kv.Hotness)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, a := range l.assets {

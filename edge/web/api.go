@@ -17,7 +17,7 @@ type Config struct {
 	Store *kv.Store
 	// Nodes and Hotness are the views that the node keeps: those of its [kv.Cluster].
 	Nodes   *kv.View[kv.Node]
-	Hotness *kv.View[kv.Heat]
+	Hotness *kv.View[kv.Hotness]
 	// Self returns the node's own entry as it is.
 	Self func() kv.Node
 	// Stats returns the node's counters, to be told as JSON.

@@ -131,7 +131,7 @@ func startCluster(t *testing.T) *cluster {
 
 func join(t *testing.T, store *kv.Store, id string) *kv.Cluster {
 	t.Helper()
-	c, err := store.Join(t.Context(), testNode(id), func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Heat]) {})
+	c, err := store.Join(t.Context(), testNode(id), func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Hotness]) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,8 +158,8 @@ func fill(t *testing.T, store *kv.Store, one, two *kv.Cluster) {
 	one.Connections.Set(7, kv.Connection{Client: "192.0.2.1:5000", App: "live", Stream: "live/cam", Role: kv.RolePublish})
 	one.Connections.Set(10, kv.Connection{Client: "192.0.2.2:5000", App: "live", Stream: "live/room/cam", Role: kv.RolePlay})
 	two.Connections.Set(1, kv.Connection{Client: "192.0.2.3:5000", App: "live", Stream: "live/cam", Role: kv.RolePlay})
-	one.Report(map[media.Name]kv.Heat{"": {Egress: 1e6, Viewers: 1, Connections: 2}, "live/room/cam": {Egress: 1e6, Viewers: 1}})
-	two.Report(map[media.Name]kv.Heat{"live/cam": {Egress: 2e6, Viewers: 1}})
+	one.Report(map[media.Name]kv.Hotness{"": {Egress: 1e6, Viewers: 1, Connections: 2}, "live/room/cam": {Egress: 1e6, Viewers: 1}})
+	two.Report(map[media.Name]kv.Hotness{"live/cam": {Egress: 2e6, Viewers: 1}})
 	for _, name := range []media.Name{"live/room/cam", "live/cam"} {
 		if _, err := store.Streams.Acquire(t.Context(), kv.Stream{Name: name, Kind: kv.Live, Node: "edge-1", Shard: "0"}, false); err != nil {
 			t.Fatal(err)

@@ -183,7 +183,7 @@ func TestOpenAPISchemas(t *testing.T) {
 		"Failure": reflect.TypeFor[Failure](), "Health": reflect.TypeFor[Health](), "Done": reflect.TypeFor[Done](),
 		"Route": reflect.TypeFor[Route](), "Explanation": reflect.TypeFor[Explanation](), "Candidate": reflect.TypeFor[Candidate](),
 		"Node": reflect.TypeFor[kv.Node](), "Connection": reflect.TypeFor[kv.Connection](),
-		"Stream": reflect.TypeFor[kv.Listed](), "Heat": reflect.TypeFor[kv.Heat](),
+		"Stream": reflect.TypeFor[kv.Listed](), "Hotness": reflect.TypeFor[kv.Hotness](),
 	}
 	if len(types) != len(d.Components.Schemas) {
 		t.Errorf("%d schemas for %d types", len(d.Components.Schemas), len(types))

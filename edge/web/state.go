@@ -57,9 +57,9 @@ func (a *api) hotness(w http.ResponseWriter, r *http.Request) error {
 	}
 	list := slices.DeleteFunc(
 		a.config.Hotness.All(),
-		func(h kv.Heat) bool { return !f.matches(h.Node, h.Stream) },
+		func(h kv.Hotness) bool { return !f.matches(h.Node, h.Stream) },
 	)
-	slices.SortFunc(list, func(a, b kv.Heat) int {
+	slices.SortFunc(list, func(a, b kv.Hotness) int {
 		return cmp.Or(strings.Compare(a.Node, b.Node), cmp.Compare(a.Stream, b.Stream))
 	})
 	return respond(w, http.StatusOK, list)

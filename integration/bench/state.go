@@ -21,21 +21,21 @@ import (
 const (
 	writerConns = 20 // NATS connections that the simulated nodes share
 	observers   = 20 // views in which a death is awaited
-	heatStreams = 1000
+	hotStreams  = 1000
 	// restless is the share of its streams whose viewers change on an edge each second.
 	restless = 0.02
 )
 
 // state is what the third table shows.
 type state struct {
-	whole       time.Duration // until a new node had all four buckets
-	heap        int64         // what that took in memory
-	edge, nats  float64       // cores
-	messages    float64       // stored per second, in all buckets
-	bytes       float64
-	heatMessage float64 // of which hotness
-	heatBytes   float64
-	death       time.Duration // until all observers saw it
+	whole      time.Duration // until a new node had all four buckets
+	heap       int64         // what that took in memory
+	edge, nats float64       // cores
+	messages   float64       // stored per second, in all buckets
+	bytes      float64
+	hotMessage float64 // of which hotness
+	hotBytes   float64
+	death      time.Duration // until all observers saw it
 }
 
 // simulation is many nodes in this process, which write to real buckets.
@@ -81,7 +81,7 @@ func (s *simulation) join(ctx context.Context, i, connections int, hot bool) err
 	register := s.store(i).Connections.Announcer(m.Node())
 	for c := range connections {
 		register.Set(uint64(c), kv.Connection{
-			Client: "192.0.2.7:54321", Software: "LNX 9,0,124,2", App: "live", Stream: heatStream(c), Role: kv.RolePlay, Since: time.Now(),
+			Client: "192.0.2.7:54321", Software: "LNX 9,0,124,2", App: "live", Stream: hotStream(c), Role: kv.RolePlay, Since: time.Now(),
 		})
 	}
 	s.running.Go(func() { m.Run(ctx, func(kv.Node, kv.Node) {}) })
@@ -94,32 +94,32 @@ func (s *simulation) join(ctx context.Context, i, connections int, hot bool) err
 	return nil
 }
 
-func heatStream(i int) media.Name { return media.Name(fmt.Sprintf("live/stream-%d", i)) }
+func hotStream(i int) media.Name { return media.Name(fmt.Sprintf("live/stream-%d", i)) }
 
 // report tells once a second of streams whose viewers come and go.
 func report(ctx context.Context, r *kv.Reporter) {
-	heat := map[media.Name]kv.Heat{}
-	for i := range heatStreams {
+	hotness := map[media.Name]kv.Hotness{}
+	for i := range hotStreams {
 		n := 1 + rand.IntN(50)
-		heat[heatStream(i)] = kv.Heat{Viewers: n, Egress: float64(n) * 2e6}
+		hotness[hotStream(i)] = kv.Hotness{Viewers: n, Egress: float64(n) * 2e6}
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		node := kv.Heat{}
-		for name, h := range heat {
+		node := kv.Hotness{}
+		for name, h := range hotness {
 			if rand.Float64() < restless {
 				h.Viewers = max(0, h.Viewers+rand.IntN(21)-10)
 				h.Egress = float64(h.Viewers) * 2e6
-				heat[name] = h
+				hotness[name] = h
 			}
 			if name != "" {
 				node.Egress += h.Egress
 				node.Viewers += h.Viewers
 			}
 		}
-		heat[""] = node
-		r.Report(heat)
+		hotness[""] = node
+		r.Report(hotness)
 		select {
 		case <-ctx.Done():
 			return
@@ -241,7 +241,7 @@ func (r *state) observe(
 		return err
 	}
 	defer nc.Close()
-	var messages, bytes, heatMessages, heatBytes atomic.Int64
+	var messages, bytes, hotMessages, hotBytes atomic.Int64
 	count := func(messages, bytes *atomic.Int64) nats.MsgHandler {
 		return func(m *nats.Msg) {
 			messages.Add(1)
@@ -251,7 +251,7 @@ func (r *state) observe(
 	if _, err := nc.Subscribe("state.>", count(&messages, &bytes)); err != nil {
 		return err
 	}
-	if _, err := nc.Subscribe("state.hotness.>", count(&heatMessages, &heatBytes)); err != nil {
+	if _, err := nc.Subscribe("state.hotness.>", count(&hotMessages, &hotBytes)); err != nil {
 		return err
 	}
 	sleepUntil(ctx, time.Now().Add(5*time.Second)) // until it has read everything
@@ -261,7 +261,7 @@ func (r *state) observe(
 		}
 		return edgeCPU, natsCPU, err
 	}
-	for _, n := range []*atomic.Int64{&messages, &bytes, &heatMessages, &heatBytes} {
+	for _, n := range []*atomic.Int64{&messages, &bytes, &hotMessages, &hotBytes} {
 		n.Store(0)
 	}
 	edgeBefore, natsBefore, err := spent()
@@ -273,7 +273,7 @@ func (r *state) observe(
 	s := duration.Seconds()
 	r.edge, r.nats = (edgeAfter-edgeBefore).Seconds()/s, (natsAfter-natsBefore).Seconds()/s
 	r.messages, r.bytes = float64(messages.Load())/s, float64(bytes.Load())/s
-	r.heatMessage, r.heatBytes = float64(heatMessages.Load())/s, float64(heatBytes.Load())/s
+	r.hotMessage, r.hotBytes = float64(hotMessages.Load())/s, float64(hotBytes.Load())/s
 	return err
 }
 
@@ -324,7 +324,7 @@ func reportState(ctx context.Context, out io.Writer, w *workshop, o options) err
 		o.nodes,
 		o.connections,
 		min(o.hot, o.nodes),
-		heatStreams,
+		hotStreams,
 		100*restless,
 	)
 	t := newTable("", "")
@@ -343,7 +343,7 @@ func reportState(ctx context.Context, out io.Writer, w *workshop, o options) err
 	)
 	t.add(
 		"of which hotness",
-		fmt.Sprintf("%.0f messages, %.0f KB a second", r.heatMessage, r.heatBytes/1e3),
+		fmt.Sprintf("%.0f messages, %.0f KB a second", r.hotMessage, r.hotBytes/1e3),
 	)
 	t.add(
 		fmt.Sprintf("a death is seen by %d others after", observers),

@@ -13,7 +13,7 @@
 //
 //   - An edge takes viewers up to a bound: the mean utilisation of its region and some percent,
 //     never more than 97 % of its capacity while another has room. The percentage falls with the
-//     heat of the stream. Viewers of a hot stream yield first, for they find other copies; those of
+//     hotness of the stream. Viewers of a hot stream yield first, for they find other copies; those of
 //     a cold one would open a copy each.
 //   - Reports are up to five seconds old, and every edge routes by itself. So nobody
 //     takes the best edge: all would take the same one. Each client goes to an edge with a

@@ -278,7 +278,7 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// TestSpreadAndFold follows a stream that heats and cools: copies open when the carriers have too
+// TestSpreadAndFold follows a stream that hotness and cools: copies open when the carriers have too
 // little room, stay while they have between once and twice of what is needed, and drain, smallest
 // first, above.
 func TestSpreadAndFold(t *testing.T) {

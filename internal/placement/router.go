@@ -234,11 +234,11 @@ func (r *Router) mean(g *region) float64 {
 // stream the lower, for its viewers move at no cost to where it is carried too.
 func (r *Router) bound(e *edge, egress float64) float64 {
 	fair := r.mean(e.region) * e.Capacity
-	heat := 1.0
+	hotness := 1.0
 	if egress < fair {
-		heat = egress / fair
+		hotness = egress / fair
 	}
-	tolerance := coldTolerance + heat*(hotTolerance-coldTolerance)
+	tolerance := coldTolerance + hotness*(hotTolerance-coldTolerance)
 	return max((1+tolerance)*fair, idle*e.Capacity)
 }
 

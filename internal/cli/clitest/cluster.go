@@ -55,7 +55,7 @@ type Member struct {
 func (tc *Cluster) Join(t *testing.T, n kv.Node) *Member {
 	t.Helper()
 	cluster, err := tc.Store.Join(t.Context(), n,
-		func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Heat]) {})
+		func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Hotness]) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,13 +37,13 @@ func (tc *Cluster) Fill(t *testing.T) (a, b *Member) {
 		Client: "192.0.2.3:99",
 		App:    "live", Stream: "live/y", Role: kv.RolePlay, Since: time.Now().Add(time.Hour),
 	})
-	a.Report(map[media.Name]kv.Heat{
+	a.Report(map[media.Name]kv.Hotness{
 		"": {
 			Egress: 100_000_000, Viewers: 3, Joins: 1.5, Connections: 4, CPU: 0.25, Memory: 64_000_000,
 		},
 		"live/x": {Egress: 20_000_000, Viewers: 1}, "live/y": {Egress: 80_000_000, Viewers: 2},
 	})
-	b.Report(map[media.Name]kv.Heat{"": {Egress: 500_000_000, Viewers: 1, Connections: 1}})
+	b.Report(map[media.Name]kv.Hotness{"": {Egress: 500_000_000, Viewers: 1, Connections: 1}})
 	tc.Publish(t, kv.Stream{
 		Name: "live/y", Kind: kv.Live, Node: "b", Since: time.Now().Add(time.Minute),
 	})
@@ -72,7 +72,7 @@ func (tc *Cluster) Fill(t *testing.T) (a, b *Member) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		heat, err := tc.Store.Hotness.List(t.Context(), nodes)
+		hotness, err := tc.Store.Hotness.List(t.Context(), nodes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func (tc *Cluster) Fill(t *testing.T) (a, b *Member) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(nodes) == 2 && len(connections) == 3 && len(heat) == 4 && len(assets) == 2
+		return len(nodes) == 2 && len(connections) == 3 && len(hotness) == 4 && len(assets) == 2
 	})
 	return a, b
 }

@@ -15,7 +15,7 @@ import (
 
 // heatEntry is the load of a node, or the hotness of a stream on it.
 type heatEntry struct {
-	kv.Heat
+	kv.Hotness
 	Capacity int64 `json:"capacity,omitempty"` // of a node, in bit/s
 }
 
@@ -36,7 +36,7 @@ func (h heatEntry) ofNode(cell string) string {
 }
 
 func hotnessCommand() *cli.Command {
-	return listing[kv.Heat, heatEntry]{
+	return listing[kv.Hotness, heatEntry]{
 		name: "hotness", usage: "list how busy the nodes are, and the streams on them",
 		examples: "natscast hotness\n" +
 			"natscast hotness --top 10 --watch\n" +
@@ -50,14 +50,14 @@ func hotnessCommand() *cli.Command {
 			},
 		},
 		empty: "no node has told how busy it is",
-		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Heat, error) {
+		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Hotness, error) {
 			return s.Hotness.List(ctx, nodes)
 		},
-		view: func(s *kv.Store, note func()) view[kv.Heat] {
-			return s.Hotness.View(func([]kv.Change[kv.Heat]) { note() })
+		view: func(s *kv.Store, note func()) view[kv.Hotness] {
+			return s.Hotness.View(func([]kv.Change[kv.Hotness]) { note() })
 		},
-		rows: func(c *cli.Context, nodes []kv.Node, heat []kv.Heat) []heatEntry {
-			return topStreams(heatEntries(nodes, heat), int(c.Uint("top")))
+		rows: func(c *cli.Context, nodes []kv.Node, hotness []kv.Hotness) []heatEntry {
+			return topStreams(heatEntries(nodes, hotness), int(c.Uint("top")))
 		},
 		id: func(h heatEntry) string { return h.Node + " " + string(h.Stream) },
 		columns: []term.Column[heatEntry]{
@@ -89,19 +89,19 @@ func hotnessCommand() *cli.Command {
 
 // heatEntries are the nodes that are up, each with its streams behind it. Nodes with more
 // load come first, and so do hotter streams.
-func heatEntries(nodes []kv.Node, heat []kv.Heat) []heatEntry {
+func heatEntries(nodes []kv.Node, hotness []kv.Hotness) []heatEntry {
 	live := map[string]kv.Node{}
 	for _, n := range nodes {
 		live[n.ID] = n
 	}
 	ofNodes := map[string]heatEntry{}
 	var entries []heatEntry
-	for _, h := range heat {
+	for _, h := range hotness {
 		n, ok := live[h.Node]
 		if !ok || n.Incarnation != h.Incarnation {
 			continue
 		}
-		e := heatEntry{Heat: h}
+		e := heatEntry{Hotness: h}
 		if h.Stream == "" {
 			e.Capacity = n.Capacity
 			ofNodes[h.Node] = e

@@ -23,7 +23,7 @@ type nodeEntry struct {
 }
 
 func nodesCommand() *cli.Command {
-	return listing[kv.Heat, nodeEntry]{
+	return listing[kv.Hotness, nodeEntry]{
 		name: "nodes", usage: "list the nodes of the cluster",
 		examples: "natscast nodes --nats nats://10.0.0.1:4222\n" +
 			"natscast nodes --watch\n" +
@@ -31,14 +31,14 @@ func nodesCommand() *cli.Command {
 			"LOAD is the part of a node's capacity that it sends. " +
 			"A node that has died is gone within 3 seconds.",
 		empty: "no node is up",
-		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Heat, error) {
+		list: func(ctx context.Context, s *kv.Store, nodes []kv.Node) ([]kv.Hotness, error) {
 			return s.Hotness.List(ctx, nodes)
 		},
-		view: func(s *kv.Store, note func()) view[kv.Heat] {
-			return s.Hotness.View(func([]kv.Change[kv.Heat]) { note() })
+		view: func(s *kv.Store, note func()) view[kv.Hotness] {
+			return s.Hotness.View(func([]kv.Change[kv.Hotness]) { note() })
 		},
-		rows: func(_ *cli.Context, nodes []kv.Node, heat []kv.Heat) []nodeEntry {
-			return nodeEntries(nodes, heat)
+		rows: func(_ *cli.Context, nodes []kv.Node, hotness []kv.Hotness) []nodeEntry {
+			return nodeEntries(nodes, hotness)
 		},
 		id: func(n nodeEntry) string { return n.ID },
 		columns: []term.Column[nodeEntry]{
@@ -67,8 +67,8 @@ func nodesCommand() *cli.Command {
 	}.command()
 }
 
-func nodeEntries(nodes []kv.Node, heat []kv.Heat) []nodeEntry {
-	loads := nodeLoads(nodes, heat)
+func nodeEntries(nodes []kv.Node, hotness []kv.Hotness) []nodeEntry {
+	loads := nodeLoads(nodes, hotness)
 	var entries []nodeEntry
 	for _, n := range nodes {
 		load := loads[n.ID]
@@ -81,10 +81,10 @@ func nodeEntries(nodes []kv.Node, heat []kv.Heat) []nodeEntry {
 }
 
 // nodeLoads are the loads that the nodes report of themselves, by id.
-func nodeLoads(nodes []kv.Node, heat []kv.Heat) map[string]kv.Heat {
+func nodeLoads(nodes []kv.Node, hotness []kv.Hotness) map[string]kv.Hotness {
 	live := connect.Incarnations(nodes)
-	loads := make(map[string]kv.Heat, len(nodes))
-	for _, h := range heat {
+	loads := make(map[string]kv.Hotness, len(nodes))
+	for _, h := range hotness {
 		if h.Stream == "" && live[h.Node] == h.Incarnation {
 			loads[h.Node] = h
 		}

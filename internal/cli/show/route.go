@@ -96,13 +96,13 @@ func routerOf(c *cli.Context, store *kv.Store) (*router.Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	heat, err := store.Hotness.List(c.Context, nodes)
+	hotness, err := store.Hotness.List(c.Context, nodes)
 	if err != nil {
 		return nil, err
 	}
 	router := router.New()
 	router.SetNodes(asChanges(nodes))
-	router.SetHotness(asChanges(heat))
+	router.SetHotness(asChanges(hotness))
 	return router, nil
 }
 

@@ -76,9 +76,9 @@ func TestJSON(t *testing.T) {
 	var nodes []nodeEntry
 	var connections []kv.Connection
 	var streams []kv.Listed
-	var heat []heatEntry
+	var hotness []heatEntry
 	for command, into := range map[string]any{
-		"nodes": &nodes, "connections": &connections, "streams": &streams, "hotness": &heat,
+		"nodes": &nodes, "connections": &connections, "streams": &streams, "hotness": &hotness,
 	} {
 		stdout, _ := tc.Run(t, all, command, "--json")
 		clitest.CheckFields(t, command, stdout)
@@ -101,8 +101,8 @@ func TestJSON(t *testing.T) {
 		streams[2].Size != 3e9 || streams[2].Duration != 5_400_040 {
 		t.Errorf("streams: %+v", streams)
 	}
-	if len(heat) != 4 || heat[0].Node != "b" || heat[0].Capacity != 1e9 || heat[3].Stream != "live/x" {
-		t.Errorf("hotness: %+v", heat)
+	if len(hotness) != 4 || hotness[0].Node != "b" || hotness[0].Capacity != 1e9 || hotness[3].Stream != "live/x" {
+		t.Errorf("hotness: %+v", hotness)
 	}
 }
 
