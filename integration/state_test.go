@@ -86,8 +86,8 @@ func state[T any](t *testing.T, natsURL string, command ...string) []T {
 	return list
 }
 
-// A node that is killed is gone from every view, with its connections and its hotness, and nobody is
-// sent there any more.
+// A node that is killed is gone from every view, with its connections and its hotness, and nobody
+// is sent there any more.
 func TestNodeDies(t *testing.T) {
 	t.Parallel()
 	servers := startNATSCluster(t)

@@ -23,7 +23,8 @@ const (
 	maxReport = 100
 )
 
-// Hotness is how busy a stream is on a node, or the node as a whole: its load. Rates are decayed averages.
+// Hotness is how busy a stream is on a node, or the node as a whole: its load. Rates are decayed
+// averages.
 type Hotness struct {
 	Node        string     `json:"node"`
 	Incarnation uint64     `json:"incarnation"`
@@ -107,8 +108,8 @@ func (h *HotnessStore) View(handle func([]Change[Hotness])) *View[Hotness] {
 	return newView(h.bucket, handle)
 }
 
-// Reporter tells the cluster what is notable about one node's hotness. It is not safe for concurrent
-// use, but for Run.
+// Reporter tells the cluster what is notable about one node's hotness. It is not safe for
+// concurrent use, but for Run.
 type Reporter struct {
 	writer *writer[Hotness]
 	node   Node
