@@ -13,8 +13,8 @@
 //
 //   - An edge takes viewers up to a bound: the mean utilisation of its region and some percent,
 //     never more than 97 % of its capacity while another has room. The percentage falls with the
-//     hotness of the stream. Viewers of a hot stream yield first, for they find other copies; those of
-//     a cold one would open a copy each.
+//     hotness of the stream. Viewers of a hot stream yield first, for they find other copies;
+//     those of a cold one would open a copy each.
 //   - Reports are up to five seconds old, and every edge routes by itself. So nobody
 //     takes the best edge: all would take the same one. Each client goes to an edge with a
 //     probability that is its share of the room, drawn by the hash of the client's key.
