@@ -203,8 +203,8 @@ func TestFLVSlowPlayer(t *testing.T) {
 	})
 }
 
-// An HTTP player is in the cluster's connections, among the node's clients and in its hotness, until
-// it is kicked.
+// An HTTP player is in the cluster's connections, among the node's clients and in its hotness,
+// until it is kicked.
 func TestFLVIsAClient(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Config{})
