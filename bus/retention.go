@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"natscast/internal/media"
+	"natscast/internal/size"
 )
 
 // Class is how long some streams are kept, in shards of their own.
@@ -63,22 +64,10 @@ func (c *Class) set(field string) bool {
 		c.Storage = s
 		return once
 	}
-	n, ok := parseBytes(field)
+	n, ok := size.Parse(field)
 	ok = ok && c.MaxBytes == 0
 	c.MaxBytes = n
 	return ok
-}
-
-var units = map[string]int64{
-	"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
-}
-
-// parseBytes reads "20GiB".
-func parseBytes(s string) (n int64, ok bool) {
-	number := strings.TrimRight(s, "BKMGTi")
-	unit, ok := units[s[len(number):]]
-	n, err := strconv.ParseInt(number, 10, 64)
-	return n * unit, ok && err == nil && n > 0 && n <= 1<<62/unit
 }
 
 // checkClasses returns the classes with their defaults, in the order in which they are tried: the

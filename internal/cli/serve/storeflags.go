@@ -7,7 +7,7 @@ import (
 
 	"natscast/bus"
 	"natscast/internal/cli/cmdline"
-	"natscast/internal/recording"
+	"natscast/internal/size"
 	"natscast/kv"
 )
 
@@ -87,12 +87,11 @@ func kvOptions(c *cli.Context) kv.Options {
 	}
 }
 
-// sizeFrom reads a size, written as --record-split has it.
+// sizeFrom reads a size.
 func sizeFrom(c *cli.Context, flag string) (int64, error) {
-	size := c.String(flag)
-	_, bytes, err := recording.ParseSplit([]string{size})
-	if err != nil || bytes == 0 {
-		return 0, cmdline.UsageError("--%s %q: want a size, as 512MiB", flag, size)
+	bytes, ok := size.Parse(c.String(flag))
+	if !ok {
+		return 0, cmdline.UsageError("--%s %q: want a size, as 512MiB", flag, c.String(flag))
 	}
 	return bytes, nil
 }
