@@ -12,7 +12,7 @@ import (
 // TestFanout starts everything, and counts.
 func TestFanout(t *testing.T) {
 	t.Parallel()
-	w := &workshop{t.TempDir()}
+	w := &workshop{dir: t.TempDir()}
 	const players = 5
 	r := rows[slices.IndexFunc(rows, func(r row) bool { return r.name == "natscast" })]
 	f, err := runFanout(t.Context(), w, r, options{

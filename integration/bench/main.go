@@ -41,6 +41,7 @@ type options struct {
 	readers                 bool // the sixth one
 	prompt                  bool // players wait for what comes
 	markdown                bool
+	natscast                string // a binary to measure; "" for this module's
 }
 
 func main() {
@@ -84,6 +85,7 @@ func parseOptions(args []string) (options, error) {
 		false,
 		"players wait for what comes, and the server pays for waking them",
 	)
+	fs.StringVar(&o.natscast, "natscast", "", "a natscast `BINARY` to measure in place of this one's")
 	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown")
 	var names []string
 	for _, r := range rows {
@@ -125,7 +127,7 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
-	w, err := newWorkshop()
+	w, err := newWorkshop(o.natscast)
 	if err != nil {
 		return err
 	}
