@@ -98,12 +98,12 @@ type LibraryStats struct {
 // Library offers the files of directories as static streams.
 type Library struct {
 	// Static.
-	config  LibraryConfig
-	bus     *bus.Bus
-	shelf   *kv.Announcer[media.Name, kv.Asset]
-	log     *slog.Logger
-	open    *openSources
-	results chan indexed
+	config    LibraryConfig
+	bus       *bus.Bus
+	announcer *kv.Announcer[media.Name, kv.Asset]
+	log       *slog.Logger
+	open      *openSources
+	results   chan indexed
 
 	// Owned by Run.
 	files map[media.Name]*file
@@ -122,16 +122,16 @@ type Library struct {
 	}
 }
 
-// NewLibrary returns the library of a node, which tells the cluster what it has on shelf.
+// NewLibrary returns the library of a node, which tells the cluster what it has.
 func NewLibrary(
 	config LibraryConfig,
 	b *bus.Bus,
-	shelf *kv.Announcer[media.Name, kv.Asset],
+	announcer *kv.Announcer[media.Name, kv.Asset],
 	log *slog.Logger,
 ) *Library {
 	config = config.withDefaults()
 	return &Library{
-		config: config, bus: b, shelf: shelf, log: log,
+		config: config, bus: b, announcer: announcer, log: log,
 		open: newOpenSources(config.open), results: make(chan indexed),
 		files: map[media.Name]*file{}, aliases: map[media.Name][]*file{}, told: map[string]int{},
 	}

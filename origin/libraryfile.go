@@ -175,7 +175,7 @@ func (l *Library) withdraw(f *file, now time.Time) {
 	v := f.current
 	l.retire(v, now)
 	l.stats.offered.Add(-1)
-	l.shelf.Remove(f.name)
+	l.announcer.Remove(f.name)
 	l.forget(f)
 	l.settle(f.alias())
 	l.settle(f.name)
@@ -227,7 +227,7 @@ func (l *Library) settle(alias media.Name) {
 // tell tells the cluster of a file.
 func (l *Library) tell(f *file) {
 	a := f.current.asset
-	l.shelf.Set(a.Name,
+	l.announcer.Set(a.Name,
 		kv.Asset{
 			Name:     a.Name,
 			ID:       a.ID,

@@ -225,7 +225,7 @@ func (o *Object) follow(ctx context.Context, restored <-chan nats.Status) {
 			return
 		case <-restored:
 			o.mu.Lock()
-			o.replica.Doubt()
+			o.replica.Unverify()
 			o.mu.Unlock()
 			o.catchUp(ctx)
 			o.retry()

@@ -26,10 +26,10 @@ import (
 const Path = "/objects/"
 
 const (
-	// pingInterval is how often a client is sent something, and silence how long a WebSocket client
+	// pingInterval is how often a client is sent something, and maxSilence how long a WebSocket client
 	// may be silent.
 	pingInterval = 30 * time.Second
-	silence      = 75 * time.Second
+	maxSilence   = 75 * time.Second
 	// farewellTimeout is how long a client that was told to end may take for it.
 	farewellTimeout = 2 * time.Second
 	// maxRequests is how many plain requests are answered at once.
@@ -324,7 +324,7 @@ func (w *Web) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for c := range w.clients {
-		if c.framing == webSocket && c.heard.since() > silence {
+		if c.framing == webSocket && c.heard.since() > maxSilence {
 			c.out.Abort(reason.Silent)
 		} else if min(c.told.since(), c.heard.since()) > pingInterval {
 			c.told.set()

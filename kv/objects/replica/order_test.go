@@ -378,7 +378,7 @@ func (w *world) rare(b byte) {
 		w.refuse()
 	case 1:
 		w.connection, w.lost = w.connection+1, false
-		w.r.Doubt()
+		w.r.Unverify()
 		w.reload()
 	case 2:
 		if w.lost { // and the owner learns later that the connection has come back

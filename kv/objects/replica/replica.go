@@ -81,8 +81,8 @@ func (r *Replica) Miss(revision uint64) {
 	r.work(first)
 }
 
-// Doubt makes all that was verified before count for nothing: the connection was away.
-func (r *Replica) Doubt() {
+// Unverify has the object read anew: the connection was away, and all may have changed.
+func (r *Replica) Unverify() {
 	r.verified = time.Time{}
 	r.Miss(1)
 }
