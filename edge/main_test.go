@@ -16,9 +16,9 @@ import (
 	"natscast/bus"
 	"natscast/edge/router"
 	"natscast/edge/wiretest"
+	"natscast/internal/clustertest"
 	"natscast/internal/media"
 	"natscast/internal/natsserver"
-	"natscast/internal/natstest"
 	"natscast/internal/rtmp/client"
 	"natscast/kv"
 	"natscast/origin"
@@ -64,19 +64,8 @@ type node struct {
 
 func startNode(t testing.TB, config Config, more ...net.Listener) *node {
 	t.Helper()
-	conns := natstest.Conns(t, serverOf(t))
-	b, err := bus.New(conns, bus.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.Provision(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	store, err := kv.Open(t.Context(), conns.Control, kv.Options{LeaseTTL: 3 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	base := clustertest.New(t, serverOf(t), 3*time.Second)
+	b, store := base.Bus, base.Store
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	routes := router.New()
 	cluster, err := store.Join(t.Context(), kv.Node{

@@ -26,35 +26,9 @@
 // frame rides along, so the bus carries one message per video frame. Audio waits
 // at most 50 ms.
 //
-// A [Recorder] writes live streams into files, as any reader of the bus does:
-//
-//	directory ─▶ wanted? ─▶ lease in kv.Store.Recordings ─▶ subscription ─▶ queue ─▶ Tape ─▶ recording.Recording
-//
-// Which origin records a stream does not depend on where it is published: of all that are told to
-// record it, the one that takes the lease does. A stream that comes back within the grace time, on
-// whatever node, goes on in its file. When the recorder dies, its lease runs out, and another one
-// begins a file, with what is stored from before that on, so the files overlap and nothing is
-// missing between them; the same node does so when it comes back before that. Whatever a recorder
-// misses, of the begin of a stream that is sent faster than it plays or has ended already, or for a
-// disk that is slow or has failed, is filled in from what is stored, as long as it is. A file that
-// fails is given up, and another one is tried after five seconds. Neither holds up the bus or the
-// node.
-//
-// A [Library] offers the files of directories as static streams:
-//
-//	scan every 2 s ─▶ file: new, changed, gone ─▶ index (mediafile) ─▶ version ─▶ static.Offer, kv.Announcer
-//	                                                                      └─ source ◀─ segments are read
-//
-// A version is one content, and its id is in all subjects, so two are never mixed. It is withdrawn
-// as soon as its file is another one or gone; who has found it reads on, from the file that is
-// still open, up to ten minutes after the last read. Of a file that was overwritten in place
-// nothing can be read: that is an error, and nothing of the new content. A file that is being
-// written is offered when it is quiet, an FLV file (a recording) every five seconds as it grows;
-// the versions of a growing file share one source, as the segments stay what they were. An index is
-// in memory only while its file is read, those of 64 files at most; a file that is opened again
-// must have the same id. Files are opened below their directory (os.Root), and given to mediafile
-// as /proc/self/fd/N, which stays that file whatever becomes of its name.
-//
 // What the stream consists of is learnt from its frames on the way (package mediainfo), and told in
 // the directory when it changes, once a second at most.
+//
+// The rooms beside it are origin/library, which offers files, origin/recorder, which writes live
+// streams into them, and origin/tape, on which a recorder keeps what it has not written.
 package origin

@@ -15,9 +15,9 @@ import (
 	"go.uber.org/goleak"
 
 	"natscast/bus"
+	"natscast/internal/clustertest"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
-	"natscast/internal/natsconn"
 	"natscast/internal/natsserver"
 	"natscast/internal/natstest"
 	"natscast/kv"
@@ -29,34 +29,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // node is an ingest with what it stands on, for the time of the test.
 type node struct {
 	*Ingest
-	bus   *bus.Bus
-	conns *natsconn.Conns
-	store *kv.Store
+	clustertest.Base
 }
 
 func newNode(t *testing.T, server *natsserver.Server) *node {
 	t.Helper()
-	conns := natstest.Conns(t, server)
-	b, err := bus.New(conns, bus.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.Provision(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	store, err := kv.Open(t.Context(), conns.Control, kv.Options{LeaseTTL: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	base := clustertest.New(t, server, time.Second)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	return &node{NewIngest(Config{Node: t.Name()}, b, store.Streams, log), b, conns, store}
+	return &node{NewIngest(Config{Node: t.Name()}, base.Bus, base.Store.Streams, log), base}
 }
 
 func newServer(t *testing.T) *natsserver.Server {
 	t.Helper()
-	server := natstest.Server(t, 0)
-	return server
+	return natstest.Server(t, 0)
 }
 
 // viewer collects the chunks of a stream, described.
@@ -68,7 +53,7 @@ type viewer struct {
 
 func (n *node) view(t *testing.T, name media.Name) *viewer {
 	t.Helper()
-	sub, err := n.bus.Subscribe(name)
+	sub, err := n.Bus.Subscribe(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +114,7 @@ func (n *node) write(t *testing.T, sink media.Sink, frames ...string) {
 // ask asks JetStream's API for something that must succeed.
 func (n *node) ask(t *testing.T, subject, body string) {
 	t.Helper()
-	answer, err := n.conns.Control.Request("$JS.API."+subject, []byte(body), 5*time.Second)
+	answer, err := n.Conns.Control.Request("$JS.API."+subject, []byte(body), 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +145,7 @@ func TestPublication(t *testing.T) {
 	if !errors.Is(err, kv.ErrTaken) {
 		t.Errorf("second publisher: %v, want %v", err, kv.ErrTaken)
 	}
-	s, err := n.store.Streams.Get(t.Context(), name)
+	s, err := n.Store.Streams.Get(t.Context(), name)
 	if err != nil || s.Node != t.Name() || s.Client != "test" || s.Kind != kv.Live {
 		t.Errorf("directory: %+v, %v", s, err)
 	}
@@ -174,7 +159,7 @@ func TestPublication(t *testing.T) {
 	if err := sink.Write(framestest.Parse(t, "P40")); err == nil {
 		t.Error("a closed publication takes frames")
 	}
-	if _, err := n.store.Streams.Get(t.Context(), name); !errors.Is(err, kv.ErrNotFound) {
+	if _, err := n.Store.Streams.Get(t.Context(), name); !errors.Is(err, kv.ErrNotFound) {
 		t.Errorf("after the end: %v, want %v", err, kv.ErrNotFound)
 	}
 }
@@ -203,7 +188,7 @@ func TestTakeOver(t *testing.T) {
 	if v.ended() {
 		t.Error("the viewer was told of an end")
 	}
-	if _, err := n.store.Streams.Get(t.Context(), name); err != nil {
+	if _, err := n.Store.Streams.Get(t.Context(), name); err != nil {
 		t.Errorf("the lease of the second: %v", err)
 	}
 }
@@ -248,7 +233,7 @@ func TestStoreIsGone(t *testing.T) {
 	const name = "live/moves"
 	v := n.view(t, name)
 	sink := n.publish(t, name, "K0")
-	before, err := n.store.Streams.Get(t.Context(), name)
+	before, err := n.Store.Streams.Get(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +241,7 @@ func TestStoreIsGone(t *testing.T) {
 	n.write(t, sink, "P40")
 	var now kv.Stream
 	eventually.True(t, "the directory names another shard", func() bool {
-		now, err = n.store.Streams.Get(t.Context(), name)
+		now, err = n.Store.Streams.Get(t.Context(), name)
 		return err == nil && now.Shard != before.Shard
 	})
 	if now.Epoch <= before.Epoch {
@@ -272,7 +257,7 @@ func TestStoreIsGone(t *testing.T) {
 	eventually.True(t, "all is seen", v.has(5))
 	v.expect(t, "*K0", "P40", "P80", "*K120", "P160")
 	eventually.True(t, "the new shard stores it", func() bool {
-		dts, _, ok := n.bus.Latest(t.Context(), name)
+		dts, _, ok := n.Bus.Latest(t.Context(), name)
 		return ok && dts == 160
 	})
 }
@@ -302,7 +287,7 @@ func TestTimelineGoesOn(t *testing.T) {
 func TestNoBus(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, newServer(t))
-	n.conns.Close()
+	n.Conns.Close()
 	if _, err := n.Publish(t.Context(), "live/cam", "test", ""); err == nil {
 		t.Error("published without NATS")
 	}

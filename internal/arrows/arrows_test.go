@@ -198,6 +198,18 @@ var forbidden = []arrow{
 		breaking: "kv/objects/replica/x_test.go imports github.com/nats-io/nats.go",
 	},
 	{
+		from: []string{"..."}, except: []string{"internal/clustertest", "internal/cli/clitest"},
+		to:       []string{module + "internal/natstest", module + "internal/clustertest"},
+		because:  "they are for tests",
+		breaking: "bus/x.go imports natscast/internal/natstest",
+	},
+	{
+		from:     []string{"origin/library", "origin/recorder"},
+		to:       []string{module + "origin", module + "origin/library", module + "origin/recorder"},
+		because:  "what offers files, what writes them and what takes publishers stand beside each other",
+		breaking: "origin/recorder/x.go imports natscast/origin/library",
+	},
+	{
 		from: []string{"kv/objects", "kv/bucket"}, inTests: true,
 		to:       []string{module + "kv"},
 		because:  "shared objects and the cluster's state stand beside each other, on kv/bucket",
@@ -211,7 +223,7 @@ var forbidden = []arrow{
 	},
 	{
 		from: []string{"internal/..."}, inTests: true,
-		except: []string{"internal/cli/...", "internal/node/..."},
+		except: []string{"internal/cli/...", "internal/node/...", "internal/clustertest"},
 		to: []string{
 			module + "edge/...", module + "origin/...", module + "bus/...", module + "kv/...",
 			module + "cmd/...",

@@ -11,18 +11,19 @@ import (
 	"natscast/internal/natsconn"
 	"natscast/internal/reason"
 	"natscast/kv"
-	"natscast/origin"
+	"natscast/origin/library"
+	"natscast/origin/recorder"
 )
 
 // Stats are what a node has counted.
 type Stats struct {
-	Node        kv.Node               `json:"node"`
-	Edge        edge.Stats            `json:"edge"`
-	NATS        natsconn.Stats        `json:"nats"`
-	Bus         bus.Stats             `json:"bus"`
-	Connections []edge.ClientStats    `json:"connections"`
-	Recorder    *origin.RecorderStats `json:"recorder,omitempty"` // only of one that records
-	Library     *origin.LibraryStats  `json:"library,omitempty"`  // only of one with files
+	Node        kv.Node            `json:"node"`
+	Edge        edge.Stats         `json:"edge"`
+	NATS        natsconn.Stats     `json:"nats"`
+	Bus         bus.Stats          `json:"bus"`
+	Connections []edge.ClientStats `json:"connections"`
+	Recorder    *recorder.Stats    `json:"recorder,omitempty"` // only of one that records
+	Library     *library.Stats     `json:"library,omitempty"`  // only of one with files
 }
 
 // stats are for the API and for nodes that ask.

@@ -9,7 +9,8 @@ import (
 	"natscast/edge"
 	"natscast/edge/web"
 	"natscast/internal/reason"
-	"natscast/origin"
+	"natscast/origin/library"
+	"natscast/origin/recorder"
 )
 
 // The API's description tells all that a node counts, and nothing else.
@@ -37,8 +38,8 @@ func TestStatsAreDescribed(t *testing.T) {
 		Connections: []edge.ClientStats{{
 			Players: []edge.PlayerStats{{Skipped: map[reason.Reason]uint64{reason.Lag: 1}}},
 		}},
-		Recorder: &origin.RecorderStats{},
-		Library:  &origin.LibraryStats{},
+		Recorder: &recorder.Stats{},
+		Library:  &library.Stats{},
 	}
 	all.Bus.Denied = counts.Of(reason.Denied)
 	text, err := json.Marshal(all)

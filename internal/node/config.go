@@ -9,6 +9,8 @@ import (
 	"natscast/internal/natsconn"
 	"natscast/kv"
 	"natscast/origin"
+	"natscast/origin/library"
+	"natscast/origin/recorder"
 )
 
 // Config is what a node is made of. NATS, Bus, KV, Origin and Edge have defaults and checks of
@@ -41,8 +43,8 @@ type Config struct {
 	Origin origin.Config
 	Edge   edge.Config
 	// Recorder is nil where nothing is recorded.
-	Recorder *origin.RecorderConfig
-	Static   []origin.Directory // with static streams
+	Recorder *recorder.Config
+	Static   []library.Directory // with static streams
 
 	Log *slog.Logger // nil for none
 }

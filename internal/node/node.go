@@ -14,6 +14,8 @@ import (
 	"natscast/internal/natsconn"
 	"natscast/kv"
 	"natscast/origin"
+	"natscast/origin/library"
+	"natscast/origin/recorder"
 )
 
 // Node is one edge with the ingest of an origin behind it. Its methods but Run and Close
@@ -33,8 +35,8 @@ type Node struct {
 	store   *kv.Store
 	cluster *kv.Cluster
 	edge    *edge.Edge
-	records *origin.Recorder // nil where nothing is recorded
-	library *origin.Library  // nil where there are no static streams
+	records *recorder.Recorder // nil where nothing is recorded
+	library *library.Library   // nil where there are no static streams
 	api     http.Handler
 
 	drain chan struct{} // holds a token when the node was asked to drain
@@ -89,15 +91,14 @@ func (n *Node) connect(ctx context.Context) (err error) {
 		return err
 	}
 	if config.Recorder != nil {
-		recorder := *config.Recorder
-		recorder.Node = n.id
-		if n.records, err = origin.NewRecorder(recorder, n.bus, n.store, n.log); err != nil {
+		c := *config.Recorder
+		c.Node = n.id
+		if n.records, err = recorder.New(c, n.bus, n.store, n.log); err != nil {
 			return err
 		}
 	}
 	if len(config.Static) > 0 {
-		library := origin.LibraryConfig{Directories: config.Static}
-		n.library = origin.NewLibrary(library, n.bus, n.cluster.Assets, n.log)
+		n.library = library.New(library.Config{Directories: config.Static}, n.bus, n.cluster.Assets, n.log)
 	}
 	n.api = web.New(web.Config{
 		Store: n.store, Nodes: n.cluster.Nodes, Hotness: n.cluster.Hotness,

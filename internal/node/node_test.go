@@ -31,7 +31,7 @@ import (
 	"natscast/internal/rtmp/client"
 	"natscast/internal/testpattern"
 	"natscast/kv"
-	"natscast/origin"
+	"natscast/origin/library"
 )
 
 // The test stream.
@@ -239,9 +239,9 @@ func TestStatic(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "film.flv"), film, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var directories []origin.Directory
+	var directories []library.Directory
 	for _, text := range []string{dir, "more=" + dir} {
-		d, err := origin.ParseDirectory(text)
+		d, err := library.ParseDirectory(text)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,12 +18,12 @@ import (
 	"github.com/gobwas/ws/wsutil"
 	"go.uber.org/goleak"
 
-	"natscast/bus"
 	"natscast/edge"
 	"natscast/edge/objects"
 	"natscast/edge/objects/webobjects"
 	"natscast/edge/router"
 	"natscast/edge/web"
+	"natscast/internal/clustertest"
 	"natscast/internal/natsserver"
 	"natscast/internal/natstest"
 	"natscast/kv"
@@ -50,19 +50,8 @@ func startServer(t testing.TB) *natsserver.Server {
 
 func startNode(t testing.TB, server *natsserver.Server, config edge.Config, origins ...string) *node {
 	t.Helper()
-	conns := natstest.Conns(t, server)
-	b, err := bus.New(conns, bus.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.Provision(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	store, err := kv.Open(t.Context(), conns.Control, kv.Options{LeaseTTL: 3 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	base := clustertest.New(t, server, 3*time.Second)
+	b, store := base.Bus, base.Store
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	routes := router.New()
 	cluster, err := store.Join(t.Context(), kv.Node{

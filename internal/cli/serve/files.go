@@ -12,7 +12,8 @@ import (
 	"natscast/internal/media"
 	"natscast/internal/node"
 	"natscast/internal/recording"
-	"natscast/origin"
+	"natscast/origin/library"
+	"natscast/origin/recorder"
 )
 
 // addFiles adds the static directories and the recorder to a configuration. home is the
@@ -37,9 +38,9 @@ func staticFlag() cli.Flag {
 	}
 }
 
-func staticFrom(c *cli.Context) (directories []origin.Directory, err error) {
+func staticFrom(c *cli.Context) (directories []library.Directory, err error) {
 	for _, s := range c.StringSlice("static") {
-		d, err := origin.ParseDirectory(s)
+		d, err := library.ParseDirectory(s)
 		if err != nil {
 			return nil, fmt.Errorf("--static %s: %w", s, err)
 		}
@@ -81,11 +82,11 @@ func recordFlags() []cli.Flag {
 }
 
 // recorderFrom returns what the node records; nil for nothing.
-func recorderFrom(c *cli.Context, home string) (*origin.RecorderConfig, error) {
+func recorderFrom(c *cli.Context, home string) (*recorder.Config, error) {
 	if len(c.StringSlice("record")) == 0 && c.String("record-dir") == "" {
 		return nil, nil
 	}
-	config := &origin.RecorderConfig{Dir: recordDir(c, home), Grace: c.Duration("grace")}
+	config := &recorder.Config{Dir: recordDir(c, home), Grace: c.Duration("grace")}
 	if config.Dir == "" {
 		return nil, cmdline.UsageError("--record: where to? give --record-dir DIR")
 	}
@@ -133,15 +134,15 @@ const recordingsApp = "recordings"
 // withRecordings returns the static directories with that of the recordings, so that these
 // can be played at once. It is left out where it is below one of the others.
 func withRecordings(
-	static []origin.Directory, r *origin.RecorderConfig,
-) ([]origin.Directory, error) {
+	static []library.Directory, r *recorder.Config,
+) ([]library.Directory, error) {
 	if r == nil {
 		return static, nil
 	}
 	if err := os.MkdirAll(r.Dir, 0o777); err != nil {
 		return nil, fmt.Errorf("--record-dir: %w", err)
 	}
-	d, err := origin.ParseDirectory(recordingsApp + "=" + r.Dir)
+	d, err := library.ParseDirectory(recordingsApp + "=" + r.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("--record-dir %s: %w", r.Dir, err)
 	}

@@ -10,13 +10,13 @@ import (
 
 	"natscast/internal/cli/cmdline"
 	"natscast/internal/recording"
-	"natscast/origin"
+	"natscast/origin/recorder"
 )
 
 // recorderOf returns what a node with these flags records.
 func recorderOf(
 	t *testing.T, home string, args ...string,
-) (config *origin.RecorderConfig, err error) {
+) (config *recorder.Config, err error) {
 	t.Helper()
 	flags := append(serveFlags(), recordFlags()...)
 	runCommand(t, &cli.Command{Name: "origin", Flags: flags, Action: func(c *cli.Context) error {

@@ -1,4 +1,4 @@
-package origin
+package library
 
 import (
 	"cmp"
@@ -62,8 +62,8 @@ func ParseDirectory(s string) (Directory, error) {
 	return d, nil
 }
 
-// LibraryConfig is what an operator may choose.
-type LibraryConfig struct {
+// Config is what an operator may choose.
+type Config struct {
 	// Directories with files. Where two have a file of one name, it is that of the first.
 	Directories []Directory
 
@@ -76,7 +76,7 @@ type LibraryConfig struct {
 	open   int           // files that are kept open (64)
 }
 
-func (c LibraryConfig) withDefaults() LibraryConfig {
+func (c Config) withDefaults() Config {
 	c.interval = cmp.Or(c.interval, 2*time.Second)
 	c.growth = cmp.Or(c.growth, 5*time.Second)
 	c.linger = cmp.Or(c.linger, 10*time.Minute)
@@ -86,8 +86,8 @@ func (c LibraryConfig) withDefaults() LibraryConfig {
 	return c
 }
 
-// LibraryStats tell what a library has.
-type LibraryStats struct {
+// Stats tell what a library has.
+type Stats struct {
 	Files   int64  `json:"files"`   // that could be static streams
 	Offered int64  `json:"offered"` // those that are
 	Old     int64  `json:"old"`     // versions of files that are gone and may still be read
@@ -98,7 +98,7 @@ type LibraryStats struct {
 // Library offers the files of directories as static streams.
 type Library struct {
 	// Static.
-	config    LibraryConfig
+	config    Config
 	bus       *bus.Bus
 	announcer *kv.Announcer[media.Name, kv.Asset]
 	log       *slog.Logger
@@ -122,9 +122,9 @@ type Library struct {
 	}
 }
 
-// NewLibrary returns the library of a node, which tells the cluster what it has.
-func NewLibrary(
-	config LibraryConfig,
+// New returns the library of a node, which tells the cluster what it has.
+func New(
+	config Config,
 	b *bus.Bus,
 	announcer *kv.Announcer[media.Name, kv.Asset],
 	log *slog.Logger,
@@ -138,8 +138,8 @@ func NewLibrary(
 }
 
 // Stats tell what the library has.
-func (l *Library) Stats() LibraryStats {
-	return LibraryStats{
+func (l *Library) Stats() Stats {
+	return Stats{
 		Files: l.stats.files.Load(), Offered: l.stats.offered.Load(), Old: l.stats.old.Load(),
 		Reads: l.stats.reads.Load(), Errors: l.stats.errors.Load(),
 	}

@@ -1,4 +1,4 @@
-package origin
+package library
 
 import (
 	"errors"
@@ -85,7 +85,7 @@ func (v *version) isIn(f *mediafile.File) bool {
 }
 
 // isOver says that a version that was withdrawn need not be read any more.
-func (v *version) isOver(now time.Time, c LibraryConfig) bool {
+func (v *version) isOver(now time.Time, c Config) bool {
 	if v.broken.Load() {
 		return true
 	}

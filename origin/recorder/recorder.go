@@ -1,4 +1,4 @@
-package origin
+package recorder
 
 import (
 	"cmp"
@@ -29,8 +29,8 @@ const (
 	newFor = 10 * time.Second
 )
 
-// RecorderConfig is what an operator may choose.
-type RecorderConfig struct {
+// Config is what an operator may choose.
+type Config struct {
 	// Node is the id of the node.
 	Node string
 	// Dir is below which the files are.
@@ -48,8 +48,8 @@ type RecorderConfig struct {
 	retry time.Duration // after a file failed (5 s)
 }
 
-// RecorderStats count what a recorder has done.
-type RecorderStats struct {
+// Stats count what a recorder has done.
+type Stats struct {
 	Active  int    `json:"active"` // streams that are recorded now
 	Files   int    `json:"files"`
 	Bytes   int64  `json:"bytes"`
@@ -59,7 +59,7 @@ type RecorderStats struct {
 	Errors  uint64 `json:"errors"`  // times that a file failed
 }
 
-func (s *RecorderStats) add(o RecorderStats) {
+func (s *Stats) add(o Stats) {
 	s.Active += o.Active
 	s.Files += o.Files
 	s.Bytes += o.Bytes
@@ -73,7 +73,7 @@ func (s *RecorderStats) add(o RecorderStats) {
 // the one that has its entry among [kv.Store.Recordings].
 type Recorder struct {
 	// Static.
-	config    RecorderConfig
+	config    Config
 	dir       *recording.Dir
 	bus       *bus.Bus
 	streams   *kv.Streams
@@ -90,12 +90,12 @@ type Recorder struct {
 	sessions map[media.Name]*session
 	came     map[media.Name]kv.Stream // since the last look; some may have gone again
 	left     map[media.Name]time.Time // when another recorder has left a stream
-	past     RecorderStats            // of sessions that have ended
+	past     Stats                    // of sessions that have ended
 }
 
-// NewRecorder returns the recorder of a node. It makes the directory if there is none.
-func NewRecorder(
-	config RecorderConfig,
+// New returns the recorder of a node. It makes the directory if there is none.
+func New(
+	config Config,
 	b *bus.Bus,
 	store *kv.Store,
 	log *slog.Logger,
@@ -237,7 +237,7 @@ func (r *Recorder) forget(s *session) {
 }
 
 // Stats of the recorder so far.
-func (r *Recorder) Stats() RecorderStats {
+func (r *Recorder) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	stats := r.past

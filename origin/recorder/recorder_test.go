@@ -1,8 +1,9 @@
-package origin
+package recorder
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,22 +11,67 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
+	"natscast/internal/clustertest"
 	"natscast/internal/eventually"
 	"natscast/internal/media"
+	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 	"natscast/internal/recording"
 	"natscast/kv"
+	"natscast/origin"
 	"natscast/origin/framestest"
 	"natscast/origin/tape"
 )
 
 // recorder records into a directory until the test, or stop, ends it.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var nobody = slog.New(slog.DiscardHandler)
+
+// node is an ingest with what it stands on, for the time of the test.
+type node struct {
+	*origin.Ingest
+	clustertest.Base
+}
+
+func newNode(t *testing.T, server *natsserver.Server) *node {
+	t.Helper()
+	base := clustertest.New(t, server, time.Second)
+	config := origin.Config{Node: t.Name()}
+	return &node{origin.NewIngest(config, base.Bus, base.Store.Streams, nobody), base}
+}
+
+// publish begins a stream with these frames. It ends with the test.
+func (n *node) publish(t *testing.T, name media.Name, frames ...string) media.Sink {
+	t.Helper()
+	sink, err := n.Publish(t.Context(), name, "test", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sink.Close() })
+	write(t, sink, frames...)
+	return sink
+}
+
+// write writes frames that are said as framestest says them.
+func write(t *testing.T, sink media.Sink, frames ...string) {
+	t.Helper()
+	for _, f := range frames {
+		if err := sink.Write(framestest.Parse(t, f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 type recorder struct {
 	*Recorder
 	stop context.CancelFunc
 	done chan struct{}
 }
 
-func (n *node) record(t *testing.T, config RecorderConfig, patterns ...string) *recorder {
+func (n *node) record(t *testing.T, config Config, patterns ...string) *recorder {
 	t.Helper()
 	for _, text := range patterns {
 		p, err := media.ParsePattern(text)
@@ -39,7 +85,7 @@ func (n *node) record(t *testing.T, config RecorderConfig, patterns ...string) *
 		t.Fatal(err)
 	}
 	config.Format, config.retry = recording.FLV, 10*time.Millisecond
-	r, err := NewRecorder(config, n.bus, n.store, n.log)
+	r, err := New(config, n.Bus, n.Store, nobody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,28 +128,28 @@ func filesBelow(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-func (n *node) holds(t *testing.T, r *recorder, stats func(RecorderStats) bool, what string) {
+func (n *node) holds(t *testing.T, r *recorder, stats func(Stats) bool, what string) {
 	t.Helper()
 	eventually.True(t, what, func() bool { return stats(r.Stats()) })
 }
 
-func frames(n uint64) func(RecorderStats) bool {
-	return func(s RecorderStats) bool { return s.Frames == n }
+func frames(n uint64) func(Stats) bool {
+	return func(s Stats) bool { return s.Frames == n }
 }
 
-func active(n int) func(RecorderStats) bool {
-	return func(s RecorderStats) bool { return s.Active == n }
+func active(n int) func(Stats) bool {
+	return func(s Stats) bool { return s.Active == n }
 }
 
 func TestRecorder(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newServer(t))
+	n := newNode(t, natstest.Server(t, 0))
 	dir := t.TempDir()
-	r := n.record(t, RecorderConfig{Node: "a", Dir: dir}, "live/*")
+	r := n.record(t, Config{Node: "a", Dir: dir}, "live/*")
 	unwanted := n.publish(t, "other/cam", "K0")
 	sink := n.publish(t, "live/cam", "V5000", "U5000", "K5000", "A5000", "P5040", "P5080")
 	n.holds(t, r, frames(4), "all is written")
-	held, err := n.store.Recordings.Get(t.Context(), "live/cam")
+	held, err := n.Store.Recordings.Get(t.Context(), "live/cam")
 	if err != nil || held.Node != "a" || held.Kind != "recording" {
 		t.Errorf("%+v, %v", held, err)
 	}
@@ -118,7 +164,7 @@ func TestRecorder(t *testing.T) {
 	if got := filesBelow(t, dir); len(got) != 1 || got["live/cam.flv"] != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if _, err := n.store.Recordings.Get(t.Context(), "live/cam"); err == nil {
+	if _, err := n.Store.Recordings.Get(t.Context(), "live/cam"); err == nil {
 		t.Error("the right to record is not given back")
 	}
 }
@@ -132,9 +178,9 @@ func TestPublisherRecords(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			n := newNode(t, newServer(t))
+			n := newNode(t, natstest.Server(t, 0))
 			dir := t.TempDir()
-			r := n.record(t, RecorderConfig{Node: "a", Dir: dir})
+			r := n.record(t, Config{Node: "a", Dir: dir})
 			for i, frames := range [][]string{{"K0", "P40"}, {"K1000", "P1060"}} {
 				if i > 0 {
 					past := time.Now().Add(-time.Minute)
@@ -146,8 +192,8 @@ func TestPublisherRecords(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				n.write(t, sink, frames...)
-				n.holds(t, r, func(s RecorderStats) bool { return s.Frames == uint64(2*i+2) }, "all is written")
+				write(t, sink, frames...)
+				n.holds(t, r, func(s Stats) bool { return s.Frames == uint64(2*i+2) }, "all is written")
 				if err := sink.Close(); err != nil {
 					t.Error(err)
 				}
@@ -163,9 +209,9 @@ func TestPublisherRecords(t *testing.T) {
 // What is sent faster than it plays, and ends before a recorder has come, is all recorded.
 func TestUploadIsRecorded(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newServer(t))
+	n := newNode(t, natstest.Server(t, 0))
 	dir := t.TempDir()
-	r := n.record(t, RecorderConfig{Node: "a", Dir: dir, Grace: time.Second})
+	r := n.record(t, Config{Node: "a", Dir: dir, Grace: time.Second})
 	<-r.published.Ready()
 	<-r.recorded.Ready()
 	const uploads, groups = 5, 40
@@ -178,7 +224,7 @@ func TestUploadIsRecorded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.write(t, sink, want...)
+		write(t, sink, want...)
 		if err := sink.Close(); err != nil {
 			t.Error(err)
 		}
@@ -197,7 +243,7 @@ func TestUploadIsRecorded(t *testing.T) {
 // now.
 func TestRecordFrom(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newServer(t))
+	n := newNode(t, natstest.Server(t, 0))
 	var now time.Time
 	left := func(node string, since, published time.Duration) func(*Recorder) (time.Time, uint64) {
 		return func(r *Recorder) (time.Time, uint64) {
@@ -206,7 +252,7 @@ func TestRecordFrom(t *testing.T) {
 			return r.from(kv.Stream{Name: "live/cam", Since: now.Add(-published), Epoch: 7})
 		}
 	}
-	lease := n.store.Recordings.TTL() + leftMargin
+	lease := n.Store.Recordings.TTL() + leftMargin
 	for name, c := range map[string]struct {
 		from  func(*Recorder) (time.Time, uint64)
 		ago   time.Duration // 0 for what comes
@@ -224,7 +270,7 @@ func TestRecordFrom(t *testing.T) {
 		"left by another node, and new again": {from: left("b", time.Minute, -time.Second), ago: newFor - time.Second, epoch: 7},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := NewRecorder(RecorderConfig{Node: "a", Dir: t.TempDir()}, n.bus, n.store, n.log)
+			r, err := New(Config{Node: "a", Dir: t.TempDir()}, n.Bus, n.Store, nobody)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,14 +287,14 @@ func TestRecordFrom(t *testing.T) {
 // A publisher that does not ask for it ends what another one has begun.
 func TestPublisherDoesNotRecord(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newServer(t))
+	n := newNode(t, natstest.Server(t, 0))
 	dir := t.TempDir()
-	r := n.record(t, RecorderConfig{Node: "a", Dir: dir, Grace: time.Hour})
+	r := n.record(t, Config{Node: "a", Dir: dir, Grace: time.Hour})
 	first, err := n.Ingest.Publish(t.Context(), "live/cam", "test", "record")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.write(t, first, "K0", "P40")
+	write(t, first, "K0", "P40")
 	n.holds(t, r, frames(2), "all is written")
 	if err := first.Close(); err != nil {
 		t.Error(err)
@@ -260,9 +306,9 @@ func TestPublisherDoesNotRecord(t *testing.T) {
 // A stream that comes back in time goes on in its file, and the pause is seen in its times.
 func TestRecordingGoesOn(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newServer(t))
+	n := newNode(t, natstest.Server(t, 0))
 	dir := t.TempDir()
-	r := n.record(t, RecorderConfig{Node: "a", Dir: dir, Grace: time.Minute}, "**")
+	r := n.record(t, Config{Node: "a", Dir: dir, Grace: time.Minute}, "**")
 	if err := n.publish(t, "live/cam", "K3000", "P3040").Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -283,18 +329,18 @@ func TestRecordingGoesOn(t *testing.T) {
 // One recorder of several records a stream; when it goes, another one does, in a new file.
 func TestRecordersTakeTurns(t *testing.T) {
 	t.Parallel()
-	server := newServer(t)
+	server := natstest.Server(t, 0)
 	n := newNode(t, server)
 	dirs := map[string]string{}
 	recorders := map[string]*recorder{}
 	for _, id := range []string{"a", "b", "c"} {
 		dirs[id] = t.TempDir()
-		recorders[id] = newNode(t, server).record(t, RecorderConfig{Node: id, Dir: dirs[id]}, "**")
+		recorders[id] = newNode(t, server).record(t, Config{Node: id, Dir: dirs[id]}, "**")
 	}
 	sink := n.publish(t, "live/cam", "K0", "P40")
 	holder := func() (id string) {
 		eventually.True(t, "one records", func() bool {
-			held, err := n.store.Recordings.Get(t.Context(), "live/cam")
+			held, err := n.Store.Recordings.Get(t.Context(), "live/cam")
 			id = held.Node
 			return err == nil
 		})
@@ -302,7 +348,7 @@ func TestRecordersTakeTurns(t *testing.T) {
 	}
 	first := holder()
 	n.holds(t, recorders[first], frames(2), "the first one writes")
-	n.write(t, sink, "K1000", "P1040")
+	write(t, sink, "K1000", "P1040")
 	n.holds(t, recorders[first], frames(4), "the first one writes more")
 	recorders[first].end()
 	var second string
@@ -312,7 +358,7 @@ func TestRecordersTakeTurns(t *testing.T) {
 	})
 	// It does not know how much the first one has written.
 	n.holds(t, recorders[second], frames(4), "the second one writes what is stored")
-	n.write(t, sink, "K2000", "P2040")
+	write(t, sink, "K2000", "P2040")
 	n.holds(t, recorders[second], frames(6), "the second one writes what comes")
 	for id, dir := range dirs {
 		n := len(filesBelow(t, dir))
@@ -328,16 +374,16 @@ func TestRecordersTakeTurns(t *testing.T) {
 // A recorder whose lease is another's stops.
 func TestRecorderLosesItsLease(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newServer(t))
-	r := n.record(t, RecorderConfig{Node: "a", Dir: t.TempDir()}, "**")
+	n := newNode(t, natstest.Server(t, 0))
+	r := n.record(t, Config{Node: "a", Dir: t.TempDir()}, "**")
 	n.publish(t, "live/cam", "K0")
 	n.holds(t, r, frames(1), "it records")
-	held, err := n.store.Recordings.Get(t.Context(), "live/cam")
+	held, err := n.Store.Recordings.Get(t.Context(), "live/cam")
 	if err != nil {
 		t.Fatal(err)
 	}
 	held.Node = "b"
-	lease, err := n.store.Recordings.Acquire(t.Context(), held, true)
+	lease, err := n.Store.Recordings.Acquire(t.Context(), held, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,22 +398,22 @@ func TestRecorderLosesItsLease(t *testing.T) {
 // A file that cannot be made is tried again, and nothing else suffers.
 func TestRecordingFails(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newServer(t))
+	n := newNode(t, natstest.Server(t, 0))
 	dir := t.TempDir()
 	obstacle := filepath.Join(dir, "live")
 	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := n.record(t, RecorderConfig{Node: "a", Dir: dir}, "**")
+	r := n.record(t, Config{Node: "a", Dir: dir}, "**")
 	sink := n.publish(t, "live/cam", "K0", "P40")
-	n.holds(t, r, func(s RecorderStats) bool { return s.Errors == 1 && s.Active == 1 }, "a file has failed")
+	n.holds(t, r, func(s Stats) bool { return s.Errors == 1 && s.Active == 1 }, "a file has failed")
 	if err := os.Remove(obstacle); err != nil {
 		t.Fatal(err)
 	}
 	at := 0
 	eventually.True(t, "another file is written", func() bool {
 		at += 1000
-		n.write(t, sink, fmt.Sprintf("K%d", at))
+		write(t, sink, fmt.Sprintf("K%d", at))
 		return r.Stats().Frames > 0
 	})
 	r.end()
@@ -379,19 +425,19 @@ func TestRecordingFails(t *testing.T) {
 // What could not be written for a while is, where the store still has it.
 func TestRecordingIsFilled(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newServer(t))
+	n := newNode(t, natstest.Server(t, 0))
 	dir := t.TempDir()
-	r := n.record(t, RecorderConfig{Node: "a", Dir: dir}, "**")
+	r := n.record(t, Config{Node: "a", Dir: dir}, "**")
 	sink := n.publish(t, "live/cam", "K0", "P40")
 	n.holds(t, r, frames(2), "it is written")
 	r.mu.Lock()
 	s := r.sessions["live/cam"]
 	r.mu.Unlock()
 	s.queue.SetLimit(0) // nothing fits
-	n.write(t, sink, "P80", "K1000", "P1040")
-	n.holds(t, r, func(s RecorderStats) bool { return s.Dropped >= 3 }, "it is dropped")
+	write(t, sink, "P80", "K1000", "P1040")
+	n.holds(t, r, func(s Stats) bool { return s.Dropped >= 3 }, "it is dropped")
 	s.queue.SetLimit(tape.DefaultLimit)
-	n.write(t, sink, "K2000", "P2040")
+	write(t, sink, "K2000", "P2040")
 	n.holds(t, r, frames(7), "all is written")
 	r.end()
 	if got := filesBelow(t, dir)["live/cam.flv"]; got != "K0 P40 P80 K1000 P1040 K2000 P2040" {

@@ -1,4 +1,4 @@
-package origin
+package library
 
 import (
 	"bytes"
@@ -15,14 +15,23 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"natscast/bus/static"
+	"natscast/internal/clustertest"
 	"natscast/internal/eventually"
 	"natscast/internal/flv"
 	"natscast/internal/media"
 	"natscast/internal/natsserver"
+	"natscast/internal/natstest"
 	"natscast/internal/testpattern"
 	"natscast/kv"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// node is what a library stands on.
+type node struct{ clustertest.Base }
 
 // film returns an FLV file of so many seconds. Those of other labels differ.
 func film(t testing.TB, label string, seconds int) []byte {
@@ -83,17 +92,17 @@ type shelf struct {
 	stop    func()
 }
 
-func startLibrary(t *testing.T, server *natsserver.Server, id string, c LibraryConfig, directories ...Directory) *shelf {
+func startLibrary(t *testing.T, server *natsserver.Server, id string, c Config, directories ...Directory) *shelf {
 	t.Helper()
-	n := newNode(t, server)
+	n := &node{clustertest.New(t, server, time.Second)}
 	c.Directories = directories
 	c.interval, c.growth = 10*time.Millisecond, 20*time.Millisecond
 	s := &shelf{node: n, log: &logged{}}
-	cluster, err := n.store.Join(t.Context(), kv.Node{ID: id}, func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Hotness]) {})
+	cluster, err := n.Store.Join(t.Context(), kv.Node{ID: id}, func([]kv.Change[kv.Node]) {}, func([]kv.Change[kv.Hotness]) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.library = NewLibrary(c, n.bus, cluster.Assets, slog.New(slog.NewTextHandler(s.log, nil)))
+	s.library = New(c, n.Bus, cluster.Assets, slog.New(slog.NewTextHandler(s.log, nil)))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { cluster.Run(ctx) })
@@ -115,7 +124,7 @@ func (n *node) id(t *testing.T, name media.Name) string {
 func (n *node) find(t *testing.T, name media.Name) static.Asset {
 	t.Helper()
 	for {
-		a, err := n.bus.Static.Find(t.Context(), name)
+		a, err := n.Bus.Static.Find(t.Context(), name)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded) && t.Context().Err() == nil: // what was asked has just been withdrawn
 			continue
@@ -148,7 +157,7 @@ func (n *node) play(t *testing.T, a static.Asset) []byte {
 	t.Helper()
 	var b []byte
 	for i := range a.Starts {
-		s, err := n.bus.Static.Segment(t.Context(), a.ID, i)
+		s, err := n.Bus.Static.Segment(t.Context(), a.ID, i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,12 +194,12 @@ func (n *node) checkPlays(t *testing.T, a static.Asset, file []byte) {
 
 func TestLibrary(t *testing.T) {
 	t.Parallel()
-	dir, server := t.TempDir(), newServer(t)
+	dir, server := t.TempDir(), natstest.Server(t, 0)
 	one, two := film(t, "one", 5), film(t, "two", 3)
 	put(t, dir+"/one.flv", one)
 	put(t, dir+"/shows/season 1/two.FLV", two)
-	origin := startLibrary(t, server, "a", LibraryConfig{}, Directory{"vod", dir})
-	edge := newNode(t, server)
+	origin := startLibrary(t, server, "a", Config{}, Directory{"vod", dir})
+	edge := &node{clustertest.New(t, server, time.Second)}
 
 	a := edge.await(t, "vod/one.flv")
 	if len(a.Starts) != 5 || a.Duration < 4900 || a.Duration > 5100 || a.Size != int64(len(one)) || a.Height != 360 || len(a.Tails) != 0 {
@@ -203,11 +212,11 @@ func TestLibrary(t *testing.T) {
 	}
 	var listed []kv.Listed
 	eventually.True(t, "it is told", func() bool {
-		nodes, err := edge.store.Nodes.List(t.Context())
+		nodes, err := edge.Store.Nodes.List(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		listed, err = edge.store.ListStreams(t.Context(), nodes)
+		listed, err = edge.Store.ListStreams(t.Context(), nodes)
 		return err == nil && len(listed) == 2
 	})
 	if l := listed[0]; l.Name != a.Name || l.Kind != kv.Static || l.ID != a.ID || l.Duration != a.Duration || l.Size != a.Size || l.Info != a.Info {
@@ -258,7 +267,7 @@ func TestLibraryNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := startLibrary(t, newServer(t), "a", LibraryConfig{}, Directory{"vod", first}, Directory{"vod", second}, Directory{"app/more", second})
+	s := startLibrary(t, natstest.Server(t, 0), "a", Config{}, Directory{"vod", first}, Directory{"vod", second}, Directory{"app/more", second})
 	for path, label := range files {
 		if label == "" {
 			continue
@@ -311,9 +320,9 @@ func TestLibraryChanges(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "film.flv")
 			put(t, path, before)
-			s := startLibrary(t, newServer(t), "a", LibraryConfig{}, Directory{"vod", dir})
+			s := startLibrary(t, natstest.Server(t, 0), "a", Config{}, Directory{"vod", dir})
 			old := s.await(t, name)
-			if _, err := s.bus.Static.Segment(t.Context(), old.ID, 0); err != nil {
+			if _, err := s.Bus.Static.Segment(t.Context(), old.ID, 0); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.change(path); err != nil {
@@ -332,7 +341,7 @@ func TestLibraryChanges(t *testing.T) {
 				return
 			}
 			eventually.True(t, "the one before is gone", func() bool {
-				_, err := s.bus.Static.Segment(t.Context(), old.ID, 1)
+				_, err := s.Bus.Static.Segment(t.Context(), old.ID, 1)
 				if err == nil {
 					t.Fatal("the one before was read")
 				}
@@ -349,7 +358,7 @@ func TestLibraryOverwritten(t *testing.T) {
 	path := filepath.Join(dir, "film.flv")
 	before := film(t, "before", 4)
 	put(t, path, before)
-	l := NewLibrary(LibraryConfig{}, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	l := New(Config{}, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	t.Cleanup(l.end)
 	f := &file{name: "vod/film.flv", place: place{0, Directory{"vod", dir}, "film.flv"}}
 	source := &source{dir: f.place.dir, rel: f.place.rel}
@@ -397,7 +406,7 @@ func TestLibraryGrows(t *testing.T) {
 	}
 	write(0)
 	put(t, dir+"/other.flv", film(t, "other", 2))
-	s := startLibrary(t, newServer(t), "a", LibraryConfig{open: 1}, Directory{"rec", dir})
+	s := startLibrary(t, natstest.Server(t, 0), "a", Config{open: 1}, Directory{"rec", dir})
 	var seen []static.Asset
 	var ids []string
 	for i := range 10 {
@@ -436,9 +445,9 @@ func TestLibraryForgets(t *testing.T) {
 	for _, name := range []string{"read", "unread"} {
 		put(t, dir+"/"+name+".flv", film(t, name, 4))
 	}
-	s := startLibrary(t, newServer(t), "a", LibraryConfig{linger: 5 * time.Second, unread: time.Millisecond}, Directory{"vod", dir})
+	s := startLibrary(t, natstest.Server(t, 0), "a", Config{linger: 5 * time.Second, unread: time.Millisecond}, Directory{"vod", dir})
 	read, unread := s.await(t, "vod/read"), s.await(t, "vod/unread")
-	if _, err := s.bus.Static.Segment(t.Context(), read.ID, 0); err != nil {
+	if _, err := s.Bus.Static.Segment(t.Context(), read.ID, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"read", "unread"} {
@@ -448,14 +457,14 @@ func TestLibraryForgets(t *testing.T) {
 		s.awaitGone(t, media.Name("vod/"+name))
 	}
 	eventually.True(t, "nobody has read the other", func() bool { return s.library.Stats().Old == 1 && s.library.Stats().Offered == 0 })
-	if _, err := s.bus.Static.Segment(t.Context(), unread.ID, 0); !errors.Is(err, static.ErrNoAsset) {
+	if _, err := s.Bus.Static.Segment(t.Context(), unread.ID, 0); !errors.Is(err, static.ErrNoAsset) {
 		t.Errorf("the other: %v", err)
 	}
-	if _, err := s.bus.Static.Segment(t.Context(), read.ID, 1); err != nil {
+	if _, err := s.Bus.Static.Segment(t.Context(), read.ID, 1); err != nil {
 		t.Errorf("what is read: %v", err)
 	}
 	eventually.True(t, "it is forgotten", func() bool { return s.library.Stats().Old == 0 })
-	if _, err := s.bus.Static.Segment(t.Context(), read.ID, 2); !errors.Is(err, static.ErrNoAsset) {
+	if _, err := s.Bus.Static.Segment(t.Context(), read.ID, 2); !errors.Is(err, static.ErrNoAsset) {
 		t.Errorf("forgotten: %v", err)
 	}
 }
@@ -464,7 +473,7 @@ func TestLibraryForgets(t *testing.T) {
 func TestLibraryAliases(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := startLibrary(t, newServer(t), "a", LibraryConfig{}, Directory{"vod", dir})
+	s := startLibrary(t, natstest.Server(t, 0), "a", Config{}, Directory{"vod", dir})
 	is := func(short, name media.Name) {
 		t.Helper()
 		eventually.True(t, fmt.Sprintf("%s is %s", short, name), func() bool { return s.find(t, short).Name == name })
@@ -496,25 +505,25 @@ func TestLibraryAliases(t *testing.T) {
 // Two origins have the same file: either may go.
 func TestLibraryTwoOrigins(t *testing.T) {
 	t.Parallel()
-	server := newServer(t)
+	server := natstest.Server(t, 0)
 	content := film(t, "same", 4)
 	var origins []*shelf
 	for _, id := range []string{"a", "b"} {
 		dir := t.TempDir()
 		put(t, dir+"/film.flv", content)
-		origins = append(origins, startLibrary(t, server, id, LibraryConfig{}, Directory{"vod", dir}))
+		origins = append(origins, startLibrary(t, server, id, Config{}, Directory{"vod", dir}))
 	}
-	edge := newNode(t, server)
+	edge := &node{clustertest.New(t, server, time.Second)}
 	eventually.True(t, "both tell", func() bool {
-		nodes, err := edge.store.Nodes.List(t.Context())
+		nodes, err := edge.Store.Nodes.List(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, err := edge.store.ListStreams(t.Context(), nodes)
+		list, err := edge.Store.ListStreams(t.Context(), nodes)
 		return err == nil && len(list) == 1 && slices.Equal(list[0].Nodes, []string{"a", "b"})
 	})
 	a := edge.await(t, "vod/film")
-	if _, err := edge.bus.Static.Segment(t.Context(), a.ID, 0); err != nil {
+	if _, err := edge.Bus.Static.Segment(t.Context(), a.ID, 0); err != nil {
 		t.Fatal(err)
 	}
 	origins[0].stop()
@@ -538,7 +547,7 @@ func TestLibraryBroken(t *testing.T) {
 	if err := os.Mkdir(dir+"/directory.mp4", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s := startLibrary(t, newServer(t), "a", LibraryConfig{retry: time.Millisecond}, Directory{"vod", dir}, Directory{"gone", dir + "/nowhere"})
+	s := startLibrary(t, natstest.Server(t, 0), "a", Config{retry: time.Millisecond}, Directory{"vod", dir}, Directory{"gone", dir + "/nowhere"})
 	s.checkPlays(t, s.await(t, "vod/good"), content)
 	for _, file := range []string{"empty.flv", "text.mp4", "cut.flv", "header.flv", "nowhere"} {
 		eventually.True(t, file+" is warned about", func() bool { return s.log.warnings(file) > 0 })
@@ -592,7 +601,7 @@ func BenchmarkScan(b *testing.B) {
 	for i := range 1000 {
 		put(b, fmt.Sprintf("%s/%d/%d.flv", dir, i/100, i), nil)
 	}
-	l := NewLibrary(LibraryConfig{Directories: []Directory{{"vod", dir}}}, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	l := New(Config{Directories: []Directory{{"vod", dir}}}, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	now := time.Now()
 	l.scan(now)
 	b.ReportAllocs()
@@ -605,7 +614,7 @@ func BenchmarkScan(b *testing.B) {
 func BenchmarkSegment(b *testing.B) {
 	dir := b.TempDir()
 	put(b, dir+"/film.flv", film(b, "film", 10))
-	l := NewLibrary(LibraryConfig{}, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	l := New(Config{}, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	b.Cleanup(l.end)
 	source := &source{dir: Directory{"vod", dir}, rel: "film.flv"}
 	x, _, err := source.newIndex()

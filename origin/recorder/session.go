@@ -1,4 +1,4 @@
-package origin
+package recorder
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 )
 
 const (
+	// releaseTimeout bounds the release of a lease.
+	releaseTimeout = 3 * time.Second
 	// quiet is how long a stream says nothing before all that came is written.
 	quiet = time.Second
 	// presenceInterval is how often a session looks whether its stream is still there.
@@ -54,7 +56,7 @@ type session struct {
 
 	mu     sync.Mutex // guards what follows
 	leased bool
-	counts RecorderStats
+	counts Stats
 }
 
 func newSession(r *Recorder, st kv.Stream) *session {
@@ -165,7 +167,7 @@ func (s *session) awaitEnd(ctx context.Context) {
 // put writes a chunk, unless a file has failed lately.
 func (s *session) put(c bus.Chunk, at time.Time) {
 	if time.Now().Before(s.retry) {
-		s.count(func(n *RecorderStats) { n.Dropped++ })
+		s.count(func(n *Stats) { n.Dropped++ })
 		return
 	}
 	s.heard = at
@@ -268,7 +270,7 @@ func (s *session) note(err error) {
 		)
 	}
 	written := s.recording.Stats()
-	s.count(func(n *RecorderStats) {
+	s.count(func(n *Stats) {
 		if err != nil {
 			n.Errors++
 		}
@@ -276,13 +278,13 @@ func (s *session) note(err error) {
 	})
 }
 
-func (s *session) count(change func(*RecorderStats)) {
+func (s *session) count(change func(*Stats)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.counts)
 }
 
-func (s *session) stats() RecorderStats {
+func (s *session) stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.counts
@@ -301,7 +303,7 @@ func (s *session) end() {
 }
 
 func (s *session) release(lease *kv.Lease) {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	if err := lease.Release(ctx); err != nil {
 		s.log.Debug("the lease of the recording runs out", "err", err)
