@@ -98,7 +98,7 @@ func (n *Node) connect(ctx context.Context) (err error) {
 		}
 	}
 	if len(config.Static) > 0 {
-		n.library = library.New(library.Config{Directories: config.Static}, n.bus, n.cluster.Assets, n.log)
+		n.library = library.New(library.Config{Directories: config.Static}, n.bus.Static, n.cluster.Assets, n.log)
 	}
 	n.api = web.New(web.Config{
 		Store: n.store, Nodes: n.cluster.Nodes, Hotness: n.cluster.Hotness,

@@ -102,7 +102,7 @@ func startLibrary(t *testing.T, server *natsserver.Server, id string, c Config, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.library = New(c, n.Bus, cluster.Assets, slog.New(slog.NewTextHandler(s.log, nil)))
+	s.library = New(c, n.Bus.Static, cluster.Assets, slog.New(slog.NewTextHandler(s.log, nil)))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { cluster.Run(ctx) })

@@ -8,23 +8,12 @@ import (
 	"path"
 	"strings"
 	"time"
-
-	"natscast/internal/media"
 )
 
 const extFLV = ".flv"
 
 // extensions of the files that are looked at.
 var extensions = map[string]bool{extFLV: true, ".mp4": true, ".m4v": true, ".mov": true}
-
-// extension is that of a path, in lower case.
-func extension(rel string) string { return strings.ToLower(path.Ext(rel)) }
-
-// same says whether two stats are of one version of one file.
-func same(a, b fs.FileInfo) bool {
-	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() &&
-		a.ModTime().Equal(b.ModTime())
-}
 
 // scan finds out which files are there, withdraws what is gone or has changed, and has indexed what
 // is new.
@@ -70,7 +59,7 @@ func (l *Library) scan(now time.Time) {
 			delete(l.told, key)
 		}
 	}
-	l.stats.files.Store(int64(len(l.files)))
+	l.counts.files.Store(int64(len(l.files)))
 }
 
 // keep takes the files of a directory as they were: it may only be away.
@@ -138,31 +127,6 @@ func (l *Library) leaveOut(d Directory, rel string, err error) {
 	l.warn(file, "a file is no static stream", "file", file, "err", withoutPath(err))
 }
 
-// place is where a file is.
-type place struct {
-	order int // of the directory
-	dir   Directory
-	rel   string // path below it, with slashes
-}
-
-func (p place) path() string { return p.dir.Path + "/" + p.rel }
-
-func (p place) before(other place) bool {
-	return p.order < other.order || p.order == other.order && p.rel < other.rel
-}
-
-// streamName is the name of the stream that a file is.
-func (p place) streamName() (media.Name, error) {
-	name, err := media.ParseName(p.dir.App, p.rel)
-	if err != nil {
-		return "", err
-	}
-	if string(name) != p.dir.App+"/"+p.rel {
-		return "", fmt.Errorf("%w: %q: a stream's name ends at the \"?\"", media.ErrName, p.rel)
-	}
-	return name, nil
-}
-
 // find takes a file that is there.
 func (l *Library) find(p place, stat fs.FileInfo, now time.Time) {
 	name, err := p.streamName()
@@ -202,38 +166,8 @@ func (l *Library) see(f *file, p place, stat fs.FileInfo, now time.Time) {
 		l.withdraw(f, now)
 		f.indexed = nil
 	}
-	if !f.queued && l.isDue(f, now) {
+	if !f.queued && f.isDue(l.config, now) {
 		f.queued = true
 		l.queue = append(l.queue, f)
 	}
-}
-
-// isGrowing says that the file is an FLV file that is being recorded, or was, and so has its header
-// written at last.
-func (f *file) isGrowing() bool {
-	return extension(f.place.rel) == extFLV && os.SameFile(f.indexed, f.stat) &&
-		(f.stat.Size() > f.indexed.Size() || f.stat.Size() == f.indexed.Size() && f.grows())
-}
-
-// isDue says whether a file is to be indexed now. One that is being written waits until it is
-// quiet, unless it is FLV.
-func (l *Library) isDue(f *file, now time.Time) bool {
-	done := same(f.indexed, f.stat)
-	quiet, tried := f.quiet(now), now.Sub(f.tried)
-	switch {
-	case f.grows() && quiet >= l.config.growth:
-		return !done || !f.final
-	case f.grows():
-		return !done && tried >= l.config.growth
-	case done:
-		return f.failed && tried >= l.config.retry
-	case quiet >= l.config.interval/2:
-		return true
-	}
-	return extension(f.place.rel) == extFLV && tried >= l.config.growth
-}
-
-// quiet is for how long a file has not changed, as far as is known.
-func (f *file) quiet(now time.Time) time.Duration {
-	return max(now.Sub(f.since), now.Sub(f.stat.ModTime()))
 }

@@ -101,14 +101,6 @@ func (s *source) newIndex() (x *index, stat fs.FileInfo, err error) {
 	return nil, stat, err
 }
 
-// withoutPath leaves off the path, which the reader knows, or should not.
-func withoutPath(err error) error {
-	if path := (*fs.PathError)(nil); errors.As(err, &path) {
-		return path.Err
-	}
-	return err
-}
-
 // extend indexes what the file has more than x.
 func (x *index) extend() (*index, fs.FileInfo, error) {
 	stat, err := x.held.Stat()
@@ -128,9 +120,8 @@ func (x *index) close() {
 	x.held.release()
 }
 
-// acquire returns the index, read anew if need be, when it serves a version. The caller releases
-// it.
-func (s *source) acquire(v *version) (*index, error) {
+// acquire returns the index, read anew if need be, when it is wanted. The caller releases it.
+func (s *source) acquire(wanted func(*mediafile.File) bool) (*index, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
@@ -143,7 +134,7 @@ func (s *source) acquire(v *version) (*index, error) {
 		}
 		s.open = x
 	}
-	if !v.isIn(s.open.File) {
+	if !wanted(s.open.File) {
 		return nil, mediafile.ErrChanged
 	}
 	s.open.readers++

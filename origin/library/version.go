@@ -15,10 +15,12 @@ import (
 // version is a content that a file has or had, which the bus offers.
 type version struct {
 	// Static.
-	library *Library
-	source  *source
-	asset   static.Asset
-	alias   media.Name
+	offers *static.Store
+	open   *openSources
+	counts *counts
+	source *source
+	asset  static.Asset
+	alias  media.Name
 
 	// Owned by the library's Run.
 	offer     *static.Offer
@@ -29,21 +31,22 @@ type version struct {
 	broken atomic.Bool  // the content is gone
 }
 
-func (l *Library) newVersion(f *file, r indexed) *version {
-	info := r.index.Info()
+// asset tells the cluster what a file has.
+func asset(name media.Name, f *mediafile.File) static.Asset {
+	info := f.Info()
 	a := static.Asset{
-		Name: f.name, ID: r.index.Asset(), Duration: uint32(info.Duration.Milliseconds()),
+		Name: name, ID: f.Asset(), Duration: uint32(info.Duration.Milliseconds()),
 		Size: info.Size, Modified: info.Modified.UTC(), Info: info.Media,
 	}
-	for n := range r.index.Segments() {
-		s := r.index.Segment(n)
+	for n := range f.Segments() {
+		s := f.Segment(n)
 		a.Starts = append(a.Starts, s.Start)
 		a.Sizes = append(a.Sizes, uint32(s.Bytes))
 		if !s.Key {
 			a.Tails = append(a.Tails, n)
 		}
 	}
-	return &version{library: l, source: r.source, asset: a, alias: f.alias()}
+	return a
 }
 
 // offerAs offers a version, with or without its other name, in the place of how it was offered
@@ -53,7 +56,7 @@ func (v *version) offerAs(aliased bool) error {
 	if aliased {
 		others = []media.Name{v.alias}
 	}
-	offer, err := v.library.bus.Static.Offer(v.asset, others, v.segment)
+	offer, err := v.offers.Offer(v.asset, others, v.segment)
 	if err != nil {
 		return err
 	}
@@ -100,13 +103,13 @@ func (v *version) isOver(now time.Time, c Config) bool {
 // opened anew.
 func (v *version) segment(n int) (s static.Segment, err error) {
 	v.read.Store(time.Now().UnixNano())
-	v.library.stats.reads.Add(1)
+	v.counts.reads.Add(1)
 	for range 2 {
 		var x *index
-		if x, err = v.source.acquire(v); err != nil {
+		if x, err = v.source.acquire(v.isIn); err != nil {
 			break
 		}
-		v.library.open.use(v.source)
+		v.open.use(v.source)
 		s, err = v.readFrom(x, n)
 		v.source.release(x)
 		if !errors.Is(err, mediafile.ErrChanged) {
@@ -117,7 +120,7 @@ func (v *version) segment(n int) (s static.Segment, err error) {
 	if err == nil {
 		return s, nil
 	}
-	v.library.stats.errors.Add(1)
+	v.counts.errors.Add(1)
 	if errors.Is(err, mediafile.ErrChanged) {
 		v.broken.Store(true)
 	}
