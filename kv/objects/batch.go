@@ -113,7 +113,7 @@ func (o *Object) acknowledged(m *nats.Msg) {
 	switch {
 	case err == nil:
 		o.committedAt = max(o.committedAt, revision)
-		o.noteStored(f, m.Subject, revision)
+		f.stored(m.Subject, revision)
 		if len(f.open) == 0 {
 			o.commit(f, revision)
 		}
@@ -128,26 +128,15 @@ func (o *Object) acknowledged(m *nats.Msg) {
 	}
 }
 
-// noteStored notes that the message with that reply subject was stored, and with it a batch. Others
-// may overwrite it before the tail tells of it.
-func (o *Object) noteStored(f *batch, reply string, revision uint64) {
+// stored notes that the message with that reply subject was stored, and with it a batch.
+func (f *batch) stored(reply string, revision uint64) {
 	delete(f.open, reply)
-	if revision == 0 {
-		return
-	}
-	after := uint64(len(f.messages)) // messages behind the one of the revision
-	for _, w := range f.writes {
-		for _, m := range w.messages {
-			after--
-			switch {
-			case f.atomic && revision > after:
-				stamp(m, revision-after)
-			case m.Reply == reply:
-				stamp(m, revision)
-			default:
-				continue
-			}
-			o.replica.Stored(w.number, o.objects.change(m))
+	for i, m := range f.messages {
+		switch behind := uint64(len(f.messages) - 1 - i); {
+		case f.atomic && revision > behind:
+			stamp(m, revision-behind)
+		case m.Reply == reply && revision > 0:
+			stamp(m, revision)
 		}
 	}
 }

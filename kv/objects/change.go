@@ -2,6 +2,7 @@ package objects
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 
@@ -20,9 +21,8 @@ func (o *Objects) change(m *nats.Msg) replica.Change {
 		// nil when malformed
 		c.Value = o.bucket.Read(c.Key, m.Data, c.Revision, bucket.Stored[json.RawMessage]{}).Value
 	}
-	c.Before, _ = strconv.ParseUint(m.Header.Get(jetstream.LastSequenceHeader), 10, 64)
-	version, _ := strconv.ParseUint(m.Header.Get(versionHeader), 10, 32)
-	c.Version = uint32(version)
+	c.Before = number(m, jetstream.LastSequenceHeader)
+	c.Version = uint32(min(number(m, versionHeader), math.MaxUint32))
 	c.Clear = m.Header.Get(clearHeader) != ""
 	c.Writer = m.Header.Get(writerHeader)
 	if number, ok := strings.CutPrefix(c.Writer, o.writer+"/"); ok {
@@ -30,6 +30,16 @@ func (o *Objects) change(m *nats.Msg) replica.Change {
 	}
 	setGroup(&c, m)
 	return c
+}
+
+// storedParts are the changes of messages of this node that are known to be stored.
+func (o *Objects) storedParts(messages []*nats.Msg) (parts []replica.Change) {
+	for _, m := range messages {
+		if c := o.change(m); c.Revision > 0 {
+			parts = append(parts, c)
+		}
+	}
+	return parts
 }
 
 func attributeKey(m *nats.Msg) (key string, ok bool) {
@@ -44,12 +54,19 @@ func isRemoval(m *nats.Msg) bool {
 }
 
 // revisionOf is 0 for a message that is not known to be stored.
-func revisionOf(m *nats.Msg) uint64 {
-	revision, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+func revisionOf(m *nats.Msg) uint64 { return number(m, jetstream.SequenceHeader) }
+
+// number is that of a header, 0 for none.
+func number(m *nats.Msg, header string) uint64 {
+	value := m.Header.Get(header)
+	if value == "" {
+		return 0 // without the error, which costs more than the rest
+	}
+	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil {
 		return 0
 	}
-	return revision
+	return n
 }
 
 // setGroup tells what a message belongs to: parts are stored in order. A batch may be that of

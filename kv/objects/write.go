@@ -109,7 +109,9 @@ func (o *Object) nextBatch() *batch {
 		w.number = o.objects.number()
 		version := state.Version + uint32(len(f.writes)+1)
 		f.add(w, o.objects.messages(state, w.Write, w.number, version))
-		o.replica.Expect(w.number, f.writes[0].number, w.Write)
+		o.replica.Expect(w.number, f.writes[0].number, w.Write, func() []replica.Change {
+			return o.objects.storedParts(w.messages)
+		})
 		if f.atomic = o.objects.isBatch(w.Write, len(f.messages)); f.atomic || w.IsAlone() {
 			break
 		}

@@ -60,6 +60,7 @@ type flight struct {
 	version uint32
 	keys    []int
 	stored  []Change
+	told    []Change // those of which the node knows
 }
 
 func newWorld(t *testing.T, order []byte) *world {
@@ -206,7 +207,8 @@ func (w *world) publish(b byte) {
 	w.flight = &flight{
 		write: write, number: w.number, keys: keysOf(b), version: w.r.State().Version + 1,
 	}
-	w.r.Expect(w.number, w.number, write)
+	f := w.flight
+	w.r.Expect(w.number, w.number, write, func() []Change { return f.told })
 }
 
 func (w *world) storeOwn() {
@@ -226,10 +228,8 @@ func (w *world) acknowledge(told bool) {
 	}
 	revision := uint64(0)
 	if told {
-		for _, c := range f.stored {
-			w.r.Stored(f.number, c)
-			revision = c.Revision
-		}
+		f.told = f.stored
+		revision = f.stored[len(f.stored)-1].Revision
 	}
 	w.r.Acknowledge(f.number, revision, w.now)
 	w.flight = nil

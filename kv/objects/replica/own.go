@@ -9,23 +9,17 @@ import (
 // own is a write of this replica that was published, and not yet heard of.
 type own struct {
 	write    *Write
-	batch    uint64    // the number of the first write of its batch
-	changes  []Change  // as far as they are known to be stored
-	stored   time.Time // when the store has said so; the tail should tell of it then
-	revision uint64    // not before that of the write, when it is stored; 0 when that is not known
+	batch    uint64          // the number of the first write of its batch
+	parts    func() []Change // as far as they are known to be stored
+	stored   time.Time       // when the store has said so; the tail should tell of it then
+	revision uint64          // not before that of the write, when it is stored; 0 when that is not known
 }
 
 // Expect notes that a write was published. Numbers ascend; batch is that of the first write that
-// was published together with it.
-func (r *Replica) Expect(number, batch uint64, w *Write) {
-	r.pending[number] = &own{write: w, batch: batch}
-}
-
-// Stored notes that the store has a part of a write. Others may overwrite it before it is heard of.
-func (r *Replica) Stored(number uint64, c Change) {
-	if o := r.pending[number]; o != nil {
-		o.changes = append(o.changes, c)
-	}
+// was published together with it. parts tells those changes of it that are known to be stored:
+// others may overwrite them before they are heard of.
+func (r *Replica) Expect(number, batch uint64, w *Write, parts func() []Change) {
+	r.pending[number] = &own{write: w, batch: batch, parts: parts}
 }
 
 // Acknowledge notes that the store has all of a write, at a revision or before it; 0 when the store

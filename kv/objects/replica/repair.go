@@ -30,7 +30,7 @@ func (r *Replica) Found(found []Change, newest uint64, at time.Time) bool {
 func (r *Replica) known(found []Change) []Change {
 	all := map[uint64]Change{}
 	for _, o := range r.pending {
-		for _, c := range o.changes {
+		for _, c := range o.parts() {
 			all[c.Revision] = c
 		}
 	}

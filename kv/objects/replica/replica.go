@@ -32,6 +32,7 @@ type Replica struct {
 	verified   time.Time        // then all was known
 	pending    map[uint64]*own
 	calls      []sentCall // wait for a revision
+	alone      [1]Change  // used again for each change that is a write of its own
 }
 
 // heard is a change, and when it was heard.

@@ -18,7 +18,8 @@ func (r *Replica) Hear(c Change, h Heard) {
 		return
 	}
 	if c.Group == "" {
-		r.apply([]Change{c})
+		r.alone[0] = c
+		r.apply(r.alone[:])
 		return
 	}
 	g := r.staged[c.Group]

@@ -119,6 +119,7 @@ func TestOwn(t *testing.T) {
 	t.Parallel()
 	mine := change("y", "1", 11)
 	mine.Own, mine.Writer = 1, "own/1"
+	var stored []Change
 	for name, test := range map[string]struct {
 		then func(r *Replica)
 		want []string
@@ -128,7 +129,7 @@ func TestOwn(t *testing.T) {
 			r.Hear(mine, Heard{})
 		}, []string{"y=1"}},
 		"lost and overwritten": {func(r *Replica) {
-			r.Stored(1, mine)
+			stored = []Change{mine}
 			r.Acknowledge(1, 11, start)
 			r.Hear(change("y", "2", 12), Heard{Gap: 1})
 			r.Found([]Change{change("y", "2", 12)}, 12, start)
@@ -146,7 +147,8 @@ func TestOwn(t *testing.T) {
 		}, []string{"settled refused", "y=1"}},
 	} {
 		r, told := open(t)
-		r.Expect(1, 1, &Write{})
+		stored = nil
+		r.Expect(1, 1, &Write{}, func() []Change { return stored })
 		test.then(r)
 		if !slices.Equal(told.list, test.want) {
 			t.Errorf("%s: told of %q, want %q", name, told.list, test.want)
