@@ -135,6 +135,8 @@ type Bus struct {
 
 	resends     *peers.Crew // of chunks that readers miss
 	lateResends atomic.Uint64
+
+	malformedResends atomic.Uint64
 	responder   *peers.Responder
 	restored    chan struct{} // the control connection has come back
 	provisioned atomic.Bool
@@ -215,6 +217,7 @@ func (b *Bus) Stats() Stats {
 			reason.ManyReads:   b.Static.RefusedReads(),
 			reason.ManyResends: b.resends.Refused(),
 			reason.LateResend:  b.lateResends.Load(),
+			reason.Malformed:   b.malformedResends.Load(),
 		},
 	}
 }

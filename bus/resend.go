@@ -46,7 +46,8 @@ func (b *Bus) askPublisher(ctx context.Context, name media.Name, g gap) ([]direc
 func (p *Publisher) onMissed(m *nats.Msg) {
 	var r missed
 	if err := json.Unmarshal(m.Data, &r); err != nil {
-		p.bus.log.Warn("a malformed request to send again", "subject", m.Subject, "err", err)
+		p.bus.malformedResends.Add(1)
+		p.bus.log.Debug("a malformed request to send again", "subject", m.Subject, "err", err)
 		return
 	}
 	// A reader that is not answered asks the store.

@@ -99,7 +99,7 @@ func (o *Offer) onFind(m *nats.Msg) { peers.Answer(m, o.answer, o.store.log) }
 func (o *Offer) onRead(m *nats.Msg) {
 	n, err := strconv.Atoi(string(m.Data))
 	if err != nil || n < 0 || n >= len(o.asset.Starts) {
-		o.respond(m, fmt.Errorf("there is no segment %.20q", m.Data))
+		peers.Answer(m, fmt.Appendf(nil, "there is no segment %.20q", m.Data), o.store.log)
 		return
 	}
 	if !o.ask(n, m) {

@@ -46,6 +46,7 @@ const (
 	ManyReads
 	ManyResends
 	LateResend
+	Malformed
 
 	end
 )
@@ -75,6 +76,7 @@ var table = [end]struct {
 	ManyReads:   {Denied, "many_reads", "too many segments are asked for at once"},
 	ManyResends: {Denied, "many_resends", "too many readers ask for missed chunks at once"},
 	LateResend:  {Denied, "late_resend", "the reader waits no longer for missed chunks"},
+	Malformed:   {Denied, "malformed", "the request is malformed"},
 }
 
 // Error is the reason for people.
