@@ -137,9 +137,9 @@ type Bus struct {
 	lateResends atomic.Uint64
 
 	malformedResends atomic.Uint64
-	responder   *peers.Responder
-	restored    chan struct{} // the control connection has come back
-	provisioned atomic.Bool
+	responder        *peers.Responder
+	restored         chan struct{} // the control connection has come back
+	provisioned      atomic.Bool
 
 	mu sync.Mutex
 	// Guarded by mu.
