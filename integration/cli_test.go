@@ -92,11 +92,11 @@ func TestDev(t *testing.T) {
 		t.Fatalf("ready file: %+v", n.ready)
 	}
 	player := "rtmp://" + n.ready.Nodes[1].RTMP + "/live/test"
-	greeting := n.stdout.String()
+	// It comes after the ready file.
 	for _, want := range []string{n.ready.NATS, n.ready.Nodes[0].RTMP, "ffplay " + player, "natscast play "} {
-		if !strings.Contains(greeting, want) {
-			t.Errorf("the greeting says nothing of %q:\n%s", want, greeting)
-		}
+		eventually(t, patience, "the greeting says "+want, func() bool {
+			return strings.Contains(n.stdout.String(), want)
+		})
 	}
 	if r := playJSON(t, "--players", "3", "--duration", "4s", player); r.Failed != 0 || r.Gaps != 0 || r.VideoFrames < 3*25*2 || r.AudioFrames == 0 {
 		t.Errorf("%+v", r)
