@@ -186,7 +186,7 @@ func (s *session) end(err error) {
 		errors.Is(err, syscall.EPIPE):
 		s.debug("session ended", "err", err)
 	default:
-		s.log().Info("session ended", "err", err)
+		s.log().Info("session ended", reason.Log(err)...)
 	}
 }
 

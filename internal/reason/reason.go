@@ -85,6 +85,15 @@ func (r Reason) Error() string { return table[r].text }
 // String is the reason as one word.
 func (r Reason) String() string { return table[r].word }
 
+// Log is how an error is logged: its text, and before it the word of its reason, if it has one.
+func Log(err error) []any {
+	var r Reason
+	if errors.As(err, &r) {
+		return []any{"reason", r.String(), "err", err.Error()}
+	}
+	return []any{"err", err}
+}
+
 // MarshalText implements [encoding.TextMarshaler]: a reason is a word.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +31,27 @@ func TestTable(t *testing.T) {
 	var r Reason
 	if err := r.UnmarshalText([]byte("nonsense")); err == nil {
 		t.Error("nonsense is a reason")
+	}
+}
+
+// A line of the log has the word and the text.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	log.Info("ended", Log(fmt.Errorf("session: %w", Kicked))...)
+	log.Info("ended", Log(errors.New("broken pipe"))...)
+	const want = "level=INFO msg=ended reason=kicked err=\"session: kicked\"\n" +
+		"level=INFO msg=ended err=\"broken pipe\"\n"
+	if b.String() != want {
+		t.Errorf("%s", b.String())
 	}
 }
 

@@ -293,7 +293,8 @@ func (w *Web) run(c *webClient, q query, serve func(*webClient) error) {
 		w.mu.Unlock()
 		err = c.out.Close(err)
 		w.registry.Closed(err)
-		w.log.Debug("client of objects ended", "client", q.address, "object", q.name, "err", err)
+		w.log.With("client", q.address, "object", q.name).
+			Debug("client of objects ended", reason.Log(err)...)
 	}()
 	c.uses.Use(label, q.name, q.wants, &c.jsonDialect)
 	err = serve(c)
