@@ -40,7 +40,7 @@ func (s *session) redirect(st *stream) (refused bool) {
 	if !elsewhere {
 		return false
 	}
-	s.log().Info("sent elsewhere", "stream", st.name, "node", n.ID)
+	s.log().Info("sent elsewhere", "stream", st.name, "to", n.ID)
 	if s.moves {
 		s.send(s.reconnectRequest(n, "Another node is the better one."))
 		return false // until it goes

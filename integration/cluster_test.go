@@ -147,10 +147,47 @@ func (n *node) awaitReady() {
 // bad is what a node must never say.
 var bad = regexp.MustCompile(`panic:|panic in|panics=[1-9]|DATA RACE`)
 
-// checkLog looks for what a node must never say.
+// checkLog looks for what a node must never say, and for lines that say one thing twice.
 func (n *node) checkLog() {
 	if found := bad.FindString(n.stderr.String()); found != "" {
 		n.t.Errorf("%v: %s:\n%s", n.cmd, found, n.stderr.String())
+	}
+	for line := range strings.Lines(n.stderr.String()) {
+		if key := twice(line); key != "" {
+			n.t.Errorf("%v: a line of the log has %q twice: %s", n.cmd, key, line)
+			return
+		}
+	}
+}
+
+var (
+	quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+	keys   = regexp.MustCompile(`(?:^| )([a-z_.]+)=`)
+)
+
+// twice is a key that a line of the log has twice, "" for none.
+func twice(line string) string {
+	seen := map[string]bool{}
+	for _, m := range keys.FindAllStringSubmatch(quoted.ReplaceAllString(line, "x"), -1) {
+		if seen[m[1]] {
+			return m[1]
+		}
+		seen[m[1]] = true
+	}
+	return ""
+}
+
+// A key within a value does not count.
+func TestTwice(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		`time=1 level=INFO msg="node=a \"node=b\"" node=c`: "",
+		`msg=x node=a err="b" node=a`:                      "node",
+		`stats.a=1 stats.b=2`:                              "",
+	} {
+		if got := twice(line); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
 	}
 }
 

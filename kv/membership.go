@@ -44,21 +44,13 @@ func (m *Membership) Run(ctx context.Context, rejoined func(before, now Node)) {
 		before := m.Node()
 		if err := m.beat(ctx); err != nil {
 			if ctx.Err() == nil {
-				m.nodes.bucket.Log.Warn(
-					"the cluster does not hear from this node",
-					"node",
-					before.ID,
-					"err",
-					err,
-				)
+				m.nodes.bucket.Log.Warn("the cluster does not hear from this node", "err", err)
 			}
 			continue
 		}
 		if now := m.Node(); now.Incarnation != before.Incarnation {
 			m.nodes.bucket.Log.Warn(
 				"the node was gone for the cluster and has joined anew",
-				"node",
-				now.ID,
 				"incarnation",
 				now.Incarnation,
 			)

@@ -64,7 +64,7 @@ type Options struct {
 	Name string
 	// NATS options: credentials, TLS.
 	NATS []nats.Option
-	// Log is told of what goes wrong (nothing).
+	// Log is told of what goes wrong (nothing). It names the node.
 	Log *slog.Logger
 }
 
@@ -172,7 +172,7 @@ func (c *Conns) dial(
 		nats.MaxReconnects(-1),
 		nats.FlusherTimeout(writeTimeout),
 	}
-	options = append(options, c.handlers(o.Log.With("node", o.Name, "connection", role))...)
+	options = append(options, c.handlers(o.Log.With("connection", role))...)
 	if o.Server != nil {
 		options = append(options, o.Server.InProcess())
 	}
