@@ -33,7 +33,7 @@ type world struct {
 	gap, connection, number uint64
 	quietFrom, newest       uint64            // revisions around the last gap
 	quietUntil              uint64            // 0 before something is heard behind it
-	flight                  *flight           // what this node has published
+	flight                  []*flight         // the batch that this node has published
 	parts                   map[string]*begun // what others have begun
 	lost                    bool              // something, and nothing was heard since
 
@@ -53,7 +53,7 @@ type begun struct {
 	next    int   // the index of the next one
 }
 
-// flight is a write of this node that is not acknowledged.
+// flight is a write of this node whose batch is not acknowledged.
 type flight struct {
 	write   *Write
 	number  uint64
@@ -201,45 +201,68 @@ func (w *world) publish(b byte) {
 	if w.flight != nil {
 		return
 	}
-	w.number++
-	write := &Write{}
-	w.asked = append(w.asked, write)
-	w.flight = &flight{
-		write: write, number: w.number, keys: keysOf(b), version: w.r.State().Version + 1,
+	keys := keysOf(b)
+	w.fly(keys, 0)
+	if b&8 != 0 { // another write in the same batch, of another key
+		w.fly([]int{(keys[0] + 3) % 4}, w.number)
 	}
-	f := w.flight
-	w.r.Expect(w.number, w.number, write, func() []Change { return f.told })
+}
+
+// fly publishes a write, in the batch of the write before it unless that is 0.
+func (w *world) fly(keys []int, batch uint64) {
+	w.number++
+	f := &flight{
+		write: &Write{}, number: w.number, keys: keys,
+		version: w.r.State().Version + uint32(len(w.flight)) + 1,
+	}
+	if batch == 0 {
+		batch = f.number
+	}
+	w.asked, w.flight = append(w.asked, f.write), append(w.flight, f)
+	w.r.Expect(f.number, batch, f.write, func() []Change { return f.told })
 }
 
 func (w *world) storeOwn() {
-	f := w.flight
-	if f == nil || len(f.stored) == len(f.keys) {
+	for _, f := range w.flight {
+		if len(f.stored) == len(f.keys) {
+			continue
+		}
+		writer := fmt.Sprint("own/", f.number)
+		f.stored = append(f.stored,
+			w.store(part(writer, f.number, f.version, f.keys, len(f.stored))))
 		return
 	}
-	writer := fmt.Sprint("own/", f.number)
-	f.stored = append(f.stored,
-		w.store(part(writer, f.number, f.version, f.keys, len(f.stored))))
+}
+
+// isStored says that the store has all that is in flight.
+func (w *world) isStored() bool {
+	return len(w.flight) > 0 && !slices.ContainsFunc(w.flight, func(f *flight) bool {
+		return len(f.stored) < len(f.keys)
+	})
 }
 
 func (w *world) acknowledge(told bool) {
-	f := w.flight
-	if f == nil || len(f.stored) < len(f.keys) {
+	if !w.isStored() {
 		return
 	}
 	revision := uint64(0)
-	if told {
-		f.told = f.stored
-		revision = f.stored[len(f.stored)-1].Revision
+	for _, f := range w.flight {
+		if told {
+			f.told = f.stored
+			revision = f.stored[len(f.stored)-1].Revision
+		}
 	}
-	w.r.Acknowledge(f.number, revision, w.now)
+	for _, f := range w.flight {
+		w.r.Acknowledge(f.number, revision, w.now)
+	}
 	w.flight = nil
 }
 
 func (w *world) refuse() {
-	if w.flight != nil {
-		w.r.Refuse(w.flight.number, errRefused)
-		w.flight = nil
+	for _, f := range w.flight {
+		w.r.Refuse(f.number, errRefused)
 	}
+	w.flight = nil
 }
 
 // What the owner hears and asks.
@@ -399,7 +422,7 @@ func (w *world) end() {
 	for len(w.parts) > 0 {
 		w.goOn()
 	}
-	for w.flight != nil {
+	for len(w.flight) > 0 {
 		w.storeOwn()
 		w.acknowledge(true)
 	}
