@@ -39,6 +39,7 @@ func startTrio(t *testing.T, args ...string) *trio {
 func TestEncoderComesBack(t *testing.T) {
 	t.Parallel()
 	const away = time.Second
+	const soon = time.Second + margin
 	cutOff := func(_ *trio, e *encoder) { e.vanish() }
 	saysGoodbye := func(_ *trio, e *encoder) { e.goTo("") }
 	nodeDies := func(c *trio, _ *encoder) { c.first.kill() }
@@ -52,14 +53,14 @@ func TestEncoderComesBack(t *testing.T) {
 		back    func(*trio) *node
 		longest time.Duration // pause, beside the time away
 	}{
-		"cut off, same node":       {nil, 10, cutOff, away, same, time.Second},
-		"cut off, other node":      {nil, 10, cutOff, away, other, time.Second},
-		"goodbye, same node":       {nil, 10, saysGoodbye, away, same, time.Second},
-		"goodbye, other node":      {nil, 10, saysGoodbye, away, other, time.Second},
+		"cut off, same node":       {nil, 10, cutOff, away, same, soon},
+		"cut off, other node":      {nil, 10, cutOff, away, other, soon},
+		"goodbye, same node":       {nil, 10, saysGoodbye, away, same, soon},
+		"goodbye, other node":      {nil, 10, saysGoodbye, away, other, soon},
 		"node killed, lease":       {nil, 50, nodeDies, 0, other, leaseTTL + margin},
-		"node killed, takes over":  {[]string{"--takeover"}, 50, nodeDies, 0, other, time.Second},
-		"moves, takes over":        {[]string{"--takeover"}, 10, func(*trio, *encoder) {}, 0, other, time.Second},
-		"cut off, away for longer": {nil, 10, cutOff, 6 * time.Second, same, time.Second},
+		"node killed, takes over":  {[]string{"--takeover"}, 50, nodeDies, 0, other, soon},
+		"moves, takes over":        {[]string{"--takeover"}, 10, func(*trio, *encoder) {}, 0, other, soon},
+		"cut off, away for longer": {nil, 10, cutOff, 6 * time.Second, same, soon},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -210,8 +211,8 @@ func TestTakeover(t *testing.T) {
 			a.playOn(taken.Add(3*time.Second), patience)
 			seen := a.since(taken)
 			t.Log(seen)
-			if seen.pause > time.Second || seen.missing > 0 || seen.back > 0 {
-				t.Error("want a pause of 1s at most, and nothing missing")
+			if seen.pause > time.Second+margin || seen.missing > 0 || seen.back > 0 {
+				t.Errorf("want a pause of %v at most, and nothing missing", time.Second+margin)
 			}
 			if e.begun() != 1 {
 				t.Errorf("the second publisher had %d sessions", e.begun())
