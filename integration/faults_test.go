@@ -63,7 +63,7 @@ const unanswered = 6 * time.Second
 
 var faults = map[string]fault{
 	"the shard's server hangs": {
-		hangs: true, shards: 2, replicas: 1, moves: true, longest: 3 * time.Second, plan: theShard,
+		hangs: true, shards: 2, replicas: 1, moves: true, longest: 3*time.Second + margin, plan: theShard,
 	},
 	"the server of the players' edge hangs": {
 		hangs: true, shards: 1, replicas: 1, longest: unanswered + margin, plan: thePlayers,
@@ -72,18 +72,18 @@ var faults = map[string]fault{
 		hangs: true, shards: 1, replicas: 1, longest: unanswered + margin, plan: thePublisher,
 	},
 	"the shard's server": {
-		shards: 2, replicas: 1, moves: true, longest: 3 * time.Second,
+		shards: 2, replicas: 1, moves: true, longest: 3*time.Second + margin,
 		plan: theShard,
 	},
 	"the directory's leader": {
-		shards: 1, replicas: 1, longest: 3 * time.Second,
+		shards: 1, replicas: 1, longest: 3*time.Second + margin,
 		plan: func(t *testing.T, l leaders) roles {
 			victim := l.other(t, l.meta, l.shards["0"])
 			return roles{victim: victim, home: l.meta, door: l.meta, directory: victim}
 		},
 	},
 	"JetStream's leader": {
-		shards: 2, replicas: 1, longest: 3 * time.Second,
+		shards: 2, replicas: 1, longest: 3*time.Second + margin,
 		plan: func(t *testing.T, l leaders) roles {
 			shard := l.awayFrom(t, l.meta)
 			here := l.shards[shard]
@@ -91,15 +91,15 @@ var faults = map[string]fault{
 		},
 	},
 	"the server of the players' edge": {
-		shards: 1, replicas: 1, longest: 3 * time.Second,
+		shards: 1, replicas: 1, longest: 3*time.Second + margin,
 		plan: thePlayers,
 	},
 	"the server of the publisher's node": {
-		shards: 1, replicas: 1, longest: 3 * time.Second,
+		shards: 1, replicas: 1, longest: 3*time.Second + margin,
 		plan: thePublisher,
 	},
 	"the leader of a replicated shard": {
-		shards: 2, replicas: 3, longest: 3 * time.Second,
+		shards: 2, replicas: 3, longest: 3*time.Second + margin,
 		plan: func(t *testing.T, l leaders) roles {
 			victim := l.other(t, l.meta)
 			third := l.other(t, l.meta, victim)
