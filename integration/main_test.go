@@ -47,6 +47,9 @@ func runTests(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(workDir)) }()
+	if err := host.watchDisk(workDir); err != nil {
+		return 0, err
+	}
 	args := []string{"build", "-o", binary()}
 	if os.Getenv("NATSCAST_TEST_RACE") == "1" {
 		args = append(args, "-race")

@@ -115,21 +115,31 @@ func (p *process) succeed(limit time.Duration) {
 	}
 }
 
-// interrupt stops a server.
+// interrupt stops a server, which may take stopLimit for it, and as much longer as the host stood
+// still.
 func (p *process) interrupt() {
 	p.t.Helper()
 	if p.running() {
 		p.cmd.Process.Signal(os.Interrupt)
 	}
+	asked := time.Now()
+	if !p.endsWithin(stopLimit) && !p.endsWithin(host.within(asked, time.Now())) {
+		p.kill()
+		p.t.Errorf("%v has not stopped %v after SIGINT", p.cmd, time.Since(asked))
+		return
+	}
+	status := p.cmd.ProcessState
+	if killed := status.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL; !killed && status.ExitCode() != 0 {
+		p.t.Errorf("%v: %v", p.cmd, status)
+	}
+}
+
+func (p *process) endsWithin(d time.Duration) bool {
 	select {
 	case <-p.ended:
-		status := p.cmd.ProcessState
-		if killed := status.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL; !killed && status.ExitCode() != 0 {
-			p.t.Errorf("%v: %v", p.cmd, status)
-		}
-	case <-time.After(stopLimit):
-		p.kill()
-		p.t.Errorf("%v has not stopped %v after SIGINT", p.cmd, stopLimit)
+		return true
+	case <-time.After(d):
+		return false
 	}
 }
 

@@ -1,20 +1,22 @@
 package integration
 
 import (
+	"os"
 	"sync"
 	"testing"
 	"time"
 )
 
-// aStall is from where on a processor that was not to be had counts as one that stood still.
+// aStall is from where on a processor that was not to be had, or a disk that has not answered,
+// counts as one that stood still.
 const aStall = 100 * time.Millisecond
 
 // host knows when it stood still since the tests began.
 var host stalls
 
-// stalls are times in which one of the processors was not to be had, as it happens to a virtual
-// machine, or to one that has far more to do than it can: pauses that players see then tell nothing
-// of the program.
+// stalls are times in which one of the processors was not to be had, or the disk did not answer, as
+// it happens to a virtual machine, or to one that has far more to do than it can: pauses that
+// players see then tell nothing of the program. NATS has the state of the cluster on the disk.
 type stalls struct {
 	mu    sync.Mutex
 	spans []span // in the order of their ends
@@ -45,6 +47,29 @@ func (h *stalls) watchOne() {
 			h.note(span{due, now})
 		}
 	}
+}
+
+// watchDisk notes when a byte takes long to reach the disk, until the process ends.
+func (h *stalls) watchDisk(dir string) error {
+	const tick = 100 * time.Millisecond
+	f, err := os.CreateTemp(dir, "stall-")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			begin := time.Now()
+			_, write := f.WriteAt([]byte{0}, 0)
+			if sync := f.Sync(); write != nil || sync != nil {
+				return // the directory goes when the tests have ended
+			}
+			if now := time.Now(); now.Sub(begin) > aStall {
+				h.note(span{begin, now})
+			}
+			nap(tick)
+		}
+	}()
+	return nil
 }
 
 func (h *stalls) note(s span) {

@@ -69,8 +69,8 @@ func TestNodeIsKilled(t *testing.T) {
 	r := players["ffmpeg"].record(t, c.edge.url("orphan"))
 	r.awaitMedia()
 
-	c.origin.kill()
 	killed := time.Now()
+	c.origin.kill()
 	// It was renewed a third of its time ago at most.
 	if publishes(t, c.edge.url("orphan")) && time.Since(killed) < leaseTTL/2 {
 		t.Error("the name is free before the lease has run out")
