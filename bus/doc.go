@@ -12,7 +12,7 @@
 // last one by its subject.
 //
 // The files: bus.go, shards.go (provisioning, the choice of a shard), retention.go (how long a
-// stream is kept), message.go and parts.go (the format), publisher.go, window.go and acks.go (the
+// stream is kept), chunk.go and message.go (the format), publisher.go, window.go and acks.go (the
 // way in), subscription.go, order.go, idle.go, backfill.go and resend.go (the way out), follow.go
 // (a live stream for a caller), latest.go (where a stream stopped), history.go and gop.go (its
 // past).

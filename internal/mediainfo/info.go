@@ -1,6 +1,10 @@
 package mediainfo
 
-import "math"
+import (
+	"math"
+
+	"natscast/internal/ertmp"
+)
 
 // Info is what a stream is. A field is zero while it is not known, or where the
 // stream has no such thing.
@@ -43,4 +47,36 @@ func (i Info) Differs(other Info) bool {
 // apart says whether a and b differ by more than a share of the smaller one.
 func apart(a, b, share float64) bool {
 	return math.Abs(a-b) > share*min(a, b)
+}
+
+// message is a payload taken apart: of several tracks, the first one.
+type message struct {
+	codec  ertmp.FourCC
+	packet byte
+	// sound is the first byte of a legacy audio message, else 0.
+	sound byte
+	// body follows the headers; in an enhanced AVC or HEVC frame, it begins
+	// with the composition time.
+	body []byte
+}
+
+func parseVideo(p []byte) (m message, ok bool) {
+	h, ok := ertmp.ParseVideo(p)
+	if !ok || h.FrameType == ertmp.FrameCommand {
+		return m, false
+	}
+	return firstTrack(&h)
+}
+
+func parseAudio(p []byte) (m message, ok bool) {
+	h, ok := ertmp.ParseAudio(p)
+	if !ok {
+		return m, false
+	}
+	return firstTrack(&h)
+}
+
+func firstTrack(h *ertmp.Header) (m message, ok bool) {
+	t, ok := h.Next()
+	return message{codec: t.Codec, packet: h.Packet, sound: h.Sound, body: t.Body}, ok
 }
