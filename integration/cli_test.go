@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"natscast/kv"
 )
 
 // What a command line that cannot work says: one line on stderr, and a status.
@@ -105,6 +107,14 @@ func TestDev(t *testing.T) {
 	if plain.status != 0 || !strings.Contains(plain.stdout, "Gaps            0") {
 		t.Errorf("natscast play: %+v", plain)
 	}
+	// The test stream goes to the other node when its own one drains.
+	if r := runToEnd(t, "drain", "--nats", n.ready.NATS, n.ready.Nodes[0].ID); r.status != 0 {
+		t.Errorf("drain: %+v", r)
+	}
+	eventually(t, patience, "the test stream at the other node", func() bool {
+		streams := state[kv.Stream](t, n.ready.NATS, "streams")
+		return len(streams) == 1 && streams[0].Node == n.ready.Nodes[1].ID
+	})
 	n.interrupt()
 	if status := n.cmd.ProcessState.ExitCode(); status != 0 {
 		t.Errorf("after SIGINT: exit status %d", status)

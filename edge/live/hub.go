@@ -222,7 +222,7 @@ func (h *Hub) askAfter(ctx context.Context) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if time.Since(h.heard) > idleGap {
-		h.log.Info("the publisher is gone without a word")
+		h.log.Info("the publisher has gone and has not come back")
 		h.miss()
 	}
 }

@@ -20,7 +20,7 @@ import (
 var ErrNoNode = errors.New("no such node")
 
 const (
-	// serviceName is what `nats micro` lists the nodes as.
+	// serviceName is what `nats micro` lists the nodes as; `nats micro info` tells their ids.
 	serviceName    = "natscast"
 	serviceVersion = "1.0.0" // of the questions and answers
 	requestTimeout = 2 * time.Second

@@ -19,16 +19,18 @@ const (
 	demoRetry = time.Second
 )
 
-// publishDemo publishes the test stream until ctx ends.
-func publishDemo(ctx context.Context, url string, log *slog.Logger) {
-	for ctx.Err() == nil {
+// publishDemo publishes the test stream until ctx ends: to the first node, and whenever that fails
+// to the next one.
+func publishDemo(ctx context.Context, nodes []*node.Node, log *slog.Logger) {
+	for i := 0; ctx.Err() == nil; i = (i + 1) % len(nodes) {
+		url := nodes[i].RTMPURL() + "/" + demoStream
 		pattern := testpattern.Config{Label: "natscast " + demoStream, Bitrate: 800_000}
 		source, err := push.Pattern(pattern)
 		if err == nil {
 			err = push.Run(ctx, source, []string{url}, &push.Progress{})
 		}
 		if err != nil {
-			log.Warn("the test stream has ended: it begins again", "err", err)
+			log.Warn("the test stream has ended: it goes to the next node", "err", err)
 			select {
 			case <-ctx.Done():
 			case <-time.After(demoRetry):

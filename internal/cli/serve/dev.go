@@ -118,7 +118,7 @@ func runDev(
 	}()
 	demo := !c.Bool("no-demo")
 	if demo {
-		running.Go(func() { publishDemo(ctx, nodes[0].RTMPURL()+"/"+demoStream, log) })
+		running.Go(func() { publishDemo(ctx, nodes, log) })
 	}
 	greet(c.App.Writer, natsURL, dir, nodes, demo)
 	if err := writeReady(c, natsURL, nodes...); err != nil {

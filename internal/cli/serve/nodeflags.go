@@ -78,7 +78,7 @@ func nodeFlags() []cli.Flag {
 		},
 		&cli.DurationFlag{
 			Name: "drain", Value: 30 * time.Second,
-			Usage: "how long a node that is told to end or to drain waits for its clients to leave",
+			Usage: "how long a node that drains waits for its clients to leave",
 		},
 		&cli.StringFlag{
 			Name: "segment-cache", Value: "512MiB",
