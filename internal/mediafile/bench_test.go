@@ -32,8 +32,7 @@ func hourMP4(b *testing.B) string {
 	video["stsz"] = packBox("stsz", 0, 0, pictures, slices.Repeat([]uint32{pictureBytes}, pictures))
 	video["stsc"] = packBox("stsc", 0, 1, 1, 25, 1)
 	video["stco"] = packBox("stco", 0, hour, offsets(hour, pictureBytes, 0))
-	esds := "\x00\x00\x00\x00\x03\x19\x00\x01\x00\x04\x11\x40\x15\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x05\x02\x12\x10"
-	audio := audioLeaves(sounds, packBox("mp4a", zeros(28), packBox("esds", esds)))
+	audio := soundLeaves(sounds)
 	audio["mdhd"] = packBox("mdhd", 0, 0, 0, 43*sampleTime, 0, 0)
 	delete(audio, "elst")
 	audio["stsz"] = packBox("stsz", 0, 0, sounds, slices.Repeat([]uint32{soundBytes}, sounds))

@@ -37,7 +37,7 @@ func open(t testing.TB, path string) *File {
 // fails checks an error of Open.
 func fails(t testing.TB, err error) {
 	t.Helper()
-	if err == nil || !errors.Is(err, ErrFile) {
+	if err == nil || !errors.Is(err, ErrFile) || errors.Is(err, errFault) {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -20,7 +20,8 @@ type edit struct {
 
 func (e *edit) end() int64 { return e.media + e.duration }
 
-// readEdits returns the edit list of a track. A duration of 0 means to the end.
+// readEdits returns the edit list of a track. A duration of 0 means to the end where the last edit
+// has it, and nothing elsewhere.
 func (m *movie) readEdits(trak box, timescale uint32) ([]edit, error) {
 	elst, ok, err := decodeIn[*mp4.ElstBox](&m.boxReader, trak, "edts", "elst")
 	if err != nil || !ok || m.timescale == 0 {
@@ -30,7 +31,7 @@ func (m *movie) readEdits(trak box, timescale uint32) ([]edit, error) {
 		return nil, malformed(trak.pos, "%d edits", len(elst.Entries))
 	}
 	var edits []edit
-	for _, e := range elst.Entries {
+	for i, e := range elst.Entries {
 		duration := math.Round(
 			float64(e.SegmentDuration) * float64(timescale) / float64(m.timescale),
 		)
@@ -42,7 +43,7 @@ func (m *movie) readEdits(trak box, timescale uint32) ([]edit, error) {
 				e.SegmentDuration,
 			)
 		}
-		if duration == 0 {
+		if duration == 0 && e.MediaTime >= 0 && i == len(elst.Entries)-1 {
 			duration = maxTime
 		}
 		edits = append(edits, edit{max(e.MediaTime, emptyEdit), int64(duration)})

@@ -48,7 +48,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.finish(f.index())
+	return f.finish(f.index)
 }
 
 func openFile(path string) (*File, error) {
@@ -71,11 +71,14 @@ func openFile(path string) (*File, error) {
 	return &File{path: path, file: file, stat: stat}, nil
 }
 
-// finish completes a File whose frames are indexed, or ends it.
-func (f *File) finish(err error) (*File, error) {
-	if err == nil {
-		err = f.describe()
-	}
+// finish completes a File by indexing its frames, or ends it.
+func (f *File) finish(index func() error) (*File, error) {
+	err := guard(func() error {
+		if err := index(); err != nil {
+			return err
+		}
+		return f.describe()
+	})
 	if err != nil {
 		f.file.Close()
 		return nil, fmt.Errorf("%w: %s: %w", ErrFile, f.path, err)

@@ -94,9 +94,9 @@ func (f *File) Extend() (*File, error) {
 	}
 	if f.scan == nil || !os.SameFile(f.stat, g.stat) || g.stat.Size() < f.stat.Size() ||
 		!f.scan.isIn(g.file) {
-		return g.finish(g.index())
+		return g.finish(g.index)
 	}
-	return g.finish(g.continueFLV(f))
+	return g.finish(func() error { return g.continueFLV(f) })
 }
 
 // continueFLV indexes what the file has more than f.

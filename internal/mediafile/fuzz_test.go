@@ -28,6 +28,11 @@ func FuzzFLV(f *testing.F) {
 
 func FuzzMP4(f *testing.F) {
 	seeds := [][]byte{packMovie(500, videoLeaves(5)), packFragmented(2, 3)}
+	for _, times := range []int{2, 30} {
+		video, sound := videoLeaves(5), soundLeaves(5)
+		video["elst"], sound["elst"] = wholeEdits(5, times), wholeEdits(5, 1)
+		seeds = append(seeds, packMovie(500, video, sound), packMovie(500, sound, video))
+	}
 	files := hostile()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if c := files[name].content; len(c) < 10000 {

@@ -200,8 +200,11 @@ func (m *movie) chooseTracks(traks []box) error {
 
 // takeTracks puts the tracks into one order, and takes over what Read needs of them.
 func (f *File) takeTracks(m *movie) error {
-	total := 0
+	total := 0 // once the edits are applied, which may play a sample twice
 	for _, t := range m.tracks {
+		if err := m.finish(t); err != nil {
+			return err
+		}
 		total += len(t.samples)
 	}
 	if total > maxEntries {
@@ -209,9 +212,6 @@ func (f *File) takeTracks(m *movie) error {
 	}
 	var merged []entry
 	for _, t := range m.tracks {
-		if err := m.finish(t); err != nil {
-			return err
-		}
 		if len(t.samples) == 0 {
 			continue
 		}

@@ -3,6 +3,7 @@ package mediafile
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -172,6 +173,12 @@ func TestEdits(t *testing.T) {
 		{"behind an empty edit", []int{300, empty, 2000, 0}, 0, 300, 50, 0},
 		{"twice", []int{400, 0, 400, 0}, 0, 0, 20, 0},
 		{"beyond the end", []int{400, 9000}, 0, 0, 0, 0},
+		{"behind an empty edit of 0", []int{0, empty, 2000, 0}, 0, 0, 50, 0},
+		{"to the end", []int{0, 1000}, 1000, 0, 25, 0},
+		{"to the end, behind one of 0", []int{0, 0, 0, 0}, 0, 0, 50, 0},
+		{"behind one of 0", []int{0, 1000, 400, 0}, 0, 0, 10, 0},
+		{"in two parts", []int{800, 0, 1000, 1000}, 0, 0, 45, 0},
+		{"in two parts, the second from between keyframes", []int{400, 0, 400, 1200}, 0, 0, 25, 0},
 	} {
 		l := videoLeaves(50)
 		elst := []any{0, len(c.edits) / 2}
@@ -202,6 +209,52 @@ func TestEdits(t *testing.T) {
 		if c.n > 0 && (s[0].pos != mdatAt+c.first/sampleTime*sampleSize || s[0].dts != c.at) {
 			t.Errorf("%s: the first sample is at %d, played at %d; want that of %d at %d", c.name, s[0].pos, s[0].dts, c.first, c.at)
 		}
+	}
+}
+
+// Edits that play more samples than the media has: of one track, of the other one, and of both.
+func TestEditsPlayTwice(t *testing.T) {
+	t.Parallel()
+	const n = 50
+	for name, parts := range map[string][2]int{
+		"video": {2, 1}, "sound": {1, 2}, "both": {2, 2}, "many": {7, 40},
+	} {
+		video, sound := videoLeaves(n), soundLeaves(n)
+		video["elst"], sound["elst"] = wholeEdits(n, parts[0]), wholeEdits(n, parts[1])
+		f := open(t, save(t, "a.mp4", packMovie(n*sampleSize, video, sound)))
+		var got [2]int
+		for i := range f.entries {
+			got[f.entries[i].rank()-rankVideo]++
+		}
+		if want := [2]int{n * parts[0], n * parts[1]}; got != want {
+			t.Errorf("%s: %d frames of video and sound, want %d", name, got, want)
+		}
+		last := f.entries[len(f.entries)-1].dts
+		if want := int64(max(parts[0], parts[1])*n*sampleTime - sampleTime); last != want {
+			t.Errorf("%s: the last frame is at %d ms, want %d", name, last, want)
+		}
+	}
+}
+
+// wholeEdits plays n samples some times.
+func wholeEdits(n, times int) []byte {
+	edits := []any{0, times}
+	for range times {
+		edits = append(edits, n*sampleTime, 0, 0x10000)
+	}
+	return packBox("elst", edits...)
+}
+
+// A fault of the reader is an error of the file that it reads.
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	err := guard(func() error { return []error{}[len(t.Name())] })
+	if !errors.Is(err, errFault) || !strings.Contains(err.Error(), "index out of range") ||
+		!strings.Contains(err.Error(), "TestGuard") {
+		t.Errorf("a panic is %v", err)
+	}
+	if err := guard(func() error { return ErrChanged }); !errors.Is(err, ErrChanged) {
+		t.Errorf("an error is %v", err)
 	}
 }
 
@@ -239,6 +292,13 @@ func audioLeaves(n int, entry []byte) leaves {
 	l["stsd"] = packBox("stsd", 0, 1, entry)
 	delete(l, "stss")
 	return l
+}
+
+// soundLeaves are those of n samples of AAC.
+func soundLeaves(n int) leaves {
+	const esds = "\x00\x00\x00\x00\x03\x19\x00\x01\x00\x04\x11\x40\x15\x00\x00\x00\x00" +
+		"\x01\x00\x00\x00\x01\x00\x00\x05\x02\x12\x10"
+	return audioLeaves(n, packBox("mp4a", zeros(28), packBox("esds", esds)))
 }
 
 func TestCodecs(t *testing.T) {

@@ -27,7 +27,11 @@ func (f *File) Read(n int) ([]media.Frame, error) {
 		return nil, fmt.Errorf("%w: %s: no segment %d", ErrFile, f.path, n)
 	}
 	entries := f.entriesOf(n)
-	frames, err := f.frames(entries)
+	var frames []media.Frame
+	err := guard(func() (err error) {
+		frames, err = f.frames(entries)
+		return err
+	})
 	// Looked at after reading: this sees changes made before and meanwhile.
 	if changed := f.checkUnchanged(); changed != nil {
 		return nil, changed
