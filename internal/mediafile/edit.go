@@ -43,10 +43,14 @@ func (m *movie) readEdits(trak box, timescale uint32) ([]edit, error) {
 				e.SegmentDuration,
 			)
 		}
-		if duration == 0 && e.MediaTime >= 0 && i == len(elst.Entries)-1 {
+		if duration == 0 && e.MediaTime != emptyEdit && i == len(elst.Entries)-1 {
 			duration = maxTime
 		}
-		edits = append(edits, edit{max(e.MediaTime, emptyEdit), int64(duration)})
+		media := e.MediaTime
+		if media < emptyEdit { // not a time: ffmpeg plays such a track too
+			media = 0
+		}
+		edits = append(edits, edit{media, int64(duration)})
 	}
 	return edits, nil
 }

@@ -34,7 +34,7 @@ func guard(do func() error) (err error) {
 	return do()
 }
 
-// panicked returns the file and line of what has panicked. A deferred function calls it.
+// panicked returns the function and the line that have panicked. A deferred function calls it.
 func panicked() string {
 	var callers [32]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])

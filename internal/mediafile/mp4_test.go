@@ -177,6 +177,7 @@ func TestEdits(t *testing.T) {
 		{"to the end", []int{0, 1000}, 1000, 0, 25, 0},
 		{"to the end, behind one of 0", []int{0, 0, 0, 0}, 0, 0, 50, 0},
 		{"behind one of 0", []int{0, 1000, 400, 0}, 0, 0, 10, 0},
+		{"from a time below -1", []int{2000, 0xfffffffe}, 0, 0, 50, 0},
 		{"in two parts", []int{800, 0, 1000, 1000}, 0, 0, 45, 0},
 		{"in two parts, the second from between keyframes", []int{400, 0, 400, 1200}, 0, 0, 25, 0},
 	} {
